@@ -1,0 +1,27 @@
+# Compiler flags shared by every target, and the two kinds of library: camprobe_layer() for the collector's side,
+# camprobe_injected() for code that is loaded into a target and therefore may not throw, allocate or pull in libstdc++.
+add_compile_options(-Wall -Wextra)
+if(CAMPROBE_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(CAMPROBE_COVERAGE)
+  add_compile_options(--coverage -O0)
+  add_link_options(--coverage)
+endif()
+if(CAMPROBE_SANITIZE)
+  add_compile_options(-fsanitize=${CAMPROBE_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${CAMPROBE_SANITIZE})
+endif()
+
+# camprobe_layer(NAME sources...): a static library of the collector's side.
+function(camprobe_layer name)
+  add_library(${name} STATIC ${ARGN})
+endfunction()
+
+# camprobe_injected(NAME sources...): a static library for code that ends up in libcamprobe.so (and in tests).
+function(camprobe_injected name)
+  add_library(${name} STATIC ${ARGN})
+  target_compile_options(${name} PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics>
+    -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector)
+endfunction()
