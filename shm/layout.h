@@ -1,0 +1,279 @@
+// shm/layout.h
+//
+// The contract between the probe and every reader of it: where each part of a region lies and what its words mean.
+//
+//   page 0      RegionHeader      written by the probe
+//   page 1      ControlBlock      the only part that a collector may write
+//   ...         names             interned texts (span names, paths)          shm/intern.h
+//   ...         modules           ModuleEntry[kModules]
+//   ...         stacks            interned program counters                   shm/intern.h
+//   ...         live keys, live samples                                       shm/live_table.h
+//   ...         descriptors       DescriptorEntry[kDescriptors]
+//   ...         spans             SpanSlot[kSpans]
+//   ...         lanes             one per thread: Lane + two rings            shm/ring.h
+//
+// The file is sparse. A piece is reserved (fallocate) before its first write, because a store to a page that a full
+// tmpfs cannot give ends the program by SIGBUS; what was never reserved reads as zeros, and zero means "empty" everywhere.
+// So a small program costs a few pages, and 1,000 threads get lanes only as they come.
+//
+// Both sides are compiled from this file; a change of any struct raises kAbiVersion.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "shm/record.h"
+
+namespace camprobe::shm {
+
+inline constexpr char kMagic[8] = {'C', 'A', 'M', 'P', 'R', 'O', 'B', 'E'};
+inline constexpr std::uint32_t kAbiVersion = 1;
+inline constexpr std::size_t kPage = 4096;
+
+// ---------------------------------------------------------------------------------------------------------- sizes
+
+inline constexpr std::uint32_t kNameSlots = 1u << 14;
+inline constexpr std::uint64_t kNameArenaBytes = 512u << 10;
+inline constexpr std::uint32_t kModules = 2048;
+inline constexpr std::uint32_t kStackSlots = 1u << 16;
+inline constexpr std::uint64_t kStackArenaBytes = 4u << 20;
+inline constexpr std::uint32_t kMaxFrames = 256;
+inline constexpr std::uint32_t kLiveSamples = 1u << 16;
+inline constexpr std::uint32_t kDescriptors = 1u << 14;
+inline constexpr std::uint32_t kSpans = 1u << 12;
+inline constexpr std::uint32_t kSpanAttributes = 8;
+
+// The first threads get long rings (a busy thread at 20,000 records a second loses nothing when drained every 100 ms),
+// the many that may follow short ones.
+inline constexpr std::uint32_t kLanes = 1024;
+inline constexpr std::uint32_t kLongLanes = 16;
+inline constexpr std::uint32_t kLongRing = 4096;
+inline constexpr std::uint32_t kLongSignalRing = 512;
+inline constexpr std::uint32_t kShortRing = 256;
+inline constexpr std::uint32_t kShortSignalRing = 128;
+
+// ---------------------------------------------------------------------------------------------------------- header
+
+enum class RegionState : std::uint32_t {
+  kCreating = 0,
+  kRunning = 1,
+  kOff = 2,      // the probe runs but records nothing; `message` says why
+  kExited = 3,   // the program ended by itself
+  kExec = 4,     // the process became another program (whose region has the next image number)
+};
+
+// Things the probe could not record, counted process-wide (ring laps are found by the reader).
+enum class Loss : std::uint32_t {
+  kNoLane,           // a thread without a lane had something to say
+  kStackFull,        // depot full: sample kept, stack 0
+  kLiveFull,         // live table full: allocation sampled but not tracked
+  kNameFull,
+  kModuleFull,
+  kSpanFull,
+  kAttributeFull,
+  kDescriptorRange,  // fd number beyond the table
+  kReserve,          // /dev/shm had no room for another page
+  kReentrant,        // an event inside the probe's own work
+  kLosses
+};
+inline constexpr std::uint32_t kLossSlots = 16;
+static_assert(static_cast<std::uint32_t>(Loss::kLosses) <= kLossSlots);
+
+struct RegionHeader {
+  char magic[8];
+  std::uint32_t abi_version;
+  std::uint32_t header_size;       // sizeof(RegionHeader)
+  std::uint64_t region_size;       // bytes of the file
+  std::uint64_t created_ns;        // CLOCK_MONOTONIC
+  std::uint64_t created_realtime_ns;
+  std::uint64_t start_ticks;       // field 22 of /proc/<pid>/stat: with pid it names the process for ever
+  std::uint32_t pid;
+  std::uint32_t parent_pid;
+  std::uint32_t uid;
+  std::uint32_t image;             // counts exec() in this process
+  std::uint32_t collector_pid;     // from CAMPROBE_RUN; 0: none
+  std::atomic<std::uint32_t> state;  // RegionState
+  char run_id[64];                 // NUL-terminated; empty: no run asked for it
+  char message[256];               // NUL-terminated: why the state is kOff, or what is limited
+  std::atomic<std::uint32_t> lanes_used;    // lanes [0, lanes_used) have been handed out at least once
+  std::atomic<std::uint32_t> modules_used;
+  std::atomic<std::uint64_t> samples_taken;   // last sample id given
+  std::atomic<std::uint64_t> live_samples;    // entries in the live table
+  std::atomic<std::uint64_t> reserved_bytes;
+  std::atomic<std::uint64_t> heap_interval;   // what holds now, bytes; 0: off
+  std::atomic<std::uint64_t> cpu_hz;
+  std::atomic<std::uint64_t> wait_interval_ns;
+  std::atomic<std::uint32_t> families;        // bit mask of Family
+  std::atomic<std::uint32_t> control_seen;    // ControlBlock::version the probe has acted on
+  std::uint64_t exit_ns;
+  std::int64_t exit_status;                   // as given to exit(); -1 unknown
+  std::atomic<std::uint64_t> lost[kLossSlots];
+  // What threads without a lane did; exact totals are these plus the lanes'.
+  std::atomic<std::uint64_t> stray_allocs;
+  std::atomic<std::uint64_t> stray_frees;
+  std::atomic<std::uint64_t> stray_bytes;
+  std::atomic<std::uint64_t> probe_ns;        // time the probe spent in sampled paths and handlers
+};
+static_assert(sizeof(RegionHeader) <= kPage);
+static_assert(offsetof(RegionHeader, run_id) == 72);
+static_assert(offsetof(RegionHeader, lanes_used) == 392);
+
+enum class Family : std::uint32_t {
+  kHeap = 1, kCpu = 2, kSocket = 4, kFile = 8, kWait = 16, kThread = 32, kProcess = 64, kSpan = 128, kMap = 256,
+};
+inline constexpr std::uint32_t kAllFamilies = 511;
+
+// Written by one collector at a time (whoever holds the run), read by the probe in its slow paths.
+struct ControlBlock {
+  std::atomic<std::uint32_t> version;      // raised after the other fields are set; 0: nothing asked
+  std::atomic<std::uint32_t> families;     // bit mask of Family
+  std::atomic<std::uint64_t> heap_interval;  // bytes; 0 off; ~0: auto
+  std::atomic<std::uint64_t> cpu_hz;
+  std::atomic<std::uint64_t> wait_interval_ns;
+  std::atomic<std::uint32_t> reader_pid;   // who drains now; the probe leaves its region to it at exit
+  std::uint32_t reserved;
+};
+static_assert(sizeof(ControlBlock) == 40);
+
+// ---------------------------------------------------------------------------------------------------------- parts
+
+struct ModuleEntry {
+  std::atomic<std::uint32_t> state;  // 0 empty, 1 loaded, 2 unloaded
+  NameId path;
+  std::uint64_t base;                // load bias
+  std::uint64_t low, high;           // executable range [low, high)
+  std::uint64_t opened_ns;
+  std::atomic<std::uint64_t> closed_ns;
+  std::uint32_t build_id_size;
+  std::uint8_t build_id[28];
+};
+static_assert(sizeof(ModuleEntry) == 80);
+
+struct LiveSample {
+  std::uint64_t size;
+  std::uint64_t sample;
+  std::uint64_t born_ns;
+  SpanId span;
+  std::uint64_t interval;  // mean bytes between samples; 0: exact (a mapping)
+  StackId stack;
+  std::uint32_t tid;
+};
+static_assert(sizeof(LiveSample) == 48);
+
+struct DescriptorEntry {
+  std::atomic<std::uint32_t> generation;  // odd: open; even: closed or never opened. Raised by one at each open and close
+  StackId stack;
+  Peer peer;
+  DescriptorKind kind;
+  std::uint8_t flags;                     // kFlagFound
+  std::uint16_t local_port;
+  std::uint64_t opened_ns;
+  SpanId span;
+  std::atomic<std::uint64_t> read_ops, read_bytes, read_errors, read_ns;
+  std::atomic<std::uint64_t> write_ops, write_bytes, write_errors, write_ns;
+  std::uint64_t reserved[2];
+};
+static_assert(sizeof(DescriptorEntry) == 128);
+
+struct SpanSlot {
+  std::atomic<SpanId> id;       // 0 free; the handle while open
+  SpanId parent;
+  std::uint64_t begin_ns;
+  NameId name;
+  std::uint32_t begin_tid;
+  std::atomic<std::uint32_t> attributes;
+  std::uint32_t serial;         // counts the slot's uses
+  StackId stack;
+  std::uint32_t reserved;
+  Attribute attribute[kSpanAttributes];
+};
+static_assert(sizeof(SpanSlot) == 48 + 16 * kSpanAttributes);
+
+// ---------------------------------------------------------------------------------------------------------- lanes
+
+enum class IoKind : std::uint32_t {
+  kSocketRead, kSocketWrite, kFileRead, kFileWrite, kOtherRead, kOtherWrite, kAccept, kConnect, kWait, kIoKinds
+};
+inline constexpr std::uint32_t kIoKinds = static_cast<std::uint32_t>(IoKind::kIoKinds);
+
+// Cumulative and never reset, also when a lane passes on to another thread: the process's totals are the sum over lanes.
+// One writer, the thread; 64-bit stores are not torn on the machines we know.
+struct IoCounter {
+  std::uint64_t ops, bytes, errors, ns;
+};
+
+enum class LaneState : std::uint32_t { kFree = 0, kActive = 1 };
+
+struct RingHeader {
+  std::atomic<std::uint64_t> head;  // records ever written; record n lies in slot n % capacity
+};
+
+struct alignas(64) Lane {
+  // The heap fast path's cache line.
+  std::int64_t heap_countdown;     // bytes until the next sample; negative: sample now
+  std::uint64_t heap_allocs;       // exact
+  std::uint64_t heap_frees;        // exact, free(NULL) not counted
+  std::uint64_t heap_base;         // bytes ever asked for = heap_base - heap_countdown
+  std::atomic<std::uint64_t> heap_version;  // odd while countdown and base change together
+  std::uint64_t heap_reserved[3];
+  // Identity.
+  std::atomic<std::uint32_t> state;  // LaneState
+  std::uint32_t tid;
+  std::uint32_t creator_tid;
+  std::atomic<std::uint32_t> generation;  // counts the threads that had this lane
+  StackId start_stack;
+  std::uint32_t reserved;
+  std::uint64_t began_ns;
+  char name[16];
+  std::atomic<SpanId> current_span;
+  std::uint64_t reserved2;
+  // Rings: heads here, slots behind the lane.
+  RingHeader ring;
+  RingHeader signal_ring;
+  std::uint64_t reserved3[6];
+  IoCounter io[kIoKinds];
+};
+static_assert(sizeof(Lane) % 64 == 0 && sizeof(Lane) <= kPage);
+static_assert(offsetof(Lane, state) == 64 && offsetof(Lane, ring) == 128 && offsetof(Lane, io) == 192);
+
+// ---------------------------------------------------------------------------------------------------------- offsets
+
+constexpr std::uint64_t page_up(std::uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+inline constexpr std::uint64_t kControlOffset = kPage;
+inline constexpr std::uint64_t kNameIndexOffset = 2 * kPage;
+inline constexpr std::uint64_t kNameArenaOffset = kNameIndexOffset + page_up(64 + kNameSlots * 4ull);
+inline constexpr std::uint64_t kModulesOffset = kNameArenaOffset + page_up(kNameArenaBytes);
+inline constexpr std::uint64_t kStackIndexOffset = kModulesOffset + page_up(kModules * sizeof(ModuleEntry));
+inline constexpr std::uint64_t kStackArenaOffset = kStackIndexOffset + page_up(64 + kStackSlots * 4ull);
+inline constexpr std::uint64_t kLiveKeysOffset = kStackArenaOffset + page_up(kStackArenaBytes);
+inline constexpr std::uint64_t kLiveSamplesOffset = kLiveKeysOffset + page_up(kLiveSamples * 8ull);
+inline constexpr std::uint64_t kDescriptorsOffset = kLiveSamplesOffset + page_up(kLiveSamples * sizeof(LiveSample));
+inline constexpr std::uint64_t kSpansOffset = kDescriptorsOffset + page_up(kDescriptors * sizeof(DescriptorEntry));
+inline constexpr std::uint64_t kLanesOffset = kSpansOffset + page_up(kSpans * sizeof(SpanSlot));
+
+struct LaneGeometry {
+  std::uint64_t offset;  // of the Lane in the region
+  std::uint32_t ring;    // slots; the ring lies at offset + kPage
+  std::uint32_t signal_ring;  // slots; behind the ring
+  constexpr std::uint64_t ring_offset() const { return offset + kPage; }
+  constexpr std::uint64_t signal_ring_offset() const { return ring_offset() + ring * sizeof(Record); }
+  constexpr std::uint64_t bytes() const { return kPage + (std::uint64_t{ring} + signal_ring) * sizeof(Record); }
+};
+
+inline constexpr std::uint64_t kLongLaneBytes = kPage + (kLongRing + kLongSignalRing) * sizeof(Record);
+inline constexpr std::uint64_t kShortLaneBytes = kPage + (kShortRing + kShortSignalRing) * sizeof(Record);
+static_assert(kLongLaneBytes % kPage == 0 && kShortLaneBytes % kPage == 0);
+
+constexpr LaneGeometry lane_geometry(std::uint32_t lane) {
+  if (lane < kLongLanes) return {kLanesOffset + lane * kLongLaneBytes, kLongRing, kLongSignalRing};
+  return {kLanesOffset + kLongLanes * kLongLaneBytes + (lane - kLongLanes) * kShortLaneBytes, kShortRing, kShortSignalRing};
+}
+
+inline constexpr std::uint64_t kRegionBytes =
+    kLanesOffset + kLongLanes * kLongLaneBytes + (kLanes - kLongLanes) * kShortLaneBytes;
+// Without the threads beyond the first sixteen a region can never grow past 16 MiB.
+static_assert(kLanesOffset + kLongLanes * kLongLaneBytes <= (17u << 20));
+
+}  // namespace camprobe::shm

@@ -1,0 +1,96 @@
+// shm/region.h
+//
+// The writer's side of a region: makes the file, maps it, hands out its parts. One per process image, a static object
+// inside libcamprobe.so. No allocation, no libc beyond memcpy; `create` is called from start-up and from the child of a
+// fork, everything else from hooks and signal handlers.
+#pragma once
+
+#include <cstdint>
+
+#include "shm/intern.h"
+#include "shm/layout.h"
+#include "shm/live_table.h"
+#include "shm/region_name.h"
+#include "shm/reservation.h"
+
+namespace camprobe::shm {
+
+// Why a region could not be made: a sentence for the user, and the kernel's errno.
+struct CreateFailure {
+  const char* what = nullptr;
+  int error = 0;
+};
+
+class Region {
+ public:
+  struct Options {
+    const char* run_id = nullptr;      // at most 63 bytes
+    std::uint32_t collector_pid = 0;
+    std::uint32_t image = 0;           // tried first; the next free number is taken
+  };
+
+  // Makes /dev/shm/camprobe.<uid>.<pid>.<starttime>[.image] for the calling process and maps it. On failure nothing is
+  // left behind and the region stays unmapped.
+  bool create(const Options& options, CreateFailure* failure);
+
+  // Forgets the mapping without touching the file: the child of a fork, whose parent goes on using it. The parent's
+  // pages are unmapped, so that nothing in the child can write to them.
+  void abandon();
+
+  // Removes the file's name; the mapping stays usable until the process ends.
+  void unlink();
+
+  bool is_mapped() const { return base_ != nullptr; }
+  char* base() const { return base_; }
+  const char* path() const { return path_; }
+  RegionHeader* header() const { return reinterpret_cast<RegionHeader*>(base_); }
+  ControlBlock* control() const { return reinterpret_cast<ControlBlock*>(base_ + kControlOffset); }
+
+  NameId intern_name(const char* text, std::uint32_t bytes);
+  StackId intern_stack(const std::uintptr_t* frames, std::uint32_t depth, bool complete);
+  LiveTable& live() { return live_; }
+
+  // The entry of a descriptor, reserved; nullptr: number out of range or no room (counted).
+  DescriptorEntry* descriptor(int fd);
+  // The same, but only where an entry was reserved before; never allocates.
+  DescriptorEntry* known_descriptor(int fd) const;
+
+  // A free span slot, claimed: its id is set to a fresh handle, everything else zero. nullptr: table full (counted).
+  SpanSlot* claim_span(std::uint32_t hint, SpanId* id);
+  // The slot of an open span; nullptr when it is not open any more.
+  SpanSlot* span(SpanId id) const;
+
+  // A lane for the calling thread, reserved and active; -1: none free or no room (counted).
+  int acquire_lane(std::uint32_t tid, std::uint64_t now_ns);
+  void release_lane(int lane);
+  Lane* lane(int index) const { return reinterpret_cast<Lane*>(base_ + lane_geometry(static_cast<std::uint32_t>(index)).offset); }
+
+  // The next free entry of the module table; nullptr: full or no room (counted).
+  ModuleEntry* claim_module();
+  ModuleEntry* module(std::uint32_t index) const {
+    return reinterpret_cast<ModuleEntry*>(base_ + kModulesOffset) + index;
+  }
+
+  void count_loss(Loss loss, std::uint64_t count = 1) {
+    if (base_ != nullptr) header()->lost[static_cast<std::uint32_t>(loss)].fetch_add(count, std::memory_order_relaxed);
+  }
+  // Copies `text` into header()->message (truncated).
+  void say(const char* text);
+
+ private:
+  char* base_ = nullptr;
+  char path_[kRegionPathMax] = {};
+  Reservation reservation_;
+  InternTable names_;
+  InternTable stacks_;
+  LiveTable live_;
+};
+
+// Of the calling process, from /proc/self/stat; 0 where there is no /proc.
+std::uint64_t own_start_ticks();
+
+// CLOCK_MONOTONIC and CLOCK_REALTIME, nanoseconds.
+std::uint64_t monotonic_ns();
+std::uint64_t realtime_ns();
+
+}  // namespace camprobe::shm

@@ -1,0 +1,440 @@
+// shm/region_reader.cc
+//
+// See shm/region_reader.h. Every function copies first and checks then; a wrong value ends in "no value", never in an
+// access outside what was copied.
+#include "shm/region_reader.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/interprocess/exceptions.hpp>
+#include <boost/interprocess/file_mapping.hpp>
+#include <boost/interprocess/mapped_region.hpp>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "shm/intern.h"
+#include "shm/live_table.h"
+
+namespace camprobe::shm {
+
+namespace {
+
+// Copies of shared structs hold atomics that nobody shares any more; this reads one as the plain number it is.
+template <typename T>
+T plain(const std::atomic<T>& copied) {
+  return copied.load(std::memory_order_relaxed);
+}
+
+template <std::size_t N>
+std::string text_of(const char (&text)[N]) {
+  return std::string(text, strnlen(text, N));
+}
+
+std::string hex(const std::uint8_t* bytes, std::size_t count) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) {
+    out += kDigits[bytes[i] >> 4];
+    out += kDigits[bytes[i] & 15];
+  }
+  return out;
+}
+
+}  // namespace
+
+RegionReader::RegionReader(RegionReader&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)),
+      path_(std::move(other.path_)),
+      info_(std::move(other.info_)),
+      drained_before_(other.drained_before_),
+      cursors_(std::move(other.cursors_)),
+      buffer_(std::move(other.buffer_)),
+      control_(std::move(other.control_)) {}
+
+RegionReader& RegionReader::operator=(RegionReader&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = std::exchange(other.fd_, -1);
+    path_ = std::move(other.path_);
+    info_ = std::move(other.info_);
+    drained_before_ = other.drained_before_;
+    cursors_ = std::move(other.cursors_);
+    buffer_ = std::move(other.buffer_);
+    control_ = std::move(other.control_);
+  }
+  return *this;
+}
+
+RegionReader::~RegionReader() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::optional<RegionReader> RegionReader::open(const std::string& path, std::string* error) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) {
+    *error = "cannot open region " + path + ": " + std::strerror(errno);
+    return std::nullopt;
+  }
+  return from_descriptor(fd, path, error);
+}
+
+std::optional<RegionReader> RegionReader::from_descriptor(int fd, const std::string& path, std::string* error) {
+  RegionReader reader;
+  reader.fd_ = fd;
+  reader.path_ = path;
+  if (!reader.read_header(error)) return std::nullopt;
+  return reader;
+}
+
+bool RegionReader::read_at(std::uint64_t offset, void* out, std::size_t bytes) const {
+  auto* at = static_cast<char*>(out);
+  while (bytes > 0) {
+    const ssize_t got = ::pread(fd_, at, bytes, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    at += got;
+    offset += static_cast<std::uint64_t>(got);
+    bytes -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+bool RegionReader::read_header(std::string* error) {
+  struct stat facts;
+  if (::fstat(fd_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    *error = path_ + " is not a region: not a regular file";
+    return false;
+  }
+  RegionHeader header;
+  if (!read_at(0, static_cast<void*>(&header), sizeof header)) {
+    *error = path_ + " is not a region: shorter than a header";
+    return false;
+  }
+  if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) {
+    *error = path_ + " is not a region, or not ready yet: the magic is missing";
+    return false;
+  }
+  if (header.abi_version != kAbiVersion || header.header_size != sizeof(RegionHeader)) {
+    *error = path_ + " was written by another version of libcamprobe.so (ABI " + std::to_string(header.abi_version) +
+             ", this is " + std::to_string(kAbiVersion) + "): use the camprobe of that version";
+    return false;
+  }
+  if (header.region_size != kRegionBytes || static_cast<std::uint64_t>(facts.st_size) < kRegionBytes) {
+    *error = path_ + " is truncated: " + std::to_string(facts.st_size) + " of " + std::to_string(kRegionBytes) + " bytes";
+    return false;
+  }
+  info_.abi_version = header.abi_version;
+  info_.created_ns = header.created_ns;
+  info_.created_realtime_ns = header.created_realtime_ns;
+  info_.start_ticks = header.start_ticks;
+  info_.pid = header.pid;
+  info_.parent_pid = header.parent_pid;
+  info_.uid = header.uid;
+  info_.image = header.image;
+  info_.collector_pid = header.collector_pid;
+  info_.run_id = text_of(header.run_id);
+  cursors_.assign(std::size_t{kLanes} * 2, Cursor{});
+  return true;
+}
+
+std::optional<RegionStatus> RegionReader::status() const {
+  RegionHeader header;
+  if (!read_at(0, static_cast<void*>(&header), sizeof header)) return std::nullopt;
+  RegionStatus status;
+  status.state = static_cast<RegionState>(std::min<std::uint32_t>(plain(header.state), 4));
+  status.message = text_of(header.message);
+  status.lanes_used = std::min(plain(header.lanes_used), kLanes);
+  status.modules_used = std::min(plain(header.modules_used), kModules);
+  status.samples_taken = plain(header.samples_taken);
+  status.live_samples = plain(header.live_samples);
+  status.reserved_bytes = plain(header.reserved_bytes);
+  status.heap_interval = plain(header.heap_interval);
+  status.cpu_hz = plain(header.cpu_hz);
+  status.wait_interval_ns = plain(header.wait_interval_ns);
+  status.families = plain(header.families);
+  status.exit_ns = header.exit_ns;
+  status.exit_status = header.exit_status;
+  for (std::uint32_t i = 0; i < kLossSlots; ++i) status.lost[i] = plain(header.lost[i]);
+  status.stray_allocs = plain(header.stray_allocs);
+  status.stray_frees = plain(header.stray_frees);
+  status.stray_bytes = plain(header.stray_bytes);
+  status.probe_ns = plain(header.probe_ns);
+  return status;
+}
+
+std::optional<ReadLane> RegionReader::read_lane(std::uint32_t index, std::uint64_t* head, std::uint64_t* signal_head) const {
+  const LaneGeometry where = lane_geometry(index);
+  Lane lane;
+  // heap_base and heap_countdown change together under heap_version (odd: in between); a few tries, then as it is.
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    if (!read_at(where.offset, static_cast<void*>(&lane), sizeof lane)) return std::nullopt;
+    const std::uint64_t version = plain(lane.heap_version);
+    std::uint64_t again = 0;
+    if (!read_at(where.offset + offsetof(Lane, heap_version), &again, sizeof again)) return std::nullopt;
+    if (version == again && version % 2 == 0) break;
+  }
+  ReadLane out;
+  out.index = index;
+  out.active = plain(lane.state) == static_cast<std::uint32_t>(LaneState::kActive);
+  out.tid = lane.tid;
+  out.creator_tid = lane.creator_tid;
+  out.generation = plain(lane.generation);
+  out.start_stack = lane.start_stack;
+  out.began_ns = lane.began_ns;
+  out.name = text_of(lane.name);
+  out.heap_allocs = lane.heap_allocs;
+  out.heap_frees = lane.heap_frees;
+  out.heap_bytes = lane.heap_base - static_cast<std::uint64_t>(lane.heap_countdown);
+  std::copy(std::begin(lane.io), std::end(lane.io), std::begin(out.io));
+  if (head != nullptr) *head = plain(lane.ring.head);
+  if (signal_head != nullptr) *signal_head = plain(lane.signal_ring.head);
+  return out;
+}
+
+std::vector<ReadLane> RegionReader::lanes() const {
+  std::vector<ReadLane> lanes;
+  const auto now = status();
+  if (!now) return lanes;
+  for (std::uint32_t index = 0; index < now->lanes_used; ++index)
+    if (auto lane = read_lane(index, nullptr, nullptr)) lanes.push_back(std::move(*lane));
+  return lanes;
+}
+
+DrainResult RegionReader::drain_ring(const ReadLane& lane, bool is_signal, std::uint64_t ring_offset, std::uint64_t head_offset,
+                                     std::uint32_t capacity, std::uint64_t head, Cursor* cursor,
+                                     const std::function<void(const ReadLane&, bool, const ReadRecord&)>& take) {
+  DrainResult result;
+  if (head == cursor->next) return result;
+  if (head < cursor->next) {  // heads only grow: forged
+    cursor->next = head;
+    result.torn += 1;
+    return result;
+  }
+  if (head - cursor->next > capacity) {
+    if (drained_before_) result.lapped += head - cursor->next - capacity;
+    cursor->next = head - capacity;
+  }
+  const std::uint64_t from = cursor->next;
+  const std::uint64_t count = head - from;  // <= capacity
+  buffer_.resize(count * sizeof(Record));
+  const std::uint64_t first = from % capacity;
+  const std::uint64_t until_wrap = std::min<std::uint64_t>(count, capacity - first);
+  if (!read_at(ring_offset + first * sizeof(Record), buffer_.data(), until_wrap * sizeof(Record)) ||
+      (count > until_wrap &&
+       !read_at(ring_offset, buffer_.data() + until_wrap * sizeof(Record), (count - until_wrap) * sizeof(Record))))
+    return result;
+  // Whatever the writer began to overwrite while we copied is gone: record n's slot is reused from head n + capacity on.
+  std::uint64_t head_after = head;
+  if (!read_at(head_offset, &head_after, sizeof head_after) || head_after < head) head_after = head;
+  cursor->next = head;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::uint64_t n = from + i;
+    if (head_after - n >= capacity) {
+      result.lapped += drained_before_ ? 1 : 0;
+      continue;
+    }
+    const unsigned char* at = buffer_.data() + i * sizeof(Record);
+    ReadRecord record;
+    std::uint64_t sequence;
+    std::uint16_t kind;
+    std::memcpy(&sequence, at + offsetof(Record, sequence), 8);
+    std::memcpy(&kind, at + offsetof(Record, kind), 2);
+    if (sequence != n + 1 || kind == 0 || kind >= static_cast<std::uint16_t>(RecordKind::kKinds)) {
+      result.torn += 1;
+      continue;
+    }
+    record.sequence = n;
+    record.kind = static_cast<RecordKind>(kind);
+    std::memcpy(&record.time_ns, at + offsetof(Record, time_ns), 8);
+    std::memcpy(&record.flags, at + offsetof(Record, flags), 2);
+    std::memcpy(&record.stack, at + offsetof(Record, stack), 4);
+    std::memcpy(&record.span, at + offsetof(Record, span), 8);
+    std::memcpy(record.words, at + offsetof(Record, words), 32);
+    take(lane, is_signal, record);
+    result.records += 1;
+  }
+  return result;
+}
+
+DrainResult RegionReader::drain(const std::function<void(const ReadLane& lane, bool is_signal, const ReadRecord&)>& take) {
+  DrainResult total;
+  const auto now = status();
+  if (!now) return total;
+  const auto add = [&](const DrainResult& part) {
+    total.records += part.records;
+    total.lapped += part.lapped;
+    total.torn += part.torn;
+  };
+  for (std::uint32_t index = 0; index < now->lanes_used; ++index) {
+    std::uint64_t head = 0, signal_head = 0;
+    const auto lane = read_lane(index, &head, &signal_head);
+    if (!lane) break;
+    const LaneGeometry where = lane_geometry(index);
+    add(drain_ring(*lane, false, where.ring_offset(), where.offset + offsetof(Lane, ring), where.ring, head,
+                   &cursors_[std::size_t{index} * 2], take));
+    add(drain_ring(*lane, true, where.signal_ring_offset(), where.offset + offsetof(Lane, signal_ring), where.signal_ring,
+                   signal_head, &cursors_[std::size_t{index} * 2 + 1], take));
+  }
+  drained_before_ = true;
+  return total;
+}
+
+std::vector<ReadLiveSample> RegionReader::live_samples() const {
+  std::vector<ReadLiveSample> out;
+  std::vector<std::uint64_t> keys(kLiveSamples);
+  if (!read_at(kLiveKeysOffset, keys.data(), keys.size() * 8)) return out;
+  // Samples are fetched in runs of neighbouring occupied slots: few system calls when dense, little copying when sparse.
+  constexpr std::uint32_t kGap = 16, kMost = 512;
+  std::vector<LiveSample> run;
+  for (std::uint32_t slot = 0; slot < kLiveSamples;) {
+    if (keys[slot] <= kKeyReserved) {
+      ++slot;
+      continue;
+    }
+    std::uint32_t last = slot;
+    for (std::uint32_t next = slot + 1; next < kLiveSamples && next - last <= kGap && next - slot < kMost; ++next)
+      if (keys[next] > kKeyReserved) last = next;
+    run.resize(last - slot + 1);
+    std::vector<std::uint64_t> again(run.size());
+    if (!read_at(kLiveSamplesOffset + std::uint64_t{slot} * sizeof(LiveSample), run.data(), run.size() * sizeof(LiveSample)) ||
+        !read_at(kLiveKeysOffset + std::uint64_t{slot} * 8, again.data(), again.size() * 8))
+      return out;
+    for (std::size_t i = 0; i < run.size(); ++i) {
+      const std::uint64_t key = keys[slot + i];
+      if (key <= kKeyReserved || again[i] != key) continue;  // freed, or replaced, while we copied
+      out.push_back({key & ~std::uint64_t{1}, is_mapping_key(key), run[i]});
+    }
+    slot = last + 1;
+  }
+  return out;
+}
+
+std::vector<ReadModule> RegionReader::modules() const {
+  std::vector<ReadModule> out;
+  const auto now = status();
+  if (!now) return out;
+  for (std::uint32_t index = 0; index < now->modules_used; ++index) {
+    ModuleEntry entry;
+    if (!read_at(kModulesOffset + std::uint64_t{index} * sizeof entry, static_cast<void*>(&entry), sizeof entry)) break;
+    if (plain(entry.state) == 0) continue;
+    ReadModule module;
+    module.index = index;
+    module.loaded = plain(entry.state) == 1;
+    module.path = entry.path;
+    module.base = entry.base;
+    module.low = entry.low;
+    module.high = entry.high;
+    module.opened_ns = entry.opened_ns;
+    module.closed_ns = plain(entry.closed_ns);
+    module.build_id = hex(entry.build_id, std::min<std::size_t>(entry.build_id_size, sizeof entry.build_id));
+    out.push_back(std::move(module));
+  }
+  return out;
+}
+
+std::vector<ReadDescriptor> RegionReader::descriptors() const {
+  std::vector<ReadDescriptor> out;
+  constexpr std::uint32_t kChunk = 1024;
+  std::vector<unsigned char> bytes(kChunk * sizeof(DescriptorEntry));
+  for (std::uint32_t chunk = 0; chunk < kDescriptors; chunk += kChunk) {
+    if (!read_at(kDescriptorsOffset + std::uint64_t{chunk} * sizeof(DescriptorEntry), bytes.data(), bytes.size())) break;
+    for (std::uint32_t i = 0; i < kChunk; ++i) {
+      DescriptorEntry entry;
+      std::memcpy(static_cast<void*>(&entry), bytes.data() + std::size_t{i} * sizeof entry, sizeof entry);
+      if (plain(entry.generation) == 0) continue;
+      ReadDescriptor read;
+      read.fd = static_cast<std::int32_t>(chunk + i);
+      read.generation = plain(entry.generation);
+      read.stack = entry.stack;
+      read.peer = entry.peer;
+      read.kind = entry.kind <= DescriptorKind::kEvent ? entry.kind : DescriptorKind::kOther;
+      read.found = (entry.flags & kFlagFound) != 0;
+      read.local_port = entry.local_port;
+      read.opened_ns = entry.opened_ns;
+      read.span = entry.span;
+      read.read_ops = plain(entry.read_ops);
+      read.read_bytes = plain(entry.read_bytes);
+      read.read_errors = plain(entry.read_errors);
+      read.read_ns = plain(entry.read_ns);
+      read.write_ops = plain(entry.write_ops);
+      read.write_bytes = plain(entry.write_bytes);
+      read.write_errors = plain(entry.write_errors);
+      read.write_ns = plain(entry.write_ns);
+      out.push_back(read);
+    }
+  }
+  return out;
+}
+
+std::vector<ReadSpan> RegionReader::open_spans() const {
+  std::vector<ReadSpan> out;
+  std::vector<unsigned char> bytes(std::size_t{kSpans} * sizeof(SpanSlot));
+  if (!read_at(kSpansOffset, bytes.data(), bytes.size())) return out;
+  for (std::uint32_t i = 0; i < kSpans; ++i) {
+    SpanSlot slot;
+    std::memcpy(static_cast<void*>(&slot), bytes.data() + std::size_t{i} * sizeof slot, sizeof slot);
+    const SpanId id = plain(slot.id);
+    if (id == 0 || (id & 0xffff) != i + 1) continue;
+    ReadSpan span;
+    span.id = id;
+    span.parent = slot.parent;
+    span.begin_ns = slot.begin_ns;
+    span.name = slot.name;
+    span.begin_tid = slot.begin_tid;
+    const std::uint32_t count = std::min(plain(slot.attributes), kSpanAttributes);
+    span.attributes.assign(slot.attribute, slot.attribute + count);
+    out.push_back(std::move(span));
+  }
+  return out;
+}
+
+std::optional<std::string> RegionReader::intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes,
+                                                      std::uint32_t id) const {
+  const std::uint64_t offset = std::uint64_t{id} * 8;
+  if (id == 0 || offset + sizeof(InternEntry) > arena_bytes) return std::nullopt;
+  InternEntry entry;
+  if (!read_at(arena_offset + offset, &entry, sizeof entry)) return std::nullopt;
+  if (entry.hash == 0 || entry.bytes > 65536 || offset + sizeof entry + entry.bytes > arena_bytes) return std::nullopt;
+  std::string bytes(entry.bytes, '\0');
+  if (!read_at(arena_offset + offset + sizeof entry, bytes.data(), bytes.size())) return std::nullopt;
+  // The hash is the entry's own checksum: an id that points into the middle of something is found out.
+  if (intern_hash(bytes.data(), entry.bytes) != entry.hash) return std::nullopt;
+  return bytes;
+}
+
+std::optional<ReadStack> RegionReader::stack(StackId id) const {
+  const auto bytes = intern_bytes(kStackArenaOffset, kStackArenaBytes, id);
+  if (!bytes || bytes->size() % 8 != 0) return std::nullopt;
+  ReadStack stack;
+  stack.frames.resize(bytes->size() / 8);
+  std::memcpy(stack.frames.data(), bytes->data(), bytes->size());
+  if (!stack.frames.empty() && stack.frames.back() == 0) {
+    stack.frames.pop_back();
+    stack.complete = false;
+  }
+  return stack;
+}
+
+std::optional<std::string> RegionReader::name(NameId id) const {
+  return intern_bytes(kNameArenaOffset, kNameArenaBytes, id);
+}
+
+ControlBlock* RegionReader::control(std::string* error) {
+  if (control_ == nullptr) {
+    try {
+      const boost::interprocess::file_mapping file(path_.c_str(), boost::interprocess::read_write);
+      control_ = std::make_unique<boost::interprocess::mapped_region>(file, boost::interprocess::read_write,
+                                                                      static_cast<boost::interprocess::offset_t>(kControlOffset), kPage);
+    } catch (const boost::interprocess::interprocess_exception& failure) {
+      *error = "cannot map the control block of " + path_ + ": " + failure.what();
+      return nullptr;
+    }
+  }
+  return static_cast<ControlBlock*>(control_->get_address());
+}
+
+}  // namespace camprobe::shm

@@ -1,0 +1,191 @@
+// shm/region_reader.h
+//
+// The collector's side of a region: any number of readers, at once or late, of a process that runs or is dead.
+//
+// Nothing in a region is trusted: every byte is copied out with pread first and checked then, offsets are compared with
+// the file's real size, ids with the arena's bounds. Reading with pread instead of through a mapping costs one system
+// call per copy and cannot die of SIGBUS when somebody truncates the file. Only the control block is mapped
+// (Boost.Interprocess), because its words must be written whole.
+//
+// A reader belongs to one thread. Errors are values; nothing here throws but std::bad_alloc.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shm/layout.h"
+#include "shm/region_name.h"
+
+namespace boost::interprocess {
+class mapped_region;
+}
+
+namespace camprobe::shm {
+
+// A record as copied out of a ring: Record without the atomic.
+struct ReadRecord {
+  std::uint64_t sequence = 0;  // record number in its ring, from 0
+  std::uint64_t time_ns = 0;
+  RecordKind kind = RecordKind::kNone;
+  std::uint16_t flags = 0;
+  StackId stack = 0;
+  SpanId span = 0;
+  union {
+    AllocPayload alloc;
+    FreePayload free;
+    CpuPayload cpu;
+    WaitPayload wait;
+    OpenPayload open;
+    ClosePayload close;
+    SpanPayload span_end;
+    AttributesPayload attributes;
+    ThreadPayload thread;
+    MapPayload map;
+    MarkPayload mark;
+    ProcessPayload process;
+    SettingPayload setting;
+    std::uint64_t words[4] = {};
+  };
+};
+
+struct RegionInfo {
+  std::uint32_t abi_version = 0;
+  std::uint64_t created_ns = 0;
+  std::uint64_t created_realtime_ns = 0;
+  std::uint64_t start_ticks = 0;
+  std::uint32_t pid = 0, parent_pid = 0, uid = 0, image = 0, collector_pid = 0;
+  std::string run_id;
+};
+
+// What changes in the header.
+struct RegionStatus {
+  RegionState state = RegionState::kCreating;
+  std::string message;
+  std::uint32_t lanes_used = 0;
+  std::uint32_t modules_used = 0;
+  std::uint64_t samples_taken = 0, live_samples = 0, reserved_bytes = 0;
+  std::uint64_t heap_interval = 0, cpu_hz = 0, wait_interval_ns = 0;
+  std::uint32_t families = 0;
+  std::uint64_t exit_ns = 0;
+  std::int64_t exit_status = -1;
+  std::uint64_t lost[kLossSlots] = {};
+  std::uint64_t stray_allocs = 0, stray_frees = 0, stray_bytes = 0, probe_ns = 0;
+};
+
+struct ReadLane {
+  std::uint32_t index = 0;
+  bool active = false;
+  std::uint32_t tid = 0, creator_tid = 0, generation = 0;
+  StackId start_stack = 0;
+  std::uint64_t began_ns = 0;
+  std::string name;
+  std::uint64_t heap_allocs = 0, heap_frees = 0, heap_bytes = 0;  // heap_bytes: asked for, exact
+  IoCounter io[kIoKinds] = {};
+};
+
+struct ReadLiveSample {
+  std::uint64_t address = 0;
+  bool is_mapping = false;
+  LiveSample sample = {};
+};
+
+struct ReadModule {
+  std::uint32_t index = 0;
+  bool loaded = false;
+  NameId path = 0;
+  std::uint64_t base = 0, low = 0, high = 0, opened_ns = 0, closed_ns = 0;
+  std::string build_id;  // hexadecimal
+};
+
+struct ReadDescriptor {
+  std::int32_t fd = -1;
+  std::uint32_t generation = 0;  // odd: open
+  StackId stack = 0;
+  Peer peer = {};
+  DescriptorKind kind = DescriptorKind::kOther;
+  bool found = false;            // open before the probe saw it
+  std::uint16_t local_port = 0;
+  std::uint64_t opened_ns = 0;
+  SpanId span = 0;
+  std::uint64_t read_ops = 0, read_bytes = 0, read_errors = 0, read_ns = 0;
+  std::uint64_t write_ops = 0, write_bytes = 0, write_errors = 0, write_ns = 0;
+};
+
+struct ReadSpan {
+  SpanId id = 0, parent = 0;
+  std::uint64_t begin_ns = 0;
+  NameId name = 0;
+  std::uint32_t begin_tid = 0;
+  std::vector<Attribute> attributes;
+};
+
+struct ReadStack {
+  std::vector<std::uint64_t> frames;  // leaf first; all but an interrupted leaf are return addresses
+  bool complete = true;               // false: the walk did not reach the thread's first frame
+};
+
+// What one drain saw.
+struct DrainResult {
+  std::uint64_t records = 0;
+  std::uint64_t lapped = 0;  // overwritten before they were read
+  std::uint64_t torn = 0;    // left half written by a writer that was killed, or forged
+};
+
+class RegionReader {
+ public:
+  // Opens and checks the header. On failure: no value, and `error` says what is wrong with which file.
+  static std::optional<RegionReader> open(const std::string& path, std::string* error);
+  // The same from an open descriptor, which is taken over.
+  static std::optional<RegionReader> from_descriptor(int fd, const std::string& path, std::string* error);
+
+  RegionReader(RegionReader&&) noexcept;
+  RegionReader& operator=(RegionReader&&) noexcept;
+  ~RegionReader();
+
+  const std::string& path() const { return path_; }
+  const RegionInfo& info() const { return info_; }
+  // No value: the file was truncated under us.
+  std::optional<RegionStatus> status() const;
+
+  // Calls `take` for each record written since the last drain, ring by ring, in each ring in order. `is_signal` tells the
+  // handler's ring. A reader that opens late sees what the rings still hold and counts nothing before it as lapped.
+  DrainResult drain(const std::function<void(const ReadLane& lane, bool is_signal, const ReadRecord&)>& take);
+
+  std::vector<ReadLane> lanes() const;
+  std::vector<ReadLiveSample> live_samples() const;
+  std::vector<ReadModule> modules() const;
+  std::vector<ReadDescriptor> descriptors() const;  // every entry ever opened
+  std::vector<ReadSpan> open_spans() const;
+  std::optional<ReadStack> stack(StackId id) const;
+  std::optional<std::string> name(NameId id) const;
+
+  // The control block, mapped for writing; nullptr where that is not allowed (the reason in `error`). Owned by the reader.
+  ControlBlock* control(std::string* error);
+
+ private:
+  struct Cursor {
+    std::uint64_t next = 0;
+  };
+  RegionReader() = default;
+  bool read_at(std::uint64_t offset, void* out, std::size_t bytes) const;
+  bool read_header(std::string* error);
+  std::optional<ReadLane> read_lane(std::uint32_t index, std::uint64_t* head, std::uint64_t* signal_head) const;
+  DrainResult drain_ring(const ReadLane& lane, bool is_signal, std::uint64_t ring_offset, std::uint64_t head_offset,
+                         std::uint32_t capacity, std::uint64_t head, Cursor* cursor,
+                         const std::function<void(const ReadLane&, bool, const ReadRecord&)>& take);
+  std::optional<std::string> intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes, std::uint32_t id) const;
+
+  int fd_ = -1;
+  std::string path_;
+  RegionInfo info_;
+  bool drained_before_ = false;
+  std::vector<Cursor> cursors_;         // two a lane
+  std::vector<unsigned char> buffer_;   // for ring copies, kept between drains
+  std::unique_ptr<boost::interprocess::mapped_region> control_;
+};
+
+}  // namespace camprobe::shm
