@@ -1,0 +1,15 @@
+// run/schema.h
+//
+// The text of run/schema.sql, and the two numbers in a file's header by which a run is known as one.
+#pragma once
+
+#include <cstdint>
+
+namespace camprobe::run {
+
+inline constexpr std::uint32_t kApplicationId = 0x63616d70;  // "camp", as in schema.sql
+inline constexpr std::uint32_t kSchemaVersion = 1;           // user_version there
+
+extern const char* const kSchemaSql;
+
+}  // namespace camprobe::run
