@@ -1,0 +1,32 @@
+// tests/sampler/unwind_functions.h
+//
+// Functions with every shape of frame, built with -O3 -fomit-frame-pointer so that only call frame information can see them.
+#pragma once
+
+#include <cstddef>
+
+namespace camprobe::sampler {
+
+using Visit = void (*)(void*);
+
+// Calls `visit` from under `depth` frames of the same function.
+void recurse(unsigned depth, Visit visit, void* argument);
+// From frames of changing size, with alloca().
+void recurse_with_alloca(unsigned depth, Visit visit, void* argument);
+// From a function whose stack is realigned for wide vectors, which GCC addresses through r10 and two expressions.
+void with_realigned_stack(unsigned depth, Visit visit, void* argument);
+// From a function that saves and overwrites every register a call preserves.
+void with_all_registers_in_use(Visit visit, void* argument);
+// With rbp, rbx and r12..r15 full of garbage while it calls.
+void with_garbage_frame_pointer(Visit visit, void* argument);
+// The same from a function without call frame information.
+void without_frame_information(Visit visit, void* argument);
+// From a comparison that the C library calls.
+void from_qsort(Visit visit, void* argument);
+void from_bsearch(Visit visit, void* argument);
+// Inside a catch block, after unwinding `depth` frames.
+void after_catching(unsigned depth, Visit visit, void* argument);
+// Some of everything that a server does, with calls into libc, libm, libstdc++ and the vDSO.
+double mixed_work(unsigned seed);
+
+}  // namespace camprobe::sampler

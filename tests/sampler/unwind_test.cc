@@ -1,0 +1,548 @@
+// tests/sampler/unwind_test.cc
+//
+// The walker against libunwind, frame by frame, on every kind of stack that a server has.
+#include "sampler/unwind.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "sampler/unwind_memory.h"
+#include "sampler/unwind_modules.h"
+#include "tests/sampler/unwind_functions.h"
+#include "tests/sampler/unwind_oracle.h"
+
+namespace camprobe::sampler {
+namespace {
+
+class UnwindTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { start_unwinding(); }
+
+  // The walk that `visit` takes, and what it is compared with.
+  static void visit(void*) { walk_both(&both, bounds); asm volatile("" : : : "memory"); }
+
+  void SetUp() override { bounds = bounds_of_this_thread(); }
+
+  static inline Both both;
+  static inline StackBounds bounds;
+};
+
+TEST_F(UnwindTest, WalksToTheRoot) {
+  visit(nullptr);
+  EXPECT_AGREEMENT(both);
+  EXPECT_GT(both.ours.depth, 5u);
+}
+
+TEST_F(UnwindTest, WalksDeepRecursion) {
+  recurse(200, visit, nullptr);
+  EXPECT_AGREEMENT(both);
+  EXPECT_GT(both.ours.depth, 200u);
+}
+
+TEST_F(UnwindTest, WalksFramesMadeWithAlloca) {
+  recurse_with_alloca(50, visit, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, WalksRealignedStacks) {
+  with_realigned_stack(20, visit, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, WalksFunctionsThatUseEveryRegister) {
+  with_all_registers_in_use(visit, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, WalksThroughCallbacksOfTheLibrary) {
+  from_qsort(visit, nullptr);
+  EXPECT_AGREEMENT(both);
+  from_bsearch(visit, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, WalksInsideACatchBlock) {
+  after_catching(10, visit, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, WalksPastAGarbageFramePointer) {
+  with_garbage_frame_pointer(visit, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, StopsAtAFrameThatNothingDescribes) {
+  without_frame_information(visit, nullptr);
+  EXPECT_EQ(both.ours.end, WalkEnd::no_rule);
+  ASSERT_GE(both.ours.depth, 2u);
+  ASSERT_GE(both.theirs.depth, 2u);
+  EXPECT_EQ(both.ours.pc[0], both.theirs.pc[0]);
+  EXPECT_EQ(both.ours.pc[1], both.theirs.pc[1]);
+}
+
+TEST_F(UnwindTest, SaysThatAStackWasCutAndWritesNoMore) {
+  std::uintptr_t out[4] = {1, 1, 1, 1};
+  const Walk walk = walk_here(out, 3, bounds, 0);
+  EXPECT_EQ(walk.depth, 3u);
+  EXPECT_EQ(walk.end, WalkEnd::truncated_depth);
+  EXPECT_EQ(out[3], 1u);
+}
+
+TEST_F(UnwindTest, CallsAStackWholeThatJustFits) {
+  std::uintptr_t out[kMostFrames];
+  const Walk whole = walk_here(out, kMostFrames, bounds, 0);
+  ASSERT_EQ(whole.end, WalkEnd::root);
+  const Walk fits = walk_here(out, whole.depth, bounds, 0);
+  EXPECT_EQ(fits.depth, whole.depth);
+  EXPECT_EQ(fits.end, WalkEnd::root);
+}
+
+TEST_F(UnwindTest, LeavesOutTheFramesItIsToldTo) {
+  std::uintptr_t whole[kMostFrames];
+  std::uintptr_t rest[kMostFrames];
+  const Walk a = walk_here(whole, kMostFrames, bounds, 0);
+  const Walk b = walk_here(rest, kMostFrames, bounds, 2);
+  ASSERT_EQ(b.depth + 2, a.depth);
+  EXPECT_EQ(std::memcmp(whole + 2, rest, b.depth * sizeof(*rest)), 0);
+}
+
+struct HookWalk {
+  Stack stack;
+  std::uintptr_t return_address;
+};
+
+[[gnu::noinline]] void hook_slow_path(HookWalk* result, void* hook_frame) {
+  const Walk walk = walk_above(result->stack.pc, kMostFrames, bounds_of_this_thread(), hook_frame);
+  result->stack.depth = walk.depth;
+  result->stack.end = walk.end;
+}
+
+[[gnu::noinline]] void hook(HookWalk* result) {
+  result->return_address = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
+  hook_slow_path(result, __builtin_dwarf_cfa());
+}
+
+TEST_F(UnwindTest, StartsAHooksStackAtItsCaller) {
+  HookWalk result;
+  hook(&result);
+  ASSERT_GT(result.stack.depth, 1u);
+  EXPECT_EQ(result.stack.end, WalkEnd::root);
+  EXPECT_EQ(result.stack.pc[0], result.return_address);
+}
+
+TEST_F(UnwindTest, LeavesErrnoAlone) {
+  errno = 4711;
+  visit(nullptr);
+  EXPECT_EQ(errno, 4711);
+  walk_both(&both, {0, 0});
+  EXPECT_EQ(errno, 4711);
+}
+
+TEST_F(UnwindTest, WalksAStackOfUnknownBounds) {
+  bounds = {0, 0};
+  recurse(100, visit, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, WalksThreadsToTheirRoot) {
+  std::thread([] {
+    bounds = bounds_of_this_thread();
+    recurse(10, visit, nullptr);
+  }).join();
+  EXPECT_AGREEMENT(both);
+}
+
+// Signals.
+
+TEST_F(UnwindTest, WalksThroughASignalFrame) {
+  struct sigaction action{};
+  action.sa_handler = [](int) { visit(nullptr); };
+  sigaction(SIGUSR1, &action, nullptr);
+  recurse(5, [](void*) { raise(SIGUSR1); asm volatile(""); }, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, WalksTheInterruptedStack) {
+  struct sigaction action{};
+  action.sa_flags = SA_SIGINFO;
+  action.sa_sigaction = [](int, siginfo_t*, void* context) { walk_both(static_cast<ucontext_t*>(context), bounds, &both); };
+  sigaction(SIGUSR1, &action, nullptr);
+  recurse(5, [](void*) { raise(SIGUSR1); asm volatile(""); }, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, WalksAHandlerInsideAHandler) {
+  struct sigaction action{};
+  action.sa_handler = [](int) { raise(SIGUSR2); asm volatile(""); };
+  sigaction(SIGUSR1, &action, nullptr);
+  action.sa_handler = [](int) { visit(nullptr); };
+  sigaction(SIGUSR2, &action, nullptr);
+  recurse(5, [](void*) { raise(SIGUSR1); asm volatile(""); }, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, WalksFromAnAlternateSignalStackBackToTheThreads) {
+  std::vector<char> room(64 << 10);
+  stack_t alternate{};
+  alternate.ss_sp = room.data();
+  alternate.ss_size = room.size();
+  sigaltstack(&alternate, nullptr);
+  struct sigaction action{};
+  action.sa_flags = SA_ONSTACK;
+  action.sa_handler = [](int) { visit(nullptr); };
+  sigaction(SIGUSR1, &action, nullptr);
+  recurse(5, [](void*) { raise(SIGUSR1); asm volatile(""); }, nullptr);
+  alternate.ss_flags = SS_DISABLE;
+  sigaltstack(&alternate, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+sigjmp_buf back;
+
+[[gnu::noinline]] void call_wild_pointer(void (*wild)(), std::uintptr_t* expected_caller) {
+  *expected_caller = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
+  wild();
+  asm volatile("" : : : "memory");
+}
+
+TEST_F(UnwindTest, FindsWhoCalledThroughAWildPointer) {
+  struct sigaction action{};
+  struct sigaction before{};
+  action.sa_flags = SA_SIGINFO;
+  action.sa_sigaction = [](int, siginfo_t*, void* context) {
+    const Walk walk = walk_context(both.ours.pc, kMostFrames, bounds, static_cast<ucontext_t*>(context));
+    both.ours.depth = walk.depth;
+    both.ours.end = walk.end;
+    siglongjmp(back, 1);
+  };
+  sigaction(SIGSEGV, &action, &before);
+  for (std::uintptr_t wild : {std::uintptr_t{0}, std::uintptr_t{0x1234}, std::uintptr_t{0x7ff012345678}}) {
+    std::uintptr_t caller = 0;
+    if (sigsetjmp(back, 1) == 0) {
+      call_wild_pointer(reinterpret_cast<void (*)()>(wild), &caller);
+    }
+    EXPECT_EQ(both.ours.end, WalkEnd::root) << std::hex << wild;
+    ASSERT_GT(both.ours.depth, 2u);
+    EXPECT_EQ(both.ours.pc[0], wild);
+    EXPECT_EQ(both.ours.pc[2], caller);
+  }
+  sigaction(SIGSEGV, &before, nullptr);
+}
+
+// Coroutines.
+
+ucontext_t main_context;
+ucontext_t coroutine_context;
+
+TEST_F(UnwindTest, WalksSmallCoroutinesToTheirFirstFrame) {
+  // Libunwind itself needs more than 16 KiB here, so the oracle is the code: recursion, then the function makecontext() was given.
+  constexpr std::size_t kSize = 16 << 10;
+  void* stack = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(stack, MAP_FAILED);
+  getcontext(&coroutine_context);
+  coroutine_context.uc_stack.ss_sp = stack;
+  coroutine_context.uc_stack.ss_size = kSize;
+  coroutine_context.uc_link = &main_context;
+  makecontext(
+      &coroutine_context,
+      [] {
+        recurse(
+            20,
+            [](void*) {
+              const Walk walk = walk_here(both.ours.pc, kMostFrames, bounds, 0);
+              both.ours.depth = walk.depth;
+              both.ours.end = walk.end;
+            },
+            nullptr);
+        asm volatile("");
+      },
+      0);
+  swapcontext(&main_context, &coroutine_context);
+  EXPECT_EQ(both.ours.end, WalkEnd::root);
+  // The visitor, 21 frames of recurse(), the coroutine's function, and __start_context.
+  EXPECT_EQ(both.ours.depth, 24u) << describe(both.ours.frames());
+  for (unsigned i = 3; i < 21; ++i) {
+    EXPECT_EQ(both.ours.pc[i], both.ours.pc[2]) << i;
+  }
+  munmap(stack, kSize);
+}
+
+TEST_F(UnwindTest, AgreesOnARoomyCoroutine) {
+  constexpr std::size_t kSize = 256 << 10;
+  void* stack = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(stack, MAP_FAILED);
+  getcontext(&coroutine_context);
+  coroutine_context.uc_stack.ss_sp = stack;
+  coroutine_context.uc_stack.ss_size = kSize;
+  coroutine_context.uc_link = &main_context;
+  makecontext(&coroutine_context, [] { recurse(20, visit, nullptr); }, 0);
+  swapcontext(&main_context, &coroutine_context);
+  EXPECT_AGREEMENT(both);
+  munmap(stack, kSize);
+}
+
+// A JIT's code.
+
+class Code {
+ public:
+  explicit Code(std::initializer_list<std::uint8_t> bytes) {
+    page_ = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    std::memcpy(page_, std::data(bytes), bytes.size());
+    mprotect(page_, 4096, PROT_READ | PROT_EXEC);
+  }
+  ~Code() { munmap(page_, 4096); }
+  Code(const Code&) = delete;
+  Code& operator=(const Code&) = delete;
+
+  void call(Visit visit, void* argument) const { reinterpret_cast<void (*)(Visit, void*)>(page_)(visit, argument); }
+  std::uintptr_t begin() const { return reinterpret_cast<std::uintptr_t>(page_); }
+
+ private:
+  void* page_;
+};
+
+// push rbp; mov rbp, rsp; push rbx; push rbx; mov rbx, -1; mov rax, rdi; mov rdi, rsi; call rax; pop rbx; pop rbx; pop rbp; ret
+#define CAMPROBE_TEST_JIT                                                                                                \
+  {0x55, 0x48, 0x89, 0xe5, 0x53, 0x53, 0x48, 0xc7, 0xc3, 0xff, 0xff, 0xff, 0xff, 0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0xff, \
+   0xd0, 0x5b, 0x5b, 0x5d, 0xc3}
+constexpr unsigned kJitReturn = 21;  // where its call returns to
+
+TEST_F(UnwindTest, WalksThroughJitCodeByItsFramePointers) {
+  const Code code(CAMPROBE_TEST_JIT);
+  visit(nullptr);
+  const std::vector<std::uintptr_t> outer = both.theirs.frames();
+  struct Nest {
+    const Code* code;
+    int depth;
+    static void go(void* argument) {
+      Nest* nest = static_cast<Nest*>(argument);
+      if (nest->depth-- == 0) {
+        walk_both(&both, bounds);
+      } else {
+        nest->code->call(go, nest);
+      }
+      asm volatile("" : : : "memory");
+    }
+  } nest{&code, 10};
+  Nest::go(&nest);
+  EXPECT_EQ(both.ours.end, WalkEnd::root) << describe(both.ours.frames());
+  const std::vector<std::uintptr_t> frames = both.ours.frames();
+  // One frame of visit() or of go() and this function's own, then what called this function.
+  ASSERT_EQ(frames.size(), outer.size() + 20);
+  EXPECT_EQ(std::vector<std::uintptr_t>(frames.end() - (static_cast<long>(outer.size()) - 2), frames.end()),
+            std::vector<std::uintptr_t>(outer.begin() + 2, outer.end()));
+  for (unsigned i = 1; i <= 19; i += 2) {
+    EXPECT_EQ(frames[i], code.begin() + kJitReturn) << i;
+  }
+}
+
+TEST_F(UnwindTest, WalksByFramePointersAloneWhereTheLoaderTellsNothing) {
+  const FindObject find = replace_module_lookup(nullptr);
+  const Code code(CAMPROBE_TEST_JIT);
+  module_closing_begin();
+  module_closing_end();  // forget every rule
+  std::uintptr_t frame[4] = {0, 0, 0, 0};
+  asm volatile("" : : "r"(frame) : "memory");
+  code.call(
+      [](void*) {
+        const Walk walk = walk_here(both.ours.pc, kMostFrames, bounds, 0);
+        both.ours.depth = walk.depth;
+        both.ours.end = walk.end;
+      },
+      nullptr);
+  replace_module_lookup(find);
+  ASSERT_GE(both.ours.depth, 1u);
+  // Whatever follows depends on how this test is compiled; it must be the truth as far as it goes, or stop.
+  EXPECT_NE(both.ours.end, WalkEnd::closing);
+}
+
+// Corrupt stacks.
+
+TEST_F(UnwindTest, NeverFaultsOnAContextOfGarbage) {
+  // Every register random, half of the time pointing into real memory of some kind.
+  ucontext_t context;
+  getcontext(&context);
+  std::uint64_t random = 88172645463325252;
+  const auto next = [&] {
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    return random;
+  };
+  const std::uintptr_t places[] = {bounds.low, bounds.high, bounds.high - 64, reinterpret_cast<std::uintptr_t>(&context),
+                                   reinterpret_cast<std::uintptr_t>(&std::strlen), reinterpret_cast<std::uintptr_t>(&recurse),
+                                   reinterpret_cast<std::uintptr_t>(&both), 0, ~std::uintptr_t{0}, std::uintptr_t{1} << 47};
+  std::uintptr_t out[64];
+  unsigned ends[5] = {};
+  for (int i = 0; i < 100'000; ++i) {
+    for (auto& reg : context.uc_mcontext.gregs) {
+      const std::uint64_t value = next();
+      reg = static_cast<greg_t>(value % 8 == 0 ? value : places[value / 8 % std::size(places)] + (value >> 20) % 4096 - 2048);
+    }
+    const Walk walk = walk_context(out, 64, i % 2 == 0 ? bounds : StackBounds{0, 0}, &context);
+    ASSERT_LE(walk.depth, 64u);
+    ASSERT_GE(walk.depth, 1u);
+    ++ends[static_cast<unsigned>(walk.end)];
+  }
+  EXPECT_GT(ends[static_cast<unsigned>(WalkEnd::bad_frame)] + ends[static_cast<unsigned>(WalkEnd::no_rule)], 50'000u);
+}
+
+TEST_F(UnwindTest, TellsReadablePagesFromOthers) {
+  char* pages = static_cast<char*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(pages, MAP_FAILED);
+  mprotect(pages + 4096, 4096, PROT_NONE);
+  const auto first = reinterpret_cast<std::uintptr_t>(pages);
+  sigset_t before;
+  sigset_t after;
+  pthread_sigmask(SIG_SETMASK, nullptr, &before);
+  EXPECT_TRUE(page_is_readable(first));
+  EXPECT_TRUE(page_is_readable(first + 4095));
+  EXPECT_FALSE(page_is_readable(first + 4096));
+  EXPECT_FALSE(page_is_readable(0));
+  EXPECT_FALSE(page_is_readable(~std::uintptr_t{0}));
+  pthread_sigmask(SIG_SETMASK, nullptr, &after);
+  EXPECT_EQ(std::memcmp(&before, &after, 8), 0);
+  StackMemory memory({0, 0}, 0);
+  std::uint64_t word;
+  EXPECT_TRUE(memory.read(first + 4088, &word));
+  EXPECT_FALSE(memory.read(first + 4089, &word)) << "half of it lies in the next page";
+  munmap(pages, 8192);
+}
+
+// Unloading.
+
+TEST_F(UnwindTest, WalksWhatItKnowsWhileAModuleIsUnloaded) {
+  recurse(3, visit, nullptr);  // the pcs below are known now
+  EXPECT_TRUE(module_closing_begin());
+  recurse(3, visit, nullptr);
+  const Stack known = both.ours;
+  std::uintptr_t out[kMostFrames];
+  const Walk unknown = walk_here(out, kMostFrames, bounds, 0);
+  module_closing_end();
+  EXPECT_EQ(known.end, WalkEnd::closing) << "only the call sites of this function were not met before";
+  EXPECT_GE(known.depth, 5u);
+  EXPECT_EQ(unknown.end, WalkEnd::closing);
+  recurse(3, visit, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+TEST_F(UnwindTest, GivesUpWaitingForAReaderThatDoesNotMove) {
+  {
+    const ModuleReader stuck;
+    EXPECT_TRUE(stuck.may_read());
+    EXPECT_FALSE(module_closing_begin());
+    const ModuleReader late;
+    EXPECT_FALSE(late.may_read());
+    module_closing_end();
+  }
+  EXPECT_TRUE(module_closing_begin());
+  module_closing_end();
+}
+
+TEST_F(UnwindTest, ForgetsTheParentsWalkersInAForkedChild) {
+  const ModuleReader of_the_parent;
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    forget_walkers_after_fork();
+    _exit(module_closing_begin() ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+using Through = void (*)(Visit, void*);
+
+TEST_F(UnwindTest, WalksAModuleThatTakesAnothersAddress) {
+  // Two modules of one layout but other frames, loaded in turn where the other was: stale rules would go astray.
+  const std::string paths[] = {CAMPROBE_TEST_PLUGIN_SMALL, CAMPROBE_TEST_PLUGIN_LARGE};
+  std::uintptr_t addresses[2] = {};
+  for (int i = 0; i < 40; ++i) {
+    void* plugin = dlopen(paths[i % 2].c_str(), RTLD_NOW);
+    ASSERT_NE(plugin, nullptr) << dlerror();
+    void* symbol = dlsym(plugin, "camprobe_test_through");
+    ASSERT_NE(symbol, nullptr);
+    addresses[i % 2] = reinterpret_cast<std::uintptr_t>(symbol);
+    reinterpret_cast<Through>(symbol)(visit, nullptr);
+    EXPECT_EQ(both.ours.end, WalkEnd::root);
+    EXPECT_EQ(both.ours.frames(), both.theirs.frames());
+    module_closing_begin();
+    dlclose(plugin);
+    module_closing_end();
+  }
+  EXPECT_EQ(addresses[0], addresses[1]) << "the loader did not reuse the address: this test tested nothing";
+}
+
+TEST_F(UnwindTest, WalksWhileOthersLoadAndUnload) {
+  std::atomic<bool> stop{false};
+  std::atomic<unsigned> wrong{0};
+  std::atomic<unsigned> walks{0};
+  std::vector<std::thread> walkers;
+  for (int i = 0; i < 3; ++i) {
+    walkers.emplace_back([&] {
+      struct Mine {
+        std::uintptr_t out[kMostFrames];
+        StackBounds bounds = bounds_of_this_thread();
+        Walk walk;
+      } mine;
+      while (!stop.load(std::memory_order_relaxed)) {
+        recurse(
+            20,
+            [](void* argument) {
+              Mine* mine = static_cast<Mine*>(argument);
+              mine->walk = walk_here(mine->out, kMostFrames, mine->bounds, 0);
+              asm volatile("" : : : "memory");
+            },
+            &mine);
+        walks.fetch_add(1, std::memory_order_relaxed);
+        if (mine.walk.end != WalkEnd::root && mine.walk.end != WalkEnd::closing) wrong.fetch_add(1);
+      }
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    void* plugin = dlopen(CAMPROBE_TEST_PLUGIN_LARGE, RTLD_NOW);
+    ASSERT_NE(plugin, nullptr);
+    reinterpret_cast<Through>(dlsym(plugin, "camprobe_test_through"))([](void*) {}, nullptr);
+    EXPECT_TRUE(module_closing_begin());
+    dlclose(plugin);
+    module_closing_end();
+  }
+  stop = true;
+  for (auto& walker : walkers) walker.join();
+  EXPECT_EQ(wrong.load(), 0u);
+  EXPECT_GT(walks.load(), 100u);
+}
+
+TEST_F(UnwindTest, CallsNothingThatCouldBeHooked) {
+  // The object's undefined symbols, but for the loader's look-up found by dlsym() at start-up.
+  FILE* listing = popen("nm -u --format=just-symbols " CAMPROBE_TEST_LIBRARY " 2>/dev/null | sort -u", "r");
+  ASSERT_NE(listing, nullptr);
+  char line[512];
+  std::vector<std::string> foreign;
+  while (std::fgets(line, sizeof(line), listing) != nullptr) {
+    std::string name(line);
+    while (!name.empty() && name.back() == '\n') name.pop_back();
+    if (!name.empty() && name.back() != ':' && name.find("8camprobe") == std::string::npos) foreign.push_back(name);
+  }
+  pclose(listing);
+  EXPECT_THAT(foreign, testing::IsSubsetOf({"dlsym", "_GLOBAL_OFFSET_TABLE_", "memcpy", "memset"}));
+}
+
+}  // namespace
+}  // namespace camprobe::sampler
