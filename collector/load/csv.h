@@ -1,0 +1,43 @@
+// collector/load/csv.h
+//
+// Records of comma-separated values (RFC 4180): fields may be quoted, a quoted one may hold commas, newlines and doubled
+// quotes. A quote that is never closed would swallow the rest of the file: after kMostLines lines it is given up.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "collector/load/input.h"
+
+namespace camprobe::load {
+
+class CsvReader {
+ public:
+  static constexpr std::size_t kMostLines = 100;
+
+  explicit CsvReader(Input& input) : lines_(input) {}
+
+  enum class Read { kRecord, kBad, kEnd };
+  // The next record that is not empty. kBad: it could not be read, why() says so; reading goes on behind it.
+  Read next();
+
+  const std::vector<std::string_view>& fields() const { return fields_; }  // valid until next()
+  std::uint64_t line() const { return first_line_; }                       // on which the record began
+  bool unterminated() const { return lines_.unterminated(); }              // no newline: its last field may be cut off
+  const char* why() const { return why_; }
+  std::string problem() const { return lines_.problem(); }
+
+ private:
+  void split();
+
+  LineReader lines_;
+  std::string record_;    // a record of several lines, or with doubled quotes
+  std::string unquoted_;  // the texts of quoted fields
+  std::vector<std::string_view> fields_;
+  std::uint64_t first_line_ = 0;
+  const char* why_ = "";
+};
+
+}  // namespace camprobe::load
