@@ -1,0 +1,161 @@
+// collector/symbols/module_symbols.cc
+//
+// Finds the right file for a recorded module, and keeps the cache within its limits.
+#include "collector/symbols/module_symbols.h"
+
+#include <elf.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "collector/symbols/module_file.h"
+
+namespace camprobe::symbols {
+namespace {
+
+constexpr std::string_view kDeleted = " (deleted)";
+
+bool is_vdso(std::string_view path) {
+  return path == "[vdso]" || path.starts_with("linux-vdso.so") || path.starts_with("linux-gate.so");
+}
+
+// The kernel maps the same vdso into every process of one architecture; a target's is read from our own, as a file in memory.
+UniqueFd copy_own_vdso() {
+  const unsigned long begin = ::getauxval(AT_SYSINFO_EHDR);
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; begin != 0 && std::getline(maps, line);) {
+    unsigned long low = 0;
+    unsigned long high = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx", &low, &high) != 2 || low != begin) continue;
+    UniqueFd file(::memfd_create("vdso", MFD_CLOEXEC));
+    const auto size = static_cast<ssize_t>(high - low);
+    if (!file || ::pwrite(file.get(), reinterpret_cast<const void*>(begin), high - low, 0) != size) return {};
+    return file;
+  }
+  return {};
+}
+
+std::size_t heap_bytes(const std::string& text) { return text.capacity() > 15 ? text.capacity() + 1 : 0; }
+
+}  // namespace
+
+ModuleSymbols::ModuleSymbols() : ModuleSymbols(Limits{}) {}
+ModuleSymbols::ModuleSymbols(Limits limits) : limits_(limits) {}
+ModuleSymbols::~ModuleSymbols() = default;
+
+ModuleSymbols::Found ModuleSymbols::find(const RecordedModule& module, const TargetFiles& files) {
+  if (!module.build_id.empty()) {
+    const auto known = files_.find(module.build_id);
+    if (known != files_.end()) return {known->second, {}};
+  }
+  std::string why_not = "no such file";
+  // A candidate counts if it has the recorded build-id; without one on record, if it cannot be another file.
+  const auto attempt = [&](UniqueFd fd, const std::string& path, bool surely_the_same) -> std::shared_ptr<ModuleFile> {
+    if (!fd) return nullptr;
+    const std::string build_id = ElfFile::build_id_of(fd.get());
+    if (module.build_id.empty() ? !surely_the_same : build_id != module.build_id) {
+      why_not = module.build_id.empty() ? "file was deleted" : "build-id differs";
+      return nullptr;
+    }
+    return load(std::move(fd), path, build_id, why_not);
+  };
+  if (is_vdso(module.path)) return {attempt(copy_own_vdso(), "[vdso]", true), why_not};
+
+  const bool deleted = module.path.ends_with(kDeleted);
+  const std::string path = deleted ? module.path.substr(0, module.path.size() - kDeleted.size()) : module.path;
+  Found found;
+  if ((found.file = attempt(files.open(path), path, !deleted))) return found;
+  if ((found.file = attempt(files.open_mapped(module.low), path, true))) return found;
+  // Our rights may not reach map_files; the executable itself needs none. Without a build-id it could be any module's.
+  if (!module.build_id.empty() && (found.file = attempt(files.open_executable(), path, false))) return found;
+  found.why_not = why_not;
+  return found;
+}
+
+std::shared_ptr<ModuleFile> ModuleSymbols::load(UniqueFd fd, const std::string& path, const std::string& build_id, std::string& why_not) {
+  std::string key = build_id;
+  if (key.empty()) {
+    struct stat status {};
+    ::fstat(fd.get(), &status);
+    key = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" + std::to_string(status.st_mtim.tv_sec) + "." +
+          std::to_string(status.st_mtim.tv_nsec);
+    // A memory file of ours has no lasting inode.
+    if (path == "[vdso]") key = path;
+  }
+  const auto known = files_.find(key);
+  if (known != files_.end()) return known->second;
+  auto file = ModuleFile::open(std::move(fd), path, next_serial_++, why_not);
+  if (!file) return nullptr;
+  file->last_use = ++clock_;
+  files_.emplace(std::move(key), file);
+  stay_within_limits();
+  return file;
+}
+
+const ModuleSymbols::Resolved& ModuleSymbols::resolve(const std::shared_ptr<ModuleFile>& file, std::uint64_t address) {
+  const Key key{file->serial(), address};
+  const auto known = by_key_.find(key);
+  if (known != by_key_.end()) {
+    ++usage_.hits;
+    results_.splice(results_.begin(), results_, known->second);
+    return known->second->resolved;
+  }
+  ++usage_.misses;
+  file->last_use = ++clock_;
+  Result result{key, {file->resolve(address), file->is_signal_return(address + 1)}, 0};
+  result.bytes = sizeof(Result) + 64;  // and the nodes of list and map
+  for (const Frame& frame : result.resolved.frames) result.bytes += sizeof(Frame) + heap_bytes(frame.function) + heap_bytes(frame.file);
+  usage_.result_bytes += result.bytes;
+  results_.push_front(std::move(result));
+  by_key_.emplace(key, results_.begin());
+  stay_within_limits();
+  return results_.front().resolved;
+}
+
+void ModuleSymbols::stay_within_limits() {
+  while (usage_.result_bytes > limits_.result_bytes && results_.size() > 1) {
+    usage_.result_bytes -= results_.back().bytes;
+    by_key_.erase(results_.back().key);
+    results_.pop_back();
+  }
+
+  std::size_t debug_bytes = 0;
+  std::size_t idle = 0;
+  for (const auto& [key, file] : files_) {
+    debug_bytes += file->bytes();
+    idle += file.use_count() == 1;
+  }
+  while (debug_bytes > limits_.debug_bytes) {
+    ModuleFile* oldest = nullptr;
+    for (const auto& [key, file] : files_) {
+      if (file->bytes() > 0 && (oldest == nullptr || file->last_use < oldest->last_use)) oldest = file.get();
+    }
+    if (oldest == nullptr) break;
+    debug_bytes -= oldest->bytes();
+    oldest->unload();
+    ++usage_.unloads;
+  }
+  while (idle > limits_.idle_modules) {
+    auto oldest = files_.end();
+    for (auto i = files_.begin(); i != files_.end(); ++i) {
+      if (i->second.use_count() == 1 && (oldest == files_.end() || i->second->last_use < oldest->second->last_use)) oldest = i;
+    }
+    files_.erase(oldest);
+    --idle;
+  }
+}
+
+ModuleSymbols::Usage ModuleSymbols::usage() const {
+  Usage usage = usage_;
+  usage.modules = files_.size();
+  usage.results = results_.size();
+  for (const auto& [key, file] : files_) usage.debug_bytes += file->bytes();
+  return usage;
+}
+
+}  // namespace camprobe::symbols

@@ -1,0 +1,112 @@
+// collector/symbols/module_symbols.h
+//
+// The ELF files of all targets, each opened once, and what was found out about addresses in them.
+//
+// Keyed by build-id, so that a hundred workers of one program, or one library in a hundred containers, share one entry; a
+// file without a build-id is keyed by device, inode and modification time. A file whose build-id is not the recorded one
+// is not the code that ran and is not used.
+//
+// Memory is bounded (Limits): results are kept in least-recently-used order, DWARF that has grown beyond its share is
+// dropped and read again when needed, and files that no process uses any more are closed.
+//
+// Thread-compatible: one owner, one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "collector/symbols/frame.h"
+#include "collector/symbols/target_files.h"
+
+namespace camprobe::symbols {
+
+// A module as the probe recorded it.
+struct RecordedModule {
+  std::string path;      // as the loader knows it; the kernel may have added " (deleted)"
+  std::string build_id;  // lower-case hexadecimal, or empty
+  std::uint64_t base = 0;  // load bias: run-time address minus link-time address
+  std::uint64_t low = 0;   // text, at run time: [low, high)
+  std::uint64_t high = 0;
+};
+
+class ModuleFile;  // one opened ELF file
+
+class ModuleSymbols {
+ public:
+  struct Limits {
+    std::size_t result_bytes = 32u << 20;  // resolved addresses
+    std::size_t debug_bytes = 256u << 20;  // DWARF and symbol tables, of all modules together
+    std::size_t idle_modules = 64;         // files kept open though no process uses them
+  };
+
+  struct Usage {
+    std::size_t modules = 0;
+    std::size_t results = 0;
+    std::size_t result_bytes = 0;
+    std::size_t debug_bytes = 0;
+    std::uint64_t hits = 0;
+    std::uint64_t misses = 0;
+    std::uint64_t unloads = 0;  // times DWARF was dropped to stay within Limits::debug_bytes
+  };
+
+  // A module's file, or why there is none: "no such file", "build-id differs", libelf's own words.
+  struct Found {
+    std::shared_ptr<ModuleFile> file;
+    std::string why_not;
+  };
+
+  ModuleSymbols();
+  explicit ModuleSymbols(Limits limits);
+  ~ModuleSymbols();
+  ModuleSymbols(const ModuleSymbols&) = delete;
+  ModuleSymbols& operator=(const ModuleSymbols&) = delete;
+
+  // The file of a recorded module, opened as the target sees it.
+  Found find(const RecordedModule& module, const TargetFiles& files);
+
+  struct Resolved {
+    // Innermost first, at least one; Frame::module is left empty. Empty name and kind unknown if the file has no name.
+    std::vector<Frame> frames;
+    // The next byte is where signal handlers return to: whoever "returns" there was called by the kernel.
+    bool before_signal_return = false;
+  };
+
+  // What is at a link-time address. The reference holds until the next call.
+  const Resolved& resolve(const std::shared_ptr<ModuleFile>& file, std::uint64_t address);
+
+  Usage usage() const;
+
+ private:
+  struct Key {
+    std::uint64_t file;  // ModuleFile's serial number, never used twice
+    std::uint64_t address;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const {
+      return static_cast<std::size_t>((key.address ^ key.file << 48) * 0x9e3779b97f4a7c15u >> 16);
+    }
+  };
+  struct Result {
+    Key key;
+    Resolved resolved;
+    std::size_t bytes;
+  };
+
+  std::shared_ptr<ModuleFile> load(UniqueFd fd, const std::string& path, const std::string& build_id, std::string& why_not);
+  void stay_within_limits();
+
+  Limits limits_;
+  Usage usage_;
+  std::uint64_t clock_ = 0;  // counts uses, to know what was used last
+  std::uint64_t next_serial_ = 1;
+  std::unordered_map<std::string, std::shared_ptr<ModuleFile>> files_;
+  std::list<Result> results_;  // most recently used first
+  std::unordered_map<Key, std::list<Result>::iterator, KeyHash> by_key_;
+};
+
+}  // namespace camprobe::symbols
