@@ -1,0 +1,51 @@
+// examples/cam-server/faults/lock_convoy.cc
+//
+// A critical section that grows: every struck request works under one lock, each for a little longer than the last,
+// until the threads stand in line for it.
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "examples/cam-server/faults/fault_board.h"
+
+namespace cam {
+namespace {
+
+std::mutex the_one_lock;
+
+}  // namespace
+
+[[gnu::noinline]] void work_under_the_one_lock(std::chrono::nanoseconds how_long) {
+  const std::lock_guard lock(the_one_lock);
+  const auto until = std::chrono::steady_clock::now() + how_long;
+  while (std::chrono::steady_clock::now() < until) {
+  }
+}
+
+namespace {
+
+class LockConvoy : public Fault {
+ public:
+  LockConvoy()
+      : Fault({"lock-convoy", "work under one lock that takes longer with each request", false, "nanoseconds", 4, 1.0,
+               "cap_nanoseconds", 2'000'000}) {}
+
+ private:
+  void strike(std::uint64_t) override {
+    count(0);
+    const std::uint64_t held = std::min(amount() * strikes(), cap());
+    held_ns_ = held;
+    work_under_the_one_lock(std::chrono::nanoseconds(held));
+  }
+  void describe(nlohmann::json& json) const override { json["lock_held_ns_by_each"] = held_ns_.load(); }
+  std::atomic<std::uint64_t> held_ns_{0};
+};
+
+}  // namespace
+
+std::unique_ptr<Fault> make_lock_convoy() {
+  return std::make_unique<LockConvoy>();
+}
+
+}  // namespace cam
