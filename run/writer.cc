@@ -27,11 +27,10 @@ namespace {
 
 constexpr int kBusyTimeoutMs = 5000;  // how long a `camprobe mark` or a reader may hold the file
 
-using FrameKey = std::tuple<std::string, std::string, std::int64_t, std::string, std::int64_t, std::string>;
+// One row per function and line as a reader sees it: the calls on one line share it, and it keeps the first one's address.
+using FrameKey = std::tuple<std::string, std::string, std::int64_t, std::string, std::string>;
 
-FrameKey key_of(const Frame& f) {
-  return {f.function, f.file, f.line.value_or(-1), f.module, f.address.value_or(-1), f.kind};
-}
+FrameKey key_of(const Frame& f) { return {f.function, f.file, f.line.value_or(-1), f.module, f.kind}; }
 
 std::string random_id() {
   std::uint64_t bits = 0;

@@ -53,7 +53,7 @@ class Writer {
 
   // A stack's id exists before its frames are known: they may come much later, from the symbolizer.
   StackId add_stack(ProcessId process, bool truncated);
-  // Leaf first; frames that are equal in every column but the id become one row.
+  // Leaf first; frames of the same function, line and module become one row.
   void set_frames(StackId stack, const std::vector<Frame>& leaf_first);
 
   // A gauge or counter at a second; the last value of a second stays.

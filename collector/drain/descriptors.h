@@ -1,0 +1,50 @@
+// collector/drain/descriptors.h
+//
+// Descriptors of one region into the run: a row for each that was open for a second or still is, sums for the others.
+//
+// Like the heap: records tell of openings and closings as they happen, and the descriptor table, copied once a second, is
+// the truth about what is open, with exact counts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "collector/drain/region_context.h"
+
+namespace camprobe::drain {
+
+// "listen", "accept", ... as the schema lists them.
+const char* descriptor_kind(shm::DescriptorKind kind);
+// "127.0.0.1:8080", "[::1]:8080", a Unix socket's path, or "".
+std::string peer_text(const shm::Peer& peer, const std::string& unix_path);
+
+class DescriptorDrain {
+ public:
+  static constexpr std::uint64_t kMinAgeNs = 1'000'000'000;
+
+  explicit DescriptorDrain(RegionContext& context) : context_(context) {}
+
+  void opened(const shm::ReadRecord& record);
+  void closed(const shm::ReadRecord& record);
+  // Once a second.
+  void compare(const std::vector<shm::ReadDescriptor>& table, std::uint64_t now_ns);
+
+ private:
+  struct Open {
+    run::Descriptor row;      // row.id 0: too young to have one
+    bool is_accepted = false; // its peer's port is the other side's choice, so sums leave it out
+    std::uint64_t opened_ns = 0;
+    int missed = 0;
+  };
+  using Key = std::uint64_t;  // fd and generation
+  static Key key(std::int32_t fd, std::uint32_t generation);
+  std::string peer_of(const shm::Peer& peer);
+  void close(Open& open, std::uint64_t closed_ns);
+
+  RegionContext& context_;
+  std::unordered_map<Key, Open> open_;
+};
+
+}  // namespace camprobe::drain

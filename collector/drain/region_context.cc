@@ -1,0 +1,78 @@
+#include "collector/drain/region_context.h"
+
+#include <utility>
+
+namespace camprobe::drain {
+
+run::StackId RegionContext::stack(shm::StackId id, bool leaf_is_exact, std::uint64_t taken_ns) {
+  if (id == 0) return run::kUnknownStack;
+  const auto known = stacks_.find(id);
+  if (known != stacks_.end()) return known->second;
+  auto raw = region.stack(id);
+  if (!raw || raw->frames.empty()) return run::kUnknownStack;
+  const run::StackId stack = writer.add_stack(process, !raw->complete);
+  stacks_.emplace(id, stack);
+  symbolizer.resolve(symbol_process_, stack, std::move(raw->frames), leaf_is_exact, taken_ns);
+  return stack;
+}
+
+run::NameId RegionContext::name(shm::NameId id) {
+  if (id == 0) return run::kNoName;
+  const auto known = names_.find(id);
+  if (known != names_.end()) return known->second;
+  const auto text = region.name(id);
+  if (!text) return run::kNoName;
+  return names_.emplace(id, writer.name(*text)).first->second;
+}
+
+std::string RegionContext::text(shm::NameId id) { return id != 0 ? region.name(id).value_or("") : std::string(); }
+
+void RegionContext::lane_begins(std::uint32_t lane, std::uint64_t began_ns, run::ThreadId thread) {
+  constexpr std::size_t kRemembered = 8;  // a lane changes hands many times between two drains only in a thread storm
+  std::vector<Tenant>& tenants = tenants_[lane];
+  if (tenants.size() == kRemembered) tenants.erase(tenants.begin());
+  tenants.push_back({began_ns, thread});
+}
+
+run::ThreadId RegionContext::thread_of(std::uint32_t lane, std::uint64_t at_ns) const {
+  const auto found = tenants_.find(lane);
+  if (found == tenants_.end() || found->second.empty()) return run::kNoThread;
+  const std::vector<Tenant>& tenants = found->second;
+  for (auto tenant = tenants.rbegin(); tenant != tenants.rend(); ++tenant) {
+    if (tenant->began_ns <= at_ns) return tenant->thread;
+  }
+  return tenants.front().thread;
+}
+
+run::ThreadId RegionContext::thread_with_tid(std::uint32_t tid) const {
+  const auto found = by_tid_.find(tid);
+  return found != by_tid_.end() ? found->second : run::kNoThread;
+}
+
+void RegionContext::read_modules(std::uint32_t modules_used) {
+  if (modules_used == 0) return;
+  for (const shm::ReadModule& module : region.modules()) {
+    auto [at, is_new] = modules_.try_emplace(module.index);
+    KnownModule& known = at->second;
+    if (is_new) {
+      known.row.process = process;
+      known.row.path = text(module.path);
+      known.row.build_id = module.build_id;
+      known.row.base = static_cast<std::int64_t>(module.base);
+      known.row.low = static_cast<std::int64_t>(module.low);
+      known.row.high = static_cast<std::int64_t>(module.high);
+      known.row.opened_ns = clock.run_ns(module.opened_ns);
+      known.row.id = writer.add(known.row);
+      known.symbol_number = symbol_modules_++;
+      symbolizer.add_module(symbol_process_, {known.row.path, module.build_id, module.base, module.low, module.high,
+                                              module.opened_ns});
+    }
+    if (!module.loaded && !known.row.closed_ns) {
+      known.row.closed_ns = clock.run_ns(module.closed_ns);
+      writer.update(known.row);
+      symbolizer.close_module(symbol_process_, known.symbol_number, module.closed_ns);
+    }
+  }
+}
+
+}  // namespace camprobe::drain

@@ -1,0 +1,67 @@
+// collector/drain/region_context.h
+//
+// What the parts of a region's draining share: where they read from, where they write to, and how the region's ids (of
+// stacks, names, threads) become the run's. A region's memory belongs to the target: an id that leads nowhere becomes
+// "unknown", and nothing read here is used as an index or a size before it was checked.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "collector/drain/run_clock.h"
+#include "collector/drain/symbolizer.h"
+#include "run/writer.h"
+#include "shm/region_reader.h"
+
+namespace camprobe::drain {
+
+class RegionContext {
+ public:
+  RegionContext(shm::RegionReader& region, run::Writer& writer, Symbolizer& symbolizer, RunClock clock,
+                run::ProcessId process, std::size_t symbol_process)
+      : region(region), writer(writer), symbolizer(symbolizer), clock(clock), process(process),
+        symbol_process_(symbol_process) {}
+
+  shm::RegionReader& region;
+  run::Writer& writer;
+  Symbolizer& symbolizer;
+  const RunClock clock;
+  const run::ProcessId process;
+
+  // The run's stack of a region's stack; on first sight it goes to the symbolizer. `leaf_is_exact`: an interrupted program
+  // counter rather than a return address.
+  run::StackId stack(shm::StackId id, bool leaf_is_exact, std::uint64_t taken_ns);
+  run::NameId name(shm::NameId id);
+  std::string text(shm::NameId id);  // "" where there is none
+
+  // Which thread had a lane at an instant.
+  void lane_begins(std::uint32_t lane, std::uint64_t began_ns, run::ThreadId thread);
+  run::ThreadId thread_of(std::uint32_t lane, std::uint64_t at_ns) const;
+  run::ThreadId thread_with_tid(std::uint32_t tid) const;
+  void tid_is(std::uint32_t tid, run::ThreadId thread) { by_tid_[tid] = thread; }
+  void tid_is_free(std::uint32_t tid) { by_tid_.erase(tid); }
+
+  // New modules must be known to the symbolizer before the stacks through them.
+  void read_modules(std::uint32_t modules_used);
+
+ private:
+  struct Tenant {
+    std::uint64_t began_ns = 0;
+    run::ThreadId thread{};
+  };
+  struct KnownModule {
+    run::Module row;
+    std::size_t symbol_number = 0;
+  };
+  std::size_t symbol_process_;
+  std::size_t symbol_modules_ = 0;
+  std::unordered_map<shm::StackId, run::StackId> stacks_;
+  std::unordered_map<shm::NameId, run::NameId> names_;
+  std::unordered_map<std::uint32_t, std::vector<Tenant>> tenants_;  // by lane, at most the last few
+  std::unordered_map<std::uint32_t, run::ThreadId> by_tid_;
+  std::unordered_map<std::uint32_t, KnownModule> modules_;          // by index in the region
+};
+
+}  // namespace camprobe::drain

@@ -1,0 +1,71 @@
+// collector/drain/region_drain.h
+//
+// One region, from its rings and tables into the run: the same code for a process that runs and for what a dead one left.
+//
+//     RegionDrain drain(std::move(region), writer, symbolizer, clock, process);
+//     every 100 ms   drain.drain()         rings
+//     every second   drain.end_second()    tables and counters
+//     at the end     drain.finish()
+//
+// Rings are read one after the other, so a round's records are sorted by time before they are used; a record whose span is
+// not known yet waits one round for it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "collector/drain/counters.h"
+#include "collector/drain/descriptors.h"
+#include "collector/drain/heap.h"
+#include "collector/drain/region_context.h"
+#include "collector/drain/spans.h"
+#include "collector/drain/threads.h"
+
+namespace camprobe::drain {
+
+class RegionDrain {
+ public:
+  RegionDrain(shm::RegionReader region, run::Writer& writer, Symbolizer& symbolizer, RunClock clock,
+              run::ProcessId process);
+
+  shm::RegionReader& region() { return region_; }
+  // What the header said when it was last looked at.
+  const shm::RegionStatus& status() const { return status_; }
+
+  // Announces us to the probe, so that it leaves its region to us when the process ends; false lets it go.
+  void claim(bool is_ours);
+
+  // Records drained.
+  std::uint64_t drain();
+  void end_second();
+  void finish();
+
+ private:
+  struct Taken {
+    shm::ReadRecord record;
+    std::uint32_t lane = 0;
+    int rounds = 0;
+  };
+  bool is_plausible(const shm::ReadRecord& record, std::uint64_t now_ns) const;
+  bool wait_for_span(const Taken& taken);
+  void use(const Taken& taken);
+  void note_settings();
+  void note_setting(std::uint64_t at_ns, const char* name, std::uint64_t value);
+
+  shm::RegionReader region_;
+  shm::RegionStatus status_;
+  RegionContext context_;
+  HeapDrain heap_;
+  DescriptorDrain descriptors_;
+  SpanDrain spans_;
+  ThreadDrain threads_;
+  CounterDrain counters_;
+  std::vector<Taken> taken_, waiting_;
+  bool looked_at_open_ = false;
+  std::uint32_t modules_used_ = 0;
+  std::uint64_t second_count_ = 0;
+  std::map<std::string, std::uint64_t> settings_;
+};
+
+}  // namespace camprobe::drain

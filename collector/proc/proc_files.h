@@ -1,0 +1,55 @@
+// collector/proc/proc_files.h
+//
+// Reading the small files of /proc: of one process through a descriptor of its directory, which goes stale with the
+// process and never leads to a later one of the same pid.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collector/proc/proc_text.h"
+
+namespace camprobe::proc {
+
+// A whole small file, at most 1 MiB; nothing where it cannot be read (errno says why).
+std::optional<std::string> read_file(const std::string& path);
+
+class ProcessFiles {
+ public:
+  // Nothing where there is no such process, or (start_ticks not 0) where the pid belongs to a later one.
+  static std::optional<ProcessFiles> open(pid_t pid, std::uint64_t start_ticks = 0);
+  ProcessFiles(ProcessFiles&& other) noexcept;
+  ProcessFiles& operator=(ProcessFiles&& other) noexcept;
+  ~ProcessFiles();
+
+  pid_t pid() const { return pid_; }
+  std::uint64_t start_ticks() const { return start_ticks_; }
+  std::optional<std::string> read(const char* name) const;
+  std::optional<ProcessStat> stat() const;
+  // Gone, or dead and not yet waited for.
+  bool is_dead() const;
+
+  std::string executable() const;               // where /proc/<pid>/exe points, "" where that is not allowed
+  std::vector<std::string> command() const;     // arguments
+  std::optional<uid_t> owner() const;
+  std::optional<std::int64_t> count_descriptors() const;
+  std::vector<std::uint64_t> socket_inodes() const;  // of its descriptors
+
+ private:
+  ProcessFiles(pid_t pid, int directory) : pid_(pid), directory_(directory) {}
+  pid_t pid_;
+  int directory_;
+  std::uint64_t start_ticks_ = 0;
+};
+
+// Whether the process has a TCP socket that listens, in its own network namespace.
+bool is_listening(const ProcessFiles& process);
+
+// Children of a process by /proc/<pid>/task/*/children; empty where the kernel does not say.
+std::vector<pid_t> children_of(pid_t pid);
+
+}  // namespace camprobe::proc

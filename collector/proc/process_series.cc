@@ -1,0 +1,188 @@
+#include "collector/proc/process_series.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "collector/metrics.h"
+
+namespace camprobe::proc {
+namespace {
+
+double tick_ns() {
+  static const double ns = 1e9 / static_cast<double>(std::max(1L, ::sysconf(_SC_CLK_TCK)));
+  return ns;
+}
+
+double page_bytes() {
+  static const double bytes = static_cast<double>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+struct CgroupFiles {
+  std::string current, limit;  // paths of this process's own group
+  std::vector<std::string> limits;  // of it and its parents: any of them may bind
+};
+
+// Where the memory controller of this process's cgroup is mounted. In a container the path under /sys/fs/cgroup may not be
+// the one /proc names (the mount is already the group), so both are tried.
+CgroupFiles find_cgroup(const ProcessFiles& process) {
+  CgroupFiles found;
+  const auto text = process.read("cgroup");
+  if (!text) return found;
+  const CgroupPaths paths = parse_cgroup(*text);
+  const auto look = [&](const std::string& root, std::string path, const char* current, const char* limit) {
+    const auto parent_of = [](const std::string& of) { return of.substr(0, of.rfind('/')); };
+    if (path == "/") path.clear();
+    for (;; path = parent_of(path)) {
+      const std::string directory = root + path + "/";
+      if (::access((directory + current).c_str(), R_OK) == 0) {
+        if (found.current.empty()) {
+          found.current = directory + current;
+          found.limit = directory + limit;
+        }
+        found.limits.push_back(directory + limit);
+      }
+      if (path.empty()) break;
+    }
+  };
+  if (paths.v1_memory) look("/sys/fs/cgroup/memory", *paths.v1_memory, "memory.usage_in_bytes", "memory.limit_in_bytes");
+  if (found.current.empty() && paths.v2) look("/sys/fs/cgroup", *paths.v2, "memory.current", "memory.max");
+  return found;
+}
+
+std::optional<std::uint64_t> bytes_in(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  const auto text = read_file(path);
+  return text ? parse_cgroup_bytes(*text) : std::nullopt;
+}
+
+}  // namespace
+
+ProcessSeries::ProcessSeries(ProcessFiles files) : files_(std::move(files)) {
+  const CgroupFiles cgroup = find_cgroup(files_);
+  cgroup_current_ = cgroup.current;
+  cgroup_limit_ = cgroup.limit;
+}
+
+void ProcessSeries::refuse(File file, const char* name) {
+  // ESRCH and ENOENT: the process is ending, which says nothing about what we may read.
+  if (errno == ESRCH || errno == ENOENT) return;
+  refused_[file] = true;
+  notes_.push_back("/proc/" + std::to_string(files_.pid()) + "/" + name + " cannot be read (" + std::strerror(errno) +
+                   "): its series are missing");
+}
+
+std::optional<std::string> ProcessSeries::read(File file, const char* name) {
+  if (refused_[file]) return std::nullopt;
+  errno = 0;
+  auto text = files_.read(name);
+  if (!text) refuse(file, name);
+  return text;
+}
+
+bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int64_t second) {
+  const auto stat = files_.stat();
+  if (!stat || stat->state == 'Z' || stat->state == 'X') return false;
+  const auto put = [&](const run::Metric& metric, double value) { writer.point(metric, process, second, value); };
+  const auto put_count = [&](const run::Metric& metric, std::uint64_t value) { put(metric, static_cast<double>(value)); };
+
+  put(metrics::kThreads, static_cast<double>(stat->threads));
+  put(metrics::kCpuUser, static_cast<double>(stat->user_ticks) * tick_ns());
+  put(metrics::kCpuSystem, static_cast<double>(stat->system_ticks) * tick_ns());
+  put_count(metrics::kMinorFaults, stat->minor_faults);
+  put_count(metrics::kMajorFaults, stat->major_faults);
+  if (const auto text = read(kStatm, "statm")) {
+    if (const auto statm = parse_statm(*text)) {
+      put(metrics::kResidentBytes, static_cast<double>(statm->resident_pages) * page_bytes());
+    }
+  }
+  if (const auto text = read(kIo, "io")) {
+    if (const auto io = parse_io(*text)) {
+      put_count(metrics::kIoReadBytes, io->read_chars);
+      put_count(metrics::kIoWriteBytes, io->write_chars);
+      put_count(metrics::kStorageReadBytes, io->read_bytes);
+      put_count(metrics::kStorageWriteBytes, io->write_bytes);
+    }
+  }
+  if (const auto text = read(kStatus, "status")) {
+    if (const auto switches = parse_context_switches(*text)) {
+      put_count(metrics::kVoluntarySwitches, switches->voluntary);
+      put_count(metrics::kInvoluntarySwitches, switches->involuntary);
+    }
+  }
+  if (!refused_[kFds]) {
+    errno = 0;
+    if (const auto fds = files_.count_descriptors()) put(metrics::kOpenFds, static_cast<double>(*fds));
+    else refuse(kFds, "fd");
+  }
+  if (second >= next_rollup_) {
+    next_rollup_ = second + kRollupEverySeconds;
+    if (const auto text = read(kRollup, "smaps_rollup")) {
+      if (const auto rollup = parse_smaps_rollup(*text)) {
+        put_count(metrics::kPssBytes, rollup->pss);
+        put_count(metrics::kPrivateBytes, rollup->private_bytes);
+        put_count(metrics::kAnonymousBytes, rollup->anonymous);
+        put_count(metrics::kSharedBytes, rollup->shared);
+        put_count(metrics::kSwapBytes, rollup->swap);
+      }
+    }
+  }
+  if (const auto bytes = bytes_in(cgroup_current_)) put_count(metrics::kCgroupMemoryBytes, *bytes);
+  if (const auto bytes = bytes_in(cgroup_limit_)) put_count(metrics::kCgroupMemoryLimitBytes, *bytes);
+  return true;
+}
+
+std::optional<std::uint64_t> memory_limit(const ProcessFiles& process) {
+  std::optional<std::uint64_t> smallest;
+  const auto consider = [&](std::optional<std::uint64_t> limit) {
+    if (limit && (!smallest || *limit < *smallest)) smallest = limit;
+  };
+  if (const auto text = read_file("/proc/meminfo")) {
+    if (const auto memory = parse_meminfo(*text)) consider(memory->total);
+  }
+  if (const auto text = process.read("limits")) {
+    if (const auto limits = parse_limits(*text)) {
+      consider(limits->address_space);
+      consider(limits->data);
+    }
+  }
+  for (const std::string& path : find_cgroup(process).limits) consider(bytes_in(path));
+  return smallest;
+}
+
+void MachineSeries::sample(run::Writer& writer, std::int64_t second) const {
+  const auto put = [&](const run::Metric& metric, double value) { writer.point(metric, run::kMachine, second, value); };
+  if (const auto text = read_file("/proc/stat")) {
+    if (const auto ticks = parse_machine_stat(*text)) {
+      put(metrics::kMachineCpuUser, static_cast<double>(ticks->user) * tick_ns());
+      put(metrics::kMachineCpuSystem, static_cast<double>(ticks->system) * tick_ns());
+      put(metrics::kMachineIdle, static_cast<double>(ticks->idle) * tick_ns());
+      put(metrics::kMachineIoWait, static_cast<double>(ticks->io_wait) * tick_ns());
+      put(metrics::kMachineSteal, static_cast<double>(ticks->steal) * tick_ns());
+    }
+  }
+  if (const auto text = read_file("/proc/meminfo")) {
+    if (const auto memory = parse_meminfo(*text)) put(metrics::kMachineMemoryAvailable, static_cast<double>(memory->available));
+  }
+  // Absent where the kernel has no pressure accounting.
+  if (const auto text = read_file("/proc/pressure/cpu")) {
+    if (const auto pressure = parse_pressure(*text)) put(metrics::kPsiCpuSome, static_cast<double>(pressure->some_us) * 1e3);
+  }
+  if (const auto text = read_file("/proc/pressure/memory")) {
+    if (const auto pressure = parse_pressure(*text)) {
+      put(metrics::kPsiMemorySome, static_cast<double>(pressure->some_us) * 1e3);
+      put(metrics::kPsiMemoryFull, static_cast<double>(pressure->full_us) * 1e3);
+    }
+  }
+  if (const auto text = read_file("/proc/pressure/io")) {
+    if (const auto pressure = parse_pressure(*text)) {
+      put(metrics::kPsiIoSome, static_cast<double>(pressure->some_us) * 1e3);
+      put(metrics::kPsiIoFull, static_cast<double>(pressure->full_us) * 1e3);
+    }
+  }
+}
+
+}  // namespace camprobe::proc

@@ -1,0 +1,50 @@
+// collector/proc/process_series.h
+//
+// The /proc series of one process, and of the machine. What may not be read is noted once and left out from then on; a
+// process that is gone ends its series. smaps_rollup makes the kernel walk all page tables (milliseconds for a large
+// process), so it is read every few seconds only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collector/proc/proc_files.h"
+#include "run/writer.h"
+
+namespace camprobe::proc {
+
+class ProcessSeries {
+ public:
+  static constexpr std::int64_t kRollupEverySeconds = 5;
+
+  explicit ProcessSeries(ProcessFiles files);
+
+  const ProcessFiles& files() const { return files_; }
+  // Writes the points of this second. False once the process is gone.
+  bool sample(run::Writer& writer, run::ProcessId process, std::int64_t second);
+  // What could not be read, and why; each file once.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  enum File { kStatm, kIo, kStatus, kRollup, kFds, kFiles };
+  std::optional<std::string> read(File file, const char* name);
+  void refuse(File file, const char* name);
+
+  ProcessFiles files_;
+  std::int64_t next_rollup_ = 0;
+  bool refused_[kFiles] = {};
+  std::vector<std::string> notes_;
+  std::string cgroup_current_, cgroup_limit_;  // paths, empty: none
+};
+
+// The smallest of the process's cgroup limits (its own and its parents'), RLIMIT_AS, RLIMIT_DATA and the machine's memory.
+std::optional<std::uint64_t> memory_limit(const ProcessFiles& process);
+
+class MachineSeries {
+ public:
+  void sample(run::Writer& writer, std::int64_t second) const;
+};
+
+}  // namespace camprobe::proc
