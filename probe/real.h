@@ -6,6 +6,7 @@
 // A name that the C library at hand does not have stays null; its hook then fails with ENOSYS, as the kernel would.
 #pragma once
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/select.h>
@@ -80,7 +82,8 @@ int __openat64_2(int, const char*, int);
   /* file */ \
   X(open) X(open64) X(openat) X(openat64) X(creat) X(creat64) X(__open_2) X(__open64_2) X(__openat_2) \
   X(__openat64_2) X(fsync) X(fdatasync) X(sync_file_range) X(mkstemp) X(mkstemp64) X(mkostemp) X(mkostemp64) \
-  X(fopen) X(fopen64) X(fdopen) X(freopen) X(freopen64)
+  X(fopen) X(fopen64) X(fdopen) X(freopen) X(freopen64) X(tmpfile) X(tmpfile64) X(opendir) X(closedir) \
+  X(memfd_create) X(inotify_init) X(inotify_init1)
 // clang-format on
 
 namespace camprobe::probe {

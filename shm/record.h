@@ -66,10 +66,11 @@ struct CpuPayload {
   std::uint32_t overruns;
   std::uint32_t reserved;
 };
+// What a wait stands for is for the collector to compute: duration / (1 - exp(-duration / interval)).
 struct WaitPayload {
   std::uint64_t duration_ns;  // of this call
-  std::uint64_t weight_ns;    // what the sample stands for
   std::uint64_t interval_ns;  // mean nanoseconds of waiting between samples
+  std::uint64_t reserved;
   NameId call;
   std::int32_t fd;            // -1: none or several
 };
