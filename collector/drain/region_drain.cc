@@ -103,7 +103,7 @@ void RegionDrain::use(const Taken& taken) {
     case shm::RecordKind::kWait:
       if (second >= 0) {
         context_.writer.count(run::WaitRow{context_.process, second, thread(), context_.stack(record.stack, false, record.time_ns),
-                                           context_.name(record.wait.call), 1, static_cast<double>(record.wait.weight_ns)});
+                                           context_.name(record.wait.call), 1, weigh(record.wait.duration_ns, record.wait.interval_ns).bytes});
       }
       break;
     case shm::RecordKind::kOpen:
