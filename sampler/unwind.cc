@@ -152,8 +152,12 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
   if (cfa <= registers->value[kRsp]) [[unlikely]] {
     return Step::bad_frame;
   }
-  if (rule.saves_anything()) {
-    const std::uint64_t base = rule.saves_by_frame_pointer() ? frame_pointer + 8 : cfa;
+  // GCC does not say when the epilogue of a realigned function has restored rbp and the registers saved relative to it. They are
+  // back where they belong once rbp points out of the frame.
+  const bool by_frame_pointer = rule.saves_by_frame_pointer();
+  const bool restored = by_frame_pointer && (frame_pointer < registers->value[kRsp] || frame_pointer >= cfa);
+  if (rule.saves_anything() && !restored) {
+    const std::uint64_t base = by_frame_pointer ? frame_pointer + 8 : cfa;
     for (std::uint32_t i = 0; i < kSavedRegisters; ++i) {
       const std::uint32_t word = rule.saved_word(i);
       if (word != 0 && !memory->read(base - 8 * word, &registers->value[kSaved[i]])) [[unlikely]] {

@@ -176,6 +176,15 @@ void after_catching(unsigned depth, Visit visit, void* argument) {
   }
 }
 
+[[gnu::noinline]] double throw_and_catch(unsigned depth) {
+  try {
+    throw_from(depth);
+  } catch (const std::runtime_error& error) {
+    return error.what()[0];
+  }
+  return 0;
+}
+
 [[gnu::noinline]] double mixed_work(unsigned seed) {
   double sum = 0;
   int numbers[48];
@@ -197,11 +206,6 @@ void after_catching(unsigned depth, Visit visit, void* argument) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   sum += static_cast<double>(now.tv_nsec % 2);
-  try {
-    throw_from(seed % 4);
-  } catch (const std::runtime_error& error) {
-    sum += error.what()[0];
-  }
   recurse_with_alloca(seed % 5, [](void* value) { *static_cast<double*>(value) += 1; }, &sum);
   with_realigned_stack(seed % 3, [](void* value) { *static_cast<double*>(value) += 1; }, &sum);
   with_all_registers_in_use([](void* value) { *static_cast<double*>(value) += 1; }, &sum);

@@ -4,6 +4,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+
+#include "sampler/unwind.h"
 
 namespace camprobe::sampler {
 
@@ -26,7 +29,19 @@ void from_qsort(Visit visit, void* argument);
 void from_bsearch(Visit visit, void* argument);
 // Inside a catch block, after unwinding `depth` frames.
 void after_catching(unsigned depth, Visit visit, void* argument);
-// Some of everything that a server does, with calls into libc, libm, libstdc++ and the vDSO.
+// unwind_framed.cc: these keep frame pointers. The walk's first frames are one of walk_with_frame_pointer(), `depth` equal ones of
+// recurse_with_frame_pointers() between two others, and the caller's.
+struct FramedWalk {
+  static constexpr std::uint32_t kMost = 64;
+  StackBounds bounds;
+  std::uintptr_t pc[kMost];
+  Walk result;
+};
+void recurse_with_frame_pointers(unsigned depth, Visit visit, void* argument);
+void walk_with_frame_pointer(void* walk);
+// Throws from under `depth` frames with destructors.
+double throw_and_catch(unsigned depth);
+// Some of what a server does, with calls into libc, libm, libstdc++ and the vDSO.
 double mixed_work(unsigned seed);
 
 }  // namespace camprobe::sampler

@@ -24,6 +24,7 @@
 #include "sampler/unwind_memory.h"
 #include "sampler/unwind_modules.h"
 #include "tests/sampler/unwind_functions.h"
+#include "tests/sampler/unwind_jit.h"
 #include "tests/sampler/unwind_oracle.h"
 
 namespace camprobe::sampler {
@@ -298,36 +299,12 @@ TEST_F(UnwindTest, AgreesOnARoomyCoroutine) {
 
 // A JIT's code.
 
-class Code {
- public:
-  explicit Code(std::initializer_list<std::uint8_t> bytes) {
-    page_ = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    std::memcpy(page_, std::data(bytes), bytes.size());
-    mprotect(page_, 4096, PROT_READ | PROT_EXEC);
-  }
-  ~Code() { munmap(page_, 4096); }
-  Code(const Code&) = delete;
-  Code& operator=(const Code&) = delete;
-
-  void call(Visit visit, void* argument) const { reinterpret_cast<void (*)(Visit, void*)>(page_)(visit, argument); }
-  std::uintptr_t begin() const { return reinterpret_cast<std::uintptr_t>(page_); }
-
- private:
-  void* page_;
-};
-
-// push rbp; mov rbp, rsp; push rbx; push rbx; mov rbx, -1; mov rax, rdi; mov rdi, rsi; call rax; pop rbx; pop rbx; pop rbp; ret
-#define CAMPROBE_TEST_JIT                                                                                                \
-  {0x55, 0x48, 0x89, 0xe5, 0x53, 0x53, 0x48, 0xc7, 0xc3, 0xff, 0xff, 0xff, 0xff, 0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0xff, \
-   0xd0, 0x5b, 0x5b, 0x5d, 0xc3}
-constexpr unsigned kJitReturn = 21;  // where its call returns to
-
 TEST_F(UnwindTest, WalksThroughJitCodeByItsFramePointers) {
-  const Code code(CAMPROBE_TEST_JIT);
+  const JitCode code;
   visit(nullptr);
   const std::vector<std::uintptr_t> outer = both.theirs.frames();
   struct Nest {
-    const Code* code;
+    const JitCode* code;
     int depth;
     static void go(void* argument) {
       Nest* nest = static_cast<Nest*>(argument);
@@ -347,28 +324,24 @@ TEST_F(UnwindTest, WalksThroughJitCodeByItsFramePointers) {
   EXPECT_EQ(std::vector<std::uintptr_t>(frames.end() - (static_cast<long>(outer.size()) - 2), frames.end()),
             std::vector<std::uintptr_t>(outer.begin() + 2, outer.end()));
   for (unsigned i = 1; i <= 19; i += 2) {
-    EXPECT_EQ(frames[i], code.begin() + kJitReturn) << i;
+    EXPECT_EQ(frames[i], code.return_address()) << i;
   }
 }
 
 TEST_F(UnwindTest, WalksByFramePointersAloneWhereTheLoaderTellsNothing) {
+  FramedWalk with{bounds, {}, {}};
+  FramedWalk without{bounds, {}, {}};
   const FindObject find = replace_module_lookup(nullptr);
-  const Code code(CAMPROBE_TEST_JIT);
   module_closing_begin();
   module_closing_end();  // forget every rule
-  std::uintptr_t frame[4] = {0, 0, 0, 0};
-  asm volatile("" : : "r"(frame) : "memory");
-  code.call(
-      [](void*) {
-        const Walk walk = walk_here(both.ours.pc, kMostFrames, bounds, 0);
-        both.ours.depth = walk.depth;
-        both.ours.end = walk.end;
-      },
-      nullptr);
-  replace_module_lookup(find);
-  ASSERT_GE(both.ours.depth, 1u);
-  // Whatever follows depends on how this test is compiled; it must be the truth as far as it goes, or stop.
-  EXPECT_NE(both.ours.end, WalkEnd::closing);
+  for (FramedWalk* walk : {&without, &with}) {
+    recurse_with_frame_pointers(10, walk_with_frame_pointer, walk);
+    replace_module_lookup(find);
+  }
+  ASSERT_EQ(with.result.end, WalkEnd::root);
+  ASSERT_GE(without.result.depth, 12u) << "ended by " << static_cast<int>(without.result.end);
+  EXPECT_EQ(std::vector<std::uintptr_t>(with.pc, with.pc + 12), std::vector<std::uintptr_t>(without.pc, without.pc + 12));
+  // What follows depends on how this test and the C library are compiled.
 }
 
 // Corrupt stacks.
