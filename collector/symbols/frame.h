@@ -26,10 +26,10 @@ enum class FrameKind : std::uint8_t {
 std::string_view to_string(FrameKind kind);
 
 struct Frame {
-  std::string function;  // full and demangled; unknown: "libfoo.so!0x1234", or "[unknown]" outside any module
-  std::string file;      // empty: not known
+  std::string function{};  // full and demangled; unknown: "libfoo.so!0x1234", or "[unknown]" outside any module
+  std::string file{};      // empty: not known
   std::uint32_t line = 0;  // 0: not known. Native: the line being executed. JavaScript: where the function begins
-  std::string module;    // path as the target loaded it, "[vdso]", "[jit]", "[kernel]" or empty
+  std::string module{};    // path as the target loaded it, "[vdso]", "[jit]", "[kernel]" or empty
   // The address looked up: in the module's link-time addresses, or in the process for JIT code. For a return address this
   // is one byte before it, inside the call.
   std::uint64_t address = 0;

@@ -26,8 +26,8 @@ namespace camprobe::symbols {
 
 // A module as the probe recorded it.
 struct RecordedModule {
-  std::string path;      // as the loader knows it; the kernel may have added " (deleted)"
-  std::string build_id;  // lower-case hexadecimal, or empty
+  std::string path{};      // as the loader knows it; the kernel may have added " (deleted)"
+  std::string build_id{};  // lower-case hexadecimal, or empty
   std::uint64_t base = 0;  // load bias: run-time address minus link-time address
   std::uint64_t low = 0;   // text, at run time: [low, high)
   std::uint64_t high = 0;

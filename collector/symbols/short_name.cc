@@ -145,10 +145,10 @@ std::string shorten(std::string_view text, int nesting) {
       i = close + 1;
     } else if (text[i] == ' ') {
       if (rest.starts_with(" [clone")) break;
-      const bool reference_next = i + 1 < text.size() && (text[i + 1] == '&' || text[i + 1] == '*');
-      // What came so far was a return type, unless we are inside a type ourselves.
-      if (nesting == 0 && !reference_next) out.clear();
-      else out += ' ';
+      const char next = i + 1 < text.size() ? text[i + 1] : '\0';
+      // What came so far was a return type, unless we are inside a type ourselves; but "operator< <int>", "decltype (x)".
+      if (nesting > 0 || next == '&' || next == '*') out += ' ';
+      else if (next != '<' && !(next == '(' && out == "decltype")) out.clear();
       ++i;
     } else {
       out += text[i++];
