@@ -1,0 +1,217 @@
+// What the page reads: one JSON document, `camprobe.page/1`, made by viewer/page_data.cc. This file is its description.
+//
+// loadData() finds it inlined in the page (a report in one file) or, where the page is served, beside it under page.json.
+//
+// Times: `*_s` is seconds since the run began; run.started_ms turns them into a wall clock. Bucket i of a series covers
+// [i * width_s, (i + 1) * width_s).
+
+export interface PageData {
+  schema: 'camprobe.page/1';
+  run: RunFacts;
+  report: Report | null;
+  processes: Process[];
+  timeline: Timeline;
+  windows: LoadWindow[];
+  marks: Mark[];
+  load_sources: LoadSource[];
+  frames: Frames;
+  /** The tree all stacks share. Node 0 is the root; node i (> 0) is frames[frame[i]] called from node parent[i] < i. */
+  nodes: { parent: number[]; frame: number[] };
+  profiles: Profile[];
+  sockets: Socket[];
+  spans: Span[];
+  cam: CamFigure[];
+  lost: { kind: string; records: number }[];
+  /** What was folded to keep the page small, a sentence each. */
+  notes: string[];
+}
+
+export interface RunFacts {
+  file: string;
+  command: string;
+  started_ms: number | null;
+  duration_s: number;
+  host: string;
+  kernel: string;
+  cpus: number | null;
+  memory_bytes: number | null;
+  /** complete | post-mortem | recording */
+  state: string;
+  version: string;
+}
+
+export interface Process {
+  id: number;
+  pid: number;
+  parent_pid: number | null;
+  name: string;
+  command: string;
+  began_s: number;
+  ended_s: number | null;
+  ended_how: string;
+  exit_status: number | null;
+  probe_state: string;
+  memory_limit_bytes: number | null;
+  note: string;
+}
+
+export interface Timeline {
+  width_s: number;
+  buckets: number;
+  series: Series[];
+}
+
+/** Gauges as they are, counters per second. `process` null is the sum over all of them, 0 the machine. */
+export interface Series {
+  name: string;
+  unit: string;
+  process: number | null;
+  values: (number | null)[];
+}
+
+export interface LoadWindow {
+  name: string;
+  kind: string;
+  from_s: number;
+  to_s: number;
+}
+
+export interface Mark {
+  at_s: number;
+  text: string;
+  source: string;
+}
+
+export interface LoadSource {
+  tool: string;
+  requests: number | null;
+  errors: number | null;
+  latency_basis: string;
+  skipped: number;
+}
+
+/** Columns; `file` and `module` index `strings`, whose entry 0 is "". */
+export interface Frames {
+  strings: string[];
+  function: string[];
+  file: number[];
+  line: number[];
+  module: number[];
+  kind: string[];
+}
+
+/**
+ * Weights by bucket and stack. In `cpu`, `alloc` and `wait` entry i happened in bucket at[i]. In `live` it was allocated
+ * in bucket at[i] and freed in bucket gone[i] (-1: alive when the run ended), so the bytes alive at any instant and those
+ * retained from any range come from the same columns.
+ */
+export interface Profile {
+  what: 'cpu' | 'alloc' | 'live' | 'wait';
+  unit: 'ns' | 'bytes';
+  width_s: number;
+  /** weight[i] * scale is in `unit`. */
+  scale: number;
+  at: number[];
+  gone?: number[];
+  node: number[];
+  weight: number[];
+  samples: number;
+  /** Why there is nothing, where there is nothing. */
+  absent?: string;
+}
+
+export interface Socket {
+  kind: string;
+  peer: string;
+  opened: number;
+  open: number;
+  read_ops: number;
+  read_bytes: number;
+  write_ops: number;
+  write_bytes: number;
+  /** Who opened most of them, leaf first in text. */
+  opened_by: string;
+}
+
+export interface Span {
+  name: string;
+  spans: number;
+  total_ms: number;
+  max_ms: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  p99_ms: number | null;
+}
+
+export interface CamFigure {
+  name: string;
+  value: number | null;
+  unit: 'ratio' | 'ms';
+  detail: string;
+}
+
+// ---- camprobe.report/1, as far as the page shows it. Every field may be missing: reports of other versions open too.
+
+export interface Report {
+  schema?: string;
+  verdict?: string;
+  summary?: string;
+  load?: { requests?: number | null; errors?: number | null; latency_ms?: Quantiles | null } | null;
+  findings?: Finding[];
+  gates?: { name?: string; passed?: boolean; text?: string }[];
+}
+
+export interface Quantiles {
+  p50?: number | null;
+  p95?: number | null;
+  p99?: number | null;
+}
+
+export interface Interval {
+  value?: number | null;
+  low?: number | null;
+  high?: number | null;
+  unit?: string;
+}
+
+export interface ReportFrame {
+  function?: string;
+  file?: string | null;
+  line?: number | null;
+  module?: string | null;
+}
+
+export interface Finding {
+  id?: string;
+  kind?: string;
+  resource?: string;
+  verdict?: string;
+  title?: string;
+  what?: string;
+  where?: { stack?: (ReportFrame | string)[]; span?: string | null; endpoint?: string | null; peer?: string | null } | null;
+  since?: { second?: number; seconds?: number; at_s?: number; ns?: number; at_ns?: number; window?: string | null } | number | null;
+  per_1000_requests?: Interval | null;
+  per_hour?: Interval | null;
+  forecast?: Record<string, unknown> | null;
+  confidence?: number | null;
+  evidence?: unknown[];
+  advice?: string;
+}
+
+/** The document, wherever it is. Rejects with a sentence a reader can act on. */
+export async function loadData(): Promise<PageData> {
+  const inlined = document.getElementById('camprobe-data')?.textContent?.trim();
+  let data: unknown;
+  if (inlined) {
+    data = JSON.parse(inlined);
+  } else {
+    const answer = await fetch('page.json');
+    if (!answer.ok) throw new Error(`The server gave no data (${answer.status}). Is the run still there?`);
+    data = await answer.json();
+  }
+  const page = data as PageData;
+  if (page.schema !== 'camprobe.page/1') {
+    throw new Error(`This page reads camprobe.page/1, its data is ${String(page.schema)}. Make the report again.`);
+  }
+  return page;
+}

@@ -1,0 +1,9 @@
+# viewer/npm_ci.cmake: installs what app/package-lock.json names, unless that very lock is installed already.
+set(installed "${APP}/node_modules/.package-lock.json")
+if(EXISTS "${installed}" AND NOT "${APP}/package-lock.json" IS_NEWER_THAN "${installed}")
+  return()
+endif()
+execute_process(COMMAND "${NPM}" ci --no-audit --no-fund WORKING_DIRECTORY "${APP}" RESULT_VARIABLE failed OUTPUT_QUIET ERROR_VARIABLE why)
+if(failed)
+  message(FATAL_ERROR "viewer/app: `npm ci` failed, so the report's page cannot be built. Check the network, or run it there by hand.\n${why}")
+endif()
