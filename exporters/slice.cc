@@ -8,8 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
-#include <set>
-#include <unordered_map>
+#include <tuple>
 #include <utility>
 
 #include "exporters/safe_text.h"
@@ -17,8 +16,6 @@
 namespace camprobe::exporters {
 
 namespace {
-
-constexpr std::int64_t kSecond = 1'000'000'000;
 
 struct WhatRow {
   What what;
@@ -47,42 +44,41 @@ std::string seconds_text(std::int64_t ns) { return fmt::format("{:g} s", static_
 // Adds weights up by path; the process stands at the root only where several are in the slice.
 class Gatherer {
  public:
-  Gatherer(const RunFile& run, std::optional<std::int64_t> pid) : stacks_(run) {
-    Query rows = run.query("SELECT id, pid, executable FROM process");
-    while (rows.next()) {
-      if (pid && rows.integer(1) != *pid) continue;
-      wanted_.emplace(rows.integer(0), process_label(rows.text(2), rows.integer(1)));
+  Gatherer(run::Reader& run, std::optional<std::int64_t> pid) : stacks_(run) {
+    for (const run::Process& process : run.processes()) {
+      if (!pid || process.pid == *pid) labels_.emplace(process.id, process_label(process));
     }
-    if (pid && wanted_.empty()) {
-      throw RunError(fmt::format("--pid {}: no such process in {}; `camprobe report` lists them", *pid, run.path().string()));
+    if (pid && labels_.empty()) {
+      throw SliceError(fmt::format("--pid {}: no such process in {}; `camprobe report` lists them", *pid, run.path()));
     }
-    filtered_ = pid.has_value();
+    only_labelled_ = pid.has_value();
   }
 
   StackTable& stacks() { return stacks_; }
 
-  [[nodiscard]] bool wants(std::int64_t process) const { return !filtered_ || wanted_.contains(process); }
-
-  void add(std::int64_t process, std::vector<FrameIndex> path, double weight) {
-    if (!std::isfinite(weight) || weight == 0 || !wants(process)) return;
+  void add(run::ProcessId process, std::vector<FrameIndex> path, double weight) {
+    if (!std::isfinite(weight) || weight == 0 || (only_labelled_ && !labels_.contains(process))) return;
     weights_[process][std::move(path)] += weight;
+  }
+  void add(const std::vector<run::StackWeight>& rows, double run::StackWeight::*weight, double sign = 1) {
+    for (const run::StackWeight& row : rows) add(row.process, stacks_.root_first(row.stack), sign * (row.*weight));
   }
 
   Slice finish(What what, TimeRange range) {
-    Slice slice;
-    slice.what = what;
-    slice.range = range;
     for (auto& [process, paths] : weights_) {
       std::erase_if(paths, [](const auto& entry) { return !(entry.second > 0); });
     }
     std::erase_if(weights_, [](const auto& entry) { return entry.second.empty(); });
+    Slice slice;
+    slice.what = what;
+    slice.range = range;
     for (auto& [process, paths] : weights_) {
       for (auto& [path, weight] : paths) {
         WeightedStack stack{path, weight};
         if (weights_.size() > 1) {
-          const auto named = wanted_.find(process);
-          const std::string label = named != wanted_.end() ? named->second : fmt::format("process {}", process);
-          stack.root_first.insert(stack.root_first.begin(), stacks_.made_up(label));
+          const auto label = labels_.find(process);
+          const std::string root = label != labels_.end() ? label->second : fmt::format("process {}", run::number(process));
+          stack.root_first.insert(stack.root_first.begin(), stacks_.made_up(root));
         }
         slice.total += weight;
         slice.stacks.push_back(std::move(stack));
@@ -96,75 +92,46 @@ class Gatherer {
 
  private:
   StackTable stacks_;
-  std::unordered_map<std::int64_t, std::string> wanted_;
-  bool filtered_ = false;
-  std::map<std::int64_t, std::map<std::vector<FrameIndex>, double>> weights_;
+  std::map<run::ProcessId, std::string> labels_;
+  bool only_labelled_ = false;
+  std::map<run::ProcessId, std::map<std::vector<FrameIndex>, double>> weights_;
 };
 
-// The whole seconds whose buckets a range touches.
-std::int64_t first_second(TimeRange range) { return range.from_ns / kSecond; }
-std::int64_t past_second(TimeRange range) { return (range.to_ns + kSecond - 1) / kSecond; }
-
-void gather_by_second(const RunFile& run, Gatherer& gatherer, TimeRange range, std::string_view table, std::string_view column) {
-  Query rows = run.query(fmt::format(
-      "SELECT process, stack, SUM({}) FROM {} WHERE second >= ? AND second < ? GROUP BY process, stack", column, table));
-  rows.bind(1, first_second(range)).bind(2, past_second(range));
-  while (rows.next()) gatherer.add(rows.integer(0), gatherer.stacks().root_first(rows.integer(1)), rows.real(2));
-}
-
-void gather_wait(const RunFile& run, Gatherer& gatherer, TimeRange range) {
-  Query rows = run.query(
-      "SELECT process, stack, coalesce(name.text, ''), SUM(weight_ns) FROM wait LEFT JOIN name ON name.id = wait.call "
-      "WHERE second >= ? AND second < ? GROUP BY process, stack, call");
-  rows.bind(1, first_second(range)).bind(2, past_second(range));
-  while (rows.next()) {
-    std::vector<FrameIndex> path = gatherer.stacks().root_first(rows.integer(1));
-    const std::string call = rows.text(2);
+void gather_wait(run::Reader& run, Gatherer& gatherer, const run::Slice& part) {
+  std::map<std::tuple<run::ProcessId, run::StackId, run::NameId>, double> sums;
+  run.each_wait(part, [&](const run::WaitRow& row) { sums[{row.process, row.stack, row.call}] += row.weight_ns; });
+  for (const auto& [key, weight] : sums) {
+    const auto& [process, stack, call_id] = key;
+    std::vector<FrameIndex> path = gatherer.stacks().root_first(stack);
+    const std::string& call = run.name(call_id);
     if (!call.empty() && gatherer.stacks().frame(path.back()).function != call) path.push_back(gatherer.stacks().made_up(call));
-    gatherer.add(rows.integer(0), std::move(path), rows.real(3));
+    gatherer.add(process, std::move(path), weight);
   }
 }
 
-// Bytes alive at `instant`, times `sign`.
-void gather_live(const RunFile& run, Gatherer& gatherer, std::int64_t instant, double sign) {
-  Query rows = run.query(
-      "SELECT process, stack, SUM(bytes) FROM heap_object WHERE born_ns <= ?1 AND (died_ns IS NULL OR died_ns > ?1) "
-      "GROUP BY process, stack");
-  rows.bind(1, instant);
-  while (rows.next()) gatherer.add(rows.integer(0), gatherer.stacks().root_first(rows.integer(1)), sign * rows.real(2));
-}
-
-void gather_retained(const RunFile& run, Gatherer& gatherer, TimeRange range) {
-  Query rows = run.query(
-      "SELECT process, stack, SUM(bytes) FROM heap_object WHERE born_ns >= ?1 AND born_ns < ?2 "
-      "AND (died_ns IS NULL OR died_ns >= ?2) GROUP BY process, stack");
-  rows.bind(1, range.from_ns).bind(2, range.to_ns);
-  while (rows.next()) gatherer.add(rows.integer(0), gatherer.stacks().root_first(rows.integer(1)), rows.real(2));
-}
-
-void gather_io(const RunFile& run, Gatherer& gatherer, TimeRange range) {
-  Query rows = run.query(
-      "SELECT process, stack, kind, peer, SUM(r), SUM(w) FROM ("
-      " SELECT process, stack, kind, coalesce(peer, '') AS peer, read_bytes AS r, write_bytes AS w FROM descriptor"
-      "  WHERE opened_ns >= ?1 AND opened_ns < ?2"
-      " UNION ALL SELECT process, stack, kind, peer, read_bytes, write_bytes FROM descriptor_sum WHERE second >= ?3 AND second < ?4"
-      ") GROUP BY process, stack, kind, peer");
-  rows.bind(1, range.from_ns).bind(2, range.to_ns).bind(3, first_second(range)).bind(4, past_second(range));
-  while (rows.next()) {
-    std::vector<FrameIndex> path = gatherer.stacks().root_first(rows.integer(1));
-    const std::string peer = rows.text(3);
-    path.push_back(gatherer.stacks().made_up(peer.empty() ? rows.text(2) : rows.text(2) + " " + peer));
-    for (const auto& [direction, bytes] : {std::pair{"read", rows.real(4)}, std::pair{"write", rows.real(5)}}) {
+void gather_io(run::Reader& run, Gatherer& gatherer, const run::Slice& part) {
+  const auto add = [&](run::ProcessId process, run::StackId stack, const std::string& kind, const std::string& peer,
+                       std::int64_t read, std::int64_t written) {
+    std::vector<FrameIndex> path = gatherer.stacks().root_first(stack);
+    path.push_back(gatherer.stacks().made_up(peer.empty() ? kind : kind + " " + peer));
+    for (const auto& [direction, bytes] : {std::pair{"read", read}, std::pair{"write", written}}) {
       std::vector<FrameIndex> leaf = path;
       leaf.push_back(gatherer.stacks().made_up(direction));
-      gatherer.add(rows.integer(0), std::move(leaf), bytes);
+      gatherer.add(process, std::move(leaf), static_cast<double>(bytes));
     }
+  };
+  for (const run::Descriptor& row : run.descriptors()) {
+    if (row.opened_ns < part.from_ns || row.opened_ns >= part.to_ns) continue;
+    add(row.process, row.stack, row.kind, row.peer, row.read_bytes, row.write_bytes);
+  }
+  for (const run::DescriptorSum& row : run.descriptor_sums(part)) {
+    add(row.process, row.stack, row.kind, row.peer, row.read_bytes, row.write_bytes);
   }
 }
 
 // A span's own time is its duration less that of the spans directly inside it (no less than nothing: spans of several
 // threads inside one may together last longer than it does).
-void gather_spans(const RunFile& run, Gatherer& gatherer, TimeRange range) {
+void gather_spans(run::Reader& run, Gatherer& gatherer, const run::Slice& part, std::vector<std::string>& notes) {
   struct Node {
     std::int64_t parent = 0;
     FrameIndex name = 0;
@@ -172,16 +139,16 @@ void gather_spans(const RunFile& run, Gatherer& gatherer, TimeRange range) {
     std::int64_t inside_ns = 0;
     bool in_range = false;
   };
-  std::map<std::pair<std::int64_t, std::int64_t>, Node> spans;  // by process and span
-  Query rows = run.query(
-      "SELECT process, span, parent, coalesce(text, ''), began_ns, ended_ns FROM span LEFT JOIN name ON name.id = span.name "
-      "WHERE ended_ns IS NOT NULL AND began_ns < ?");
-  rows.bind(1, range.to_ns);
-  while (rows.next()) {
-    const std::string name = rows.text(3);
-    spans.emplace(std::pair{rows.integer(0), rows.integer(1)},
-                  Node{rows.integer(2), gatherer.stacks().made_up(name.empty() ? "[unnamed span]" : name),
-                       std::max<std::int64_t>(0, rows.integer(5) - rows.integer(4)), 0, rows.integer(4) >= range.from_ns});
+  std::map<std::pair<run::ProcessId, std::int64_t>, Node> spans;
+  std::int64_t kept = 0;
+  for (const run::Span& row : run.spans({.from_ns = 0, .to_ns = part.to_ns})) {
+    if (!row.ended_ns) continue;
+    const std::string& name = run.name(row.name);
+    const bool in_range = row.began_ns >= part.from_ns;
+    kept += in_range ? 1 : 0;
+    spans.emplace(std::pair{row.process, row.span},
+                  Node{row.parent, gatherer.stacks().made_up(name.empty() ? "[unnamed span]" : name),
+                       std::max<std::int64_t>(0, *row.ended_ns - row.began_ns), 0, in_range});
   }
   for (auto& [key, node] : spans) {
     const auto parent = spans.find({key.first, node.parent});
@@ -199,16 +166,9 @@ void gather_spans(const RunFile& run, Gatherer& gatherer, TimeRange range) {
     std::reverse(path.begin(), path.end());
     gatherer.add(key.first, std::move(path), static_cast<double>(std::max<std::int64_t>(0, node.ns - node.inside_ns)));
   }
-}
-
-void note_spans_left_out(const RunFile& run, TimeRange range, Slice& slice) {
-  Query all = run.query("SELECT coalesce(SUM(spans), 0) FROM span_stat WHERE second >= ? AND second < ?");
-  all.bind(1, first_second(range)).bind(2, past_second(range));
-  Query kept = run.query("SELECT count(*) FROM span WHERE began_ns >= ? AND began_ns < ? AND ended_ns IS NOT NULL");
-  kept.bind(1, range.from_ns).bind(2, range.to_ns);
-  if (all.next() && kept.next() && all.integer(0) > kept.integer(0)) {
-    slice.notes.push_back(fmt::format("{} of {} spans were kept one by one; the times are of those", kept.integer(0), all.integer(0)));
-  }
+  std::int64_t all = 0;
+  for (const run::SpanStat& row : run.span_stats(part)) all += row.spans;
+  if (all > kept) notes.push_back(fmt::format("{} of {} spans were kept one by one; the times are of those", kept, all));
 }
 
 }  // namespace
@@ -243,7 +203,7 @@ std::string_view name_of(Unit unit) {
 
 std::int64_t instant_of(std::string_view text, std::int64_t duration_ns, std::string_view option) {
   const auto wrong = [&](std::string_view why) {
-    return RunError(fmt::format("{} {}: {}; write seconds since the start (90, 90s, 1m30s, 2h) or a share of the run (50%)", option,
+    return SliceError(fmt::format("{} {}: {}; write seconds since the start (90, 90s, 1m30s, 2h) or a share of the run (50%)", option,
                                 shortened(printable_utf8(text), 40), why));
   };
   static constexpr std::array<std::pair<std::string_view, double>, 5> kScales{
@@ -284,40 +244,37 @@ TimeRange range_of(const std::optional<std::string>& from, const std::optional<s
   if (from) range.from_ns = instant_of(*from, duration_ns, "--from");
   if (to) range.to_ns = instant_of(*to, duration_ns, "--to");
   if (range.from_ns > range.to_ns) {
-    throw RunError(fmt::format("--from {} comes after --to {}; swap them", from.value_or("0"), to.value_or("the end of the run")));
+    throw SliceError(fmt::format("--from {} comes after --to {}; swap them", from.value_or("0"), to.value_or("the end of the run")));
   }
   return range;
 }
 
-Slice read_slice(const RunFile& run, What what, TimeRange range, std::optional<std::int64_t> pid) {
+Slice read_slice(run::Reader& run, What what, TimeRange range, std::optional<std::int64_t> pid) {
   Gatherer gatherer(run, pid);
+  const run::Slice part{.from_ns = range.from_ns, .to_ns = range.to_ns};
+  std::vector<std::string> notes;
   switch (what) {
-    case What::kCpu: gather_by_second(run, gatherer, range, "cpu", "weight_ns"); break;
-    case What::kAlloc: gather_by_second(run, gatherer, range, "alloc", "bytes"); break;
-    case What::kTemporary: gather_by_second(run, gatherer, range, "alloc", "temporary_objects"); break;
-    case What::kLive: gather_live(run, gatherer, range.to_ns, 1); break;
+    case What::kCpu: gatherer.add(run.cpu(part), &run::StackWeight::weight); break;
+    case What::kAlloc: gatherer.add(run.alloc(part), &run::StackWeight::weight); break;
+    case What::kTemporary: gatherer.add(run.alloc(part), &run::StackWeight::temporary_objects); break;
+    case What::kLive: gatherer.add(run.live(range.to_ns), &run::StackWeight::weight); break;
     case What::kGrowth:
-      gather_live(run, gatherer, range.to_ns, 1);
-      gather_live(run, gatherer, range.from_ns, -1);
+      gatherer.add(run.live(range.to_ns), &run::StackWeight::weight);
+      gatherer.add(run.live(range.from_ns), &run::StackWeight::weight, -1);
       break;
-    case What::kRetained: gather_retained(run, gatherer, range); break;
-    case What::kWait: gather_wait(run, gatherer, range); break;
-    case What::kIo: gather_io(run, gatherer, range); break;
-    case What::kSpans: gather_spans(run, gatherer, range); break;
+    case What::kRetained: gatherer.add(run.retained(part), &run::StackWeight::weight); break;
+    case What::kWait: gather_wait(run, gatherer, part); break;
+    case What::kIo: gather_io(run, gatherer, part); break;
+    case What::kSpans: gather_spans(run, gatherer, part, notes); break;
   }
+  if (run.error()) throw SliceError(run.error()->sentence);
   Slice slice = gatherer.finish(what, range);
-  if (what == What::kSpans) note_spans_left_out(run, range, slice);
+  slice.notes = std::move(notes);
   if (slice.stacks.empty()) {
-    throw RunError(fmt::format("{}: nothing to export for {} between {} and {} of the run: {}", run.path().string(), name_of(what),
-                               seconds_text(range.from_ns), seconds_text(range.to_ns), row_of(what).absent));
+    throw SliceError(fmt::format("{}: nothing to export for {} between {} and {} of the run: {}", run.path(), name_of(what),
+                                 seconds_text(range.from_ns), seconds_text(range.to_ns), row_of(what).absent));
   }
   return slice;
-}
-
-std::string process_label(std::string_view executable, std::int64_t pid) {
-  const std::size_t slash = executable.rfind('/');
-  const std::string_view base = slash == std::string_view::npos ? executable : executable.substr(slash + 1);
-  return fmt::format("{} (pid {})", base.empty() ? "process" : base, pid);
 }
 
 }  // namespace camprobe::exporters

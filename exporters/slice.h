@@ -17,14 +17,21 @@
 
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "exporters/query.h"
 #include "exporters/stacks.h"
+#include "run/reader.h"
 
 namespace camprobe::exporters {
+
+// Asked for something a run cannot give: the text is the one line a user sees.
+class SliceError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 enum class What { kCpu, kAlloc, kLive, kGrowth, kRetained, kTemporary, kWait, kIo, kSpans };
 
@@ -42,10 +49,10 @@ struct TimeRange {
 };
 
 // An instant of a run as a user writes it: "90" and "90s" (seconds since the start), "1.5m", "1m30s", "2h", "250ms",
-// "50%". Throws RunError with a sentence that names `option` where it is none of them or lies outside the run.
+// "50%". Throws SliceError with a sentence that names `option` where it is none of them or lies outside the run.
 std::int64_t instant_of(std::string_view text, std::int64_t duration_ns, std::string_view option);
 
-// Both ends, each optional; throws RunError where they are not in order.
+// Both ends, each optional; throws SliceError where they are not in order.
 TimeRange range_of(const std::optional<std::string>& from, const std::optional<std::string>& to, std::int64_t duration_ns);
 
 struct WeightedStack {
@@ -62,10 +69,7 @@ struct Slice {
   std::vector<std::string> notes;  // what a reader should know about these figures, a sentence each
 };
 
-// Throws RunError where the slice holds nothing, saying why as far as the run tells.
-Slice read_slice(const RunFile& run, What what, TimeRange range, std::optional<std::int64_t> pid = std::nullopt);
-
-// What a process is called at the root of a graph that shows several: "nginx (pid 7)".
-std::string process_label(std::string_view executable, std::int64_t pid);
+// Throws SliceError where the slice holds nothing, saying why as far as the run tells.
+Slice read_slice(run::Reader& run, What what, TimeRange range, std::optional<std::int64_t> pid = std::nullopt);
 
 }  // namespace camprobe::exporters

@@ -1,17 +1,14 @@
 // exporters/stacks.cc: see stacks.h.
 #include "exporters/stacks.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "exporters/safe_text.h"
 
 namespace camprobe::exporters {
-
-StackTable::StackTable(const RunFile& run)
-    : stack_frames_(run.query("SELECT frame FROM stack_frame WHERE stack = ? ORDER BY depth DESC")),
-      frame_row_(run.query("SELECT function, file, line, module, kind FROM frame WHERE id = ?")),
-      truncated_(run.query("SELECT truncated FROM stack WHERE id = ?")) {}
 
 FrameIndex StackTable::add(Frame frame) {
   frame.function = printable_utf8(frame.function);
@@ -31,33 +28,27 @@ FrameIndex StackTable::add(Frame frame) {
 
 FrameIndex StackTable::made_up(const std::string& name) { return add(Frame{name, "", 0, "", "camprobe"}); }
 
-FrameIndex StackTable::load_frame(std::int64_t id) {
+FrameIndex StackTable::index_of(run::FrameId id) {
   if (const auto found = by_id_.find(id); found != by_id_.end()) return found->second;
-  frame_row_.rewind();
-  frame_row_.bind(1, id);
-  const FrameIndex index = frame_row_.next()
-                               ? add(Frame{frame_row_.text(0), frame_row_.text(1), std::max<std::int64_t>(0, frame_row_.integer(2)),
-                                           frame_row_.text(3), frame_row_.text(4)})
-                               : made_up("[unknown]");
+  const run::Frame& row = run_.frame(id);
+  const FrameIndex index = add(Frame{row.function, row.file, std::max<std::int64_t>(0, row.line.value_or(0)), row.module, row.kind});
   by_id_.emplace(id, index);
   return index;
 }
 
-const std::vector<FrameIndex>& StackTable::root_first(std::int64_t stack) {
-  if (const auto found = stacks_.find(stack); found != stacks_.end()) return found->second;
+const std::vector<FrameIndex>& StackTable::root_first(run::StackId id) {
+  if (const auto found = stacks_.find(id); found != stacks_.end()) return found->second;
   std::vector<FrameIndex> frames;
-  if (stack != 0) {
-    truncated_.rewind();
-    truncated_.bind(1, stack);
-    if (truncated_.next() && truncated_.integer(0) != 0) frames.push_back(made_up("[truncated]"));
-    std::vector<std::int64_t> ids;
-    stack_frames_.rewind();
-    stack_frames_.bind(1, stack);
-    while (stack_frames_.next()) ids.push_back(stack_frames_.integer(0));
-    for (const std::int64_t id : ids) frames.push_back(load_frame(id));
-  }
+  const run::Stack& stack = run_.stack(id);
+  if (stack.truncated) frames.push_back(made_up("[truncated]"));
+  for (auto frame = stack.frames.rbegin(); frame != stack.frames.rend(); ++frame) frames.push_back(index_of(*frame));
   if (frames.empty()) frames.push_back(made_up("[unknown stack]"));
-  return stacks_.emplace(stack, std::move(frames)).first->second;
+  return stacks_.emplace(id, std::move(frames)).first->second;
+}
+
+std::string process_label(const run::Process& process) {
+  const std::string name = process.executable.substr(process.executable.rfind('/') + 1);
+  return fmt::format("{} (pid {})", name.empty() ? "process" : name, process.pid);
 }
 
 }  // namespace camprobe::exporters

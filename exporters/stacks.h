@@ -1,7 +1,7 @@
 // exporters/stacks.h
 //
-// The stacks and frames of a run, read when asked for and then kept. Two frames are one where a reader sees one: the
-// same function in the same module, whatever the line, so that a function is not split by its call sites.
+// The stacks and frames of a run as pictures show them. Two frames are one where a reader sees one: the same function in
+// the same module, whatever the line, so that a function is not split by its call sites. Names are made safe to print.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "exporters/query.h"
+#include "run/reader.h"
 
 namespace camprobe::exporters {
 
@@ -18,20 +18,21 @@ struct Frame {
   std::string file;      // empty where unknown
   std::int64_t line = 0;  // 0 where unknown; of the first call site seen
   std::string module;
-  std::string kind;  // native | inlined | js | python | java | kernel | unknown | lost, or camprobe: made here
+  std::string kind;  // as in the run, or "camprobe": made here
 };
 
 using FrameIndex = std::uint32_t;
 
+// `run` must outlive it.
 class StackTable {
  public:
-  explicit StackTable(const RunFile& run);
+  explicit StackTable(run::Reader& run) : run_(run) {}
 
   // Root first. Stack 0, and any the run does not describe, is the one frame "[unknown stack]"; a stack that was cut off
-  // begins with "[truncated]". Stays valid until the table goes.
-  const std::vector<FrameIndex>& root_first(std::int64_t stack);
+  // begins with "[truncated]". Stays valid as long as the table.
+  const std::vector<FrameIndex>& root_first(run::StackId stack);
 
-  // A frame that is none of the program's: "epoll_wait", "nginx (pid 7)", "peer 10.0.0.1:443".
+  // A frame that is none of the program's: "epoll_wait", "nginx (pid 7)", "connect 10.0.0.1:443".
   FrameIndex made_up(const std::string& name);
 
   [[nodiscard]] const Frame& frame(FrameIndex index) const { return frames_[index]; }
@@ -39,15 +40,16 @@ class StackTable {
 
  private:
   FrameIndex add(Frame frame);
-  FrameIndex load_frame(std::int64_t id);
+  FrameIndex index_of(run::FrameId id);
 
-  Query stack_frames_;
-  Query frame_row_;
-  Query truncated_;
+  run::Reader& run_;
   std::vector<Frame> frames_;
   std::unordered_map<std::string, FrameIndex> by_identity_;
-  std::unordered_map<std::int64_t, FrameIndex> by_id_;
-  std::unordered_map<std::int64_t, std::vector<FrameIndex>> stacks_;
+  std::unordered_map<run::FrameId, FrameIndex> by_id_;
+  std::unordered_map<run::StackId, std::vector<FrameIndex>> stacks_;
 };
+
+// What a process is called at the root of a graph that shows several: "nginx (pid 7)".
+std::string process_label(const run::Process& process);
 
 }  // namespace camprobe::exporters

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -18,31 +18,28 @@
 #include <vector>
 
 #include "exporters/safe_text.h"
-#include "exporters/slice.h"
 #include "exporters/stacks.h"
+#include "run/histogram.h"
 
 namespace camprobe::viewer {
 
 using exporters::FrameIndex;
-using exporters::Query;
-using exporters::RunFile;
 using exporters::printable_utf8;
 using nlohmann::json;
+using run::number;
 
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
 double seconds(std::int64_t ns) { return static_cast<double>(ns) / 1e9; }
-json seconds_or_null(const Query& row, int column) { return row.is_null(column) ? json() : json(seconds(row.integer(column))); }
-json integer_or_null(const Query& row, int column) { return row.is_null(column) ? json() : json(row.integer(column)); }
-std::string safe(const Query& row, int column) { return printable_utf8(row.text(column)); }
 
-json number_of(const std::string& text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? json(value) : json();
+template <class Value>
+json or_null(const std::optional<Value>& value) {
+  return value ? json(*value) : json();
 }
+json seconds_or_null(const std::optional<std::int64_t>& ns) { return ns ? json(seconds(*ns)) : json(); }
+json positive_or_null(std::int64_t value) { return value > 0 ? json(value) : json(); }
 
 // The next wider bucket a reader of clocks would choose.
 std::int64_t wider(std::int64_t width) {
@@ -59,53 +56,40 @@ std::string width_text(std::int64_t width) {
 
 // ---- facts ---------------------------------------------------------------------------------------------------------
 
-std::string command_text(const std::string& meta_command) {
-  const json words = json::parse(meta_command, nullptr, false);
-  if (!words.is_array()) return printable_utf8(meta_command);
-  std::string text;
-  for (const json& word : words) {
-    if (!text.empty()) text += ' ';
-    text += printable_utf8(word.is_string() ? word.get<std::string>() : word.dump());
-  }
-  return text;
-}
-
-json run_facts(const RunFile& run) {
-  const json started_ns = number_of(run.meta("started_realtime_ns"));
+json run_facts(run::Reader& run) {
+  const run::Meta meta = run.meta();
+  std::string command;
+  for (const std::string& word : meta.command) command += (command.empty() ? "" : " ") + printable_utf8(word);
   return {
-      {"file", printable_utf8(run.path().filename().string())},
-      {"command", command_text(run.meta("command"))},
-      {"started_ms", started_ns.is_null() ? json() : json(started_ns.get<std::int64_t>() / 1'000'000)},
+      {"file", printable_utf8(run.path().substr(run.path().rfind('/') + 1))},
+      {"command", exporters::shortened(command, 2000)},
+      {"started_ms", meta.started_realtime_ns > 0 ? json(meta.started_realtime_ns / 1'000'000) : json()},
       {"duration_s", seconds(run.duration_ns())},
-      {"host", printable_utf8(run.meta("host"))},
-      {"kernel", printable_utf8(run.meta("kernel"))},
-      {"cpus", number_of(run.meta("cpus"))},
-      {"memory_bytes", number_of(run.meta("memory_bytes"))},
-      {"state", printable_utf8(run.meta("state"))},
-      {"version", printable_utf8(run.meta("camprobe_version"))},
+      {"host", printable_utf8(meta.host)},
+      {"kernel", printable_utf8(meta.kernel)},
+      {"cpus", positive_or_null(meta.cpus)},
+      {"memory_bytes", positive_or_null(meta.memory_bytes)},
+      {"state", printable_utf8(meta.state)},
+      {"version", printable_utf8(meta.camprobe_version)},
   };
 }
 
-std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
-json processes(const RunFile& run) {
+json processes(run::Reader& run) {
   json list = json::array();
-  Query rows = run.query(
-      "SELECT id, pid, parent_pid, executable, command, began_ns, ended_ns, ended_how, exit_status, probe_state, "
-      "memory_limit_bytes, note FROM process WHERE id <> 0 ORDER BY id");
-  while (rows.next()) {
-    list.push_back({{"id", rows.integer(0)},
-                    {"pid", rows.integer(1)},
-                    {"parent_pid", integer_or_null(rows, 2)},
-                    {"name", base_name(safe(rows, 3))},
-                    {"command", safe(rows, 4)},
-                    {"began_s", seconds(rows.integer(5))},
-                    {"ended_s", seconds_or_null(rows, 6)},
-                    {"ended_how", safe(rows, 7)},
-                    {"exit_status", integer_or_null(rows, 8)},
-                    {"probe_state", safe(rows, 9)},
-                    {"memory_limit_bytes", integer_or_null(rows, 10)},
-                    {"note", safe(rows, 11)}});
+  for (const run::Process& process : run.processes()) {
+    if (process.id == run::kMachine) continue;
+    list.push_back({{"id", number(process.id)},
+                    {"pid", process.pid},
+                    {"parent_pid", or_null(process.parent_pid)},
+                    {"name", printable_utf8(process.executable.substr(process.executable.rfind('/') + 1))},
+                    {"command", exporters::shortened(printable_utf8(process.command), 2000)},
+                    {"began_s", seconds(process.began_ns)},
+                    {"ended_s", seconds_or_null(process.ended_ns)},
+                    {"ended_how", printable_utf8(process.ended_how)},
+                    {"exit_status", or_null(process.exit_status)},
+                    {"probe_state", printable_utf8(process.probe_state)},
+                    {"memory_limit_bytes", or_null(process.memory_limit_bytes)},
+                    {"note", printable_utf8(process.note)}});
   }
   return list;
 }
@@ -171,93 +155,102 @@ json summed_values(const std::vector<const Buckets*>& parts) {
   return values;
 }
 
-void add_metric_series(const RunFile& run, std::int64_t width, std::size_t count, const PageLimits& limits, json& series) {
-  Query metrics = run.query("SELECT id, name, unit, kind FROM metric ORDER BY id");
-  while (metrics.next()) {
-    const bool is_counter = metrics.text(3) == "counter";
-    std::map<std::int64_t, Buckets> by_process;
-    Query points = run.query("SELECT process, second, width, value FROM point WHERE metric = ? ORDER BY process, second");
-    points.bind(1, metrics.integer(0));
-    std::optional<std::tuple<std::int64_t, std::int64_t, double>> before;  // process, second, value
-    while (points.next()) {
-      const std::int64_t process = points.integer(0);
-      const std::int64_t second = points.integer(1);
-      const double value = points.real(3);
-      if (!std::isfinite(value)) continue;
-      Buckets& buckets = by_process.try_emplace(process, width, count).first->second;
-      if (!is_counter) {
-        buckets.add(second, second + std::max<std::int64_t>(1, points.integer(2)), value);
-      } else {
-        if (before && std::get<0>(*before) == process && second > std::get<1>(*before) && value >= std::get<2>(*before)) {
-          const std::int64_t since = std::get<1>(*before);
-          buckets.add(since, second, (value - std::get<2>(*before)) / static_cast<double>(second - since));
-        }
-        before = {process, second, value};
-      }
+// One metric by process, counters as what they grew by per second.
+std::map<run::ProcessId, Buckets> resampled(run::Reader& run, const run::Metric& metric, std::int64_t width, std::size_t count) {
+  std::map<run::ProcessId, Buckets> by_process;
+  const run::Point* before = nullptr;
+  const std::vector<run::Point> points = run.series(metric.name);
+  for (const run::Point& point : points) {
+    if (!std::isfinite(point.value)) continue;
+    Buckets& buckets = by_process.try_emplace(point.process, width, count).first->second;
+    if (metric.kind != "counter") {
+      buckets.add(point.second, point.second + std::max<std::int64_t>(1, point.width), point.value);
+      continue;
     }
-    const json name = safe(metrics, 1);
-    const json unit = safe(metrics, 2);
-    std::vector<const Buckets*> program;
+    // A counter that fell began anew (another process image): what happened in between is not known.
+    if (before != nullptr && before->process == point.process && point.second > before->second && point.value >= before->value) {
+      const double rate = (point.value - before->value) / static_cast<double>(point.second - before->second);
+      buckets.add(before->second + 1, point.second + 1, rate);
+    }
+    before = &point;
+  }
+  return by_process;
+}
+
+void add_metric_series(run::Reader& run, std::int64_t width, std::size_t count, const PageLimits& limits, json& series) {
+  for (const run::Metric& metric : run.metrics()) {
+    const std::map<run::ProcessId, Buckets> by_process = resampled(run, metric, width, count);
+    const auto add = [&](const json& process, json values) {
+      const std::string unit = metric.kind == "counter" ? metric.unit + "_per_second" : metric.unit;
+      series.push_back({{"name", printable_utf8(metric.name)}, {"unit", printable_utf8(unit)}, {"process", process}, {"values", std::move(values)}});
+    };
+    std::vector<const Buckets*> programs;
     for (const auto& [process, buckets] : by_process) {
-      if (process != 0) program.push_back(&buckets);
+      if (process != run::kMachine) programs.push_back(&buckets);
     }
-    if (!program.empty()) {
-      series.push_back({{"name", name}, {"unit", unit}, {"process", nullptr}, {"values", summed_values(program)}});
-    }
+    if (!programs.empty()) add(nullptr, summed_values(programs));
     for (const auto& [process, buckets] : by_process) {
-      const bool alone = process != 0 && program.size() == 1;
-      if (alone || (process != 0 && program.size() > limits.processes_drawn)) continue;
-      series.push_back({{"name", name}, {"unit", unit}, {"process", process}, {"values", values_of(buckets)}});
+      const bool shown_already = process != run::kMachine && (programs.size() == 1 || programs.size() > limits.processes_drawn);
+      if (!shown_already) add(number(process), values_of(buckets));
     }
   }
 }
 
-void add_load_series(const RunFile& run, std::int64_t width, std::size_t count, json& series) {
-  std::map<std::int64_t, Buckets> requests;  // by source: several tools may drive one server
-  std::map<std::int64_t, Buckets> errors;
-  std::map<std::int64_t, Buckets> users;
-  struct Worst {
-    std::vector<std::optional<double>> values;
-    void add(std::int64_t bucket, double value) {
-      if (bucket < 0 || bucket >= static_cast<std::int64_t>(values.size())) return;
-      auto& at = values[static_cast<std::size_t>(bucket)];
-      at = std::max(at.value_or(value), value);
+// What the load tools said, all of them together. Histograms add up; where a tool gave only quantiles, the worst of a
+// bucket stands for it, since quantiles of quantiles mean nothing.
+void add_load_series(run::Reader& run, std::int64_t width, std::size_t count, json& series) {
+  std::map<run::SourceId, Buckets> requests, errors, users;
+  std::vector<run::Histogram> latency(count);
+  std::array<std::vector<std::optional<double>>, 3> worst;
+  for (auto& values : worst) values.resize(count);
+  for (const run::LoadBucket& row : run.load_buckets("")) {
+    const std::int64_t span = std::max<std::int64_t>(1, row.width);
+    const auto rate = [&](std::int64_t n) { return static_cast<double>(n) / static_cast<double>(span); };
+    requests.try_emplace(row.source, width, count).first->second.add(row.second, row.second + span, rate(row.requests));
+    errors.try_emplace(row.source, width, count).first->second.add(row.second, row.second + span, rate(row.errors));
+    if (row.users) users.try_emplace(row.source, width, count).first->second.add(row.second, row.second + span, *row.users);
+    const std::int64_t bucket = row.second / width;
+    if (row.second < 0 || bucket >= static_cast<std::int64_t>(count)) continue;
+    const auto at = static_cast<std::size_t>(bucket);
+    if (row.latency) {
+      if (const auto histogram = run::Histogram::from_json(*row.latency)) {
+        latency[at].merge(histogram.value());
+        continue;
+      }
     }
-  };
-  static constexpr std::array<const char*, 3> kQuantiles{"latency_p50_ms", "latency_p95_ms", "latency_p99_ms"};
-  std::array<Worst, 3> quantiles;
-  for (Worst& quantile : quantiles) quantile.values.resize(count);
-  Query rows = run.query(
-      "SELECT source, second, width, requests, errors, users, p50_ms, p95_ms, p99_ms FROM load_bucket WHERE endpoint = ''");
-  while (rows.next()) {
-    const std::int64_t source = rows.integer(0);
-    const std::int64_t from = rows.integer(1);
-    const std::int64_t span = std::max<std::int64_t>(1, rows.integer(2));
-    requests.try_emplace(source, width, count).first->second.add(from, from + span, rows.real(3) / static_cast<double>(span));
-    errors.try_emplace(source, width, count).first->second.add(from, from + span, rows.real(4) / static_cast<double>(span));
-    if (!rows.is_null(5)) users.try_emplace(source, width, count).first->second.add(from, from + span, rows.real(5));
-    for (int q = 0; q < 3; ++q) {
-      if (!rows.is_null(6 + q)) quantiles[static_cast<std::size_t>(q)].add(from / width, rows.real(6 + q));
+    const std::array<std::optional<double>, 3> given{row.p50_ms, row.p95_ms, row.p99_ms};
+    for (std::size_t q = 0; q < given.size(); ++q) {
+      if (given[q]) worst[q][at] = std::max(worst[q][at].value_or(*given[q]), *given[q]);
     }
   }
-  const auto sum_of = [&](const char* name, const char* unit, const std::map<std::int64_t, Buckets>& parts) {
+  const auto add = [&](const char* name, const char* unit, json values) {
+    series.push_back({{"name", name}, {"unit", unit}, {"process", nullptr}, {"values", std::move(values)}});
+  };
+  const auto add_sum = [&](const char* name, const char* unit, const std::map<run::SourceId, Buckets>& parts) {
     if (parts.empty()) return;
     std::vector<const Buckets*> list;
     for (const auto& [source, buckets] : parts) list.push_back(&buckets);
-    series.push_back({{"name", name}, {"unit", unit}, {"process", nullptr}, {"values", summed_values(list)}});
+    add(name, unit, summed_values(list));
   };
-  sum_of("load_requests", "per_second", requests);
-  sum_of("load_errors", "per_second", errors);
-  sum_of("load_users", "count", users);
-  for (std::size_t q = 0; q < quantiles.size(); ++q) {
-    if (std::none_of(quantiles[q].values.begin(), quantiles[q].values.end(), [](const auto& v) { return v.has_value(); })) continue;
+  add_sum("load_requests", "per_second", requests);
+  add_sum("load_errors", "per_second", errors);
+  add_sum("load_users", "count", users);
+  static constexpr std::array<std::pair<const char*, double>, 3> kQuantiles{
+      {{"latency_p50_ms", 0.5}, {"latency_p95_ms", 0.95}, {"latency_p99_ms", 0.99}}};
+  for (std::size_t q = 0; q < kQuantiles.size(); ++q) {
     json values = json::array();
-    for (const auto& value : quantiles[q].values) values.push_back(value ? short_number(*value) : json());
-    series.push_back({{"name", kQuantiles[q]}, {"unit", "ms"}, {"process", nullptr}, {"values", std::move(values)}});
+    bool any = false;
+    for (std::size_t i = 0; i < count; ++i) {
+      std::optional<double> ms = worst[q][i];
+      if (const auto ns = latency[i].quantile(kQuantiles[q].second)) ms = std::max(ms.value_or(0), static_cast<double>(*ns) / 1e6);
+      any = any || ms.has_value();
+      values.push_back(ms ? short_number(*ms) : json());
+    }
+    if (any) add(kQuantiles[q].first, "ms", std::move(values));
   }
 }
 
-json timeline(const RunFile& run, const PageLimits& limits, json& notes) {
+json timeline(run::Reader& run, const PageLimits& limits, json& notes) {
   const std::int64_t length = std::max<std::int64_t>(1, (run.duration_ns() + kSecond - 1) / kSecond);
   std::int64_t width = 1;
   const auto count_at = [&](std::int64_t w) { return static_cast<std::size_t>((length + w - 1) / w); };
@@ -278,17 +271,19 @@ json timeline(const RunFile& run, const PageLimits& limits, json& notes) {
 // The tree all stacks of the page share, and the node each (process, stack) ends in.
 class StackTree {
  public:
-  StackTree(const RunFile& run, std::size_t most_nodes) : table_(run), most_nodes_(most_nodes) {
-    Query rows = run.query("SELECT id, pid, executable FROM process WHERE id <> 0");
-    while (rows.next()) labels_.emplace(rows.integer(0), exporters::process_label(rows.text(2), rows.integer(1)));
+  StackTree(run::Reader& run, std::size_t most_nodes) : table_(run), most_nodes_(most_nodes) {
+    table_.made_up("all");  // frame 0: the root, and "no leaf of its own"
+    for (const run::Process& process : run.processes()) labels_.emplace(process.id, exporters::process_label(process));
   }
 
   // Several processes stand side by side at the root, each under its name.
   void show_processes() { shows_processes_ = true; }
 
   // To be called heaviest stack first: the first ones get nodes of their own, whatever comes when those are used up ends
-  // in the deepest caller it shares with them.
-  void insert(std::int64_t process, std::int64_t stack, FrameIndex leaf_frame, bool has_leaf) {
+  // in the deepest caller it shares with them. `leaf`, where not 0, stands below the stack.
+  void insert(run::ProcessId process, run::StackId stack, FrameIndex leaf) {
+    const auto [end, is_new] = ends_.try_emplace({process, stack, leaf}, 0);
+    if (!is_new) return;
     std::uint32_t node = 0;
     const std::vector<FrameIndex>& path = table_.root_first(stack);
     const auto step = [&](FrameIndex frame) {
@@ -307,12 +302,12 @@ class StackTree {
     };
     bool whole = !shows_processes_ || step(process_frame(process));
     for (std::size_t i = 0; whole && i < path.size() && i < kDeepest; ++i) whole = step(path[i]);
-    if (whole && has_leaf && table_.frame(frame_[node]).function != table_.frame(leaf_frame).function) whole = step(leaf_frame);
+    if (whole && leaf != 0 && table_.frame(frame_[node]).function != table_.frame(leaf).function) whole = step(leaf);
     if (!whole || path.size() > kDeepest) ++folded_;
-    ends_[{process, stack, has_leaf ? leaf_frame : 0}] = node;
+    end->second = node;
   }
 
-  [[nodiscard]] std::optional<std::uint32_t> end_of(std::int64_t process, std::int64_t stack, FrameIndex leaf) const {
+  [[nodiscard]] std::optional<std::uint32_t> end_of(run::ProcessId process, run::StackId stack, FrameIndex leaf) const {
     const auto found = ends_.find({process, stack, leaf});
     return found == ends_.end() ? std::nullopt : std::optional(found->second);
   }
@@ -345,19 +340,19 @@ class StackTree {
   static constexpr std::size_t kDeepest = 250;       // no screen is higher, and the page walks the tree by recursion
   static constexpr std::size_t kLongestName = 2000;  // a template may be longer; nobody reads it
 
-  FrameIndex process_frame(std::int64_t process) {
+  FrameIndex process_frame(run::ProcessId process) {
     const auto found = labels_.find(process);
-    return table_.made_up(found == labels_.end() ? fmt::format("process {}", process) : found->second);
+    return table_.made_up(found == labels_.end() ? fmt::format("process {}", number(process)) : found->second);
   }
 
   exporters::StackTable table_;
   std::size_t most_nodes_;
   bool shows_processes_ = false;
-  std::unordered_map<std::int64_t, std::string> labels_;
+  std::map<run::ProcessId, std::string> labels_;
   std::vector<std::uint32_t> parent_{0};
   std::vector<FrameIndex> frame_{0};
   std::unordered_map<std::uint64_t, std::uint32_t> children_;
-  std::map<std::tuple<std::int64_t, std::int64_t, FrameIndex>, std::uint32_t> ends_;
+  std::map<std::tuple<run::ProcessId, run::StackId, FrameIndex>, std::uint32_t> ends_;
   std::size_t folded_ = 0;
 };
 
@@ -423,75 +418,102 @@ class Folder {
   Weights weights_;
 };
 
+// One row of what a profile is made of, whichever table it comes from.
+struct Weight {
+  run::ProcessId process{};
+  run::StackId stack{};
+  FrameIndex leaf = 0;
+  std::int64_t second = 0;
+  std::int64_t gone_second = -1;
+  double weight = 0;
+  std::int64_t samples = 0;
+};
+using EachWeight = std::function<void(const std::function<void(const Weight&)>&)>;
+
 struct ProfileKind {
   const char* what;
   const char* unit;
   double scale;
-  const char* totals;  // process, stack, call, weight, samples: heaviest first
-  const char* rows;    // process, stack, call, second, gone second or -1, weight
+  bool has_gone;
   const char* absent;
+  EachWeight each;
 };
-constexpr std::array<ProfileKind, 4> kProfiles{{
-    {"cpu", "ns", 1000, "SELECT process, stack, 0, SUM(weight_ns) AS w, SUM(samples) FROM cpu GROUP BY process, stack ORDER BY w DESC",
-     "SELECT process, stack, 0, second, -1, SUM(weight_ns) FROM cpu GROUP BY second, process, stack",
-     "No CPU sample was taken. The server was idle, or ran with CAMPROBE_CPU_HZ=0."},
-    {"alloc", "bytes", 1, "SELECT process, stack, 0, SUM(bytes) AS w, SUM(samples) FROM alloc GROUP BY process, stack ORDER BY w DESC",
-     "SELECT process, stack, 0, second, -1, SUM(bytes) FROM alloc GROUP BY second, process, stack",
-     "No allocation was sampled. The server allocated little, or ran with CAMPROBE_HEAP_INTERVAL=0."},
-    {"live", "bytes", 1, "SELECT process, stack, 0, SUM(bytes) AS w, count(*) FROM heap_object GROUP BY process, stack ORDER BY w DESC",
-     "SELECT process, stack, 0, born_ns / 1000000000, coalesce(died_ns / 1000000000, -1), bytes FROM heap_object",
-     "No sampled object lived a second or longer."},
-    {"wait", "ns", 1000, "SELECT process, stack, call, SUM(weight_ns) AS w, SUM(samples) FROM wait GROUP BY process, stack, call ORDER BY w DESC",
-     "SELECT process, stack, call, second, -1, SUM(weight_ns) FROM wait GROUP BY second, process, stack, call",
-     "No wait was recorded."},
-}};
 
-json profiles(const RunFile& run, StackTree& tree, const PageLimits& limits, json& notes) {
-  std::set<std::int64_t> seen_processes;
-  for (const ProfileKind& kind : kProfiles) {
-    Query rows = run.query(kind.totals);
-    while (rows.next()) seen_processes.insert(rows.integer(0));
+// A table is read twice: once to know which stacks are heavy, once to spread them over time. So memory holds stacks and
+// buckets, never rows.
+struct Totals {
+  using Key = std::tuple<run::ProcessId, run::StackId, FrameIndex>;
+  std::vector<std::pair<Key, double>> heaviest_first;
+  std::int64_t samples = 0;
+};
+
+Totals totals_of(const ProfileKind& kind) {
+  std::map<Totals::Key, double> sums;
+  Totals totals;
+  kind.each([&](const Weight& row) {
+    sums[{row.process, row.stack, row.leaf}] += row.weight;
+    totals.samples += row.samples;
+  });
+  totals.heaviest_first.assign(sums.begin(), sums.end());
+  std::stable_sort(totals.heaviest_first.begin(), totals.heaviest_first.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  return totals;
+}
+
+json profile(const ProfileKind& kind, const Totals& totals, StackTree& tree, const PageLimits& limits, json& notes) {
+  for (const auto& [key, weight] : totals.heaviest_first) std::apply([&](auto... part) { tree.insert(part...); }, key);
+  Folder folder(limits.profile_entries);
+  kind.each([&](const Weight& row) {
+    const auto node = tree.end_of(row.process, row.stack, row.leaf);
+    if (node && std::isfinite(row.weight) && row.weight > 0) {
+      folder.add(std::max<std::int64_t>(0, row.second), row.gone_second, *node, row.weight);
+    }
+  });
+  json out{{"what", kind.what}, {"unit", kind.unit}, {"samples", totals.samples}};
+  folder.write(out, kind.scale, kind.has_gone);
+  if (out["node"].empty()) out["absent"] = kind.absent;
+  if (folder.width() > 1) {
+    notes.push_back(fmt::format("The {} flame graph knows its {} stacks by {}: a range chosen on the timeline is rounded to that.",
+                                kind.what, totals.heaviest_first.size(), width_text(folder.width())));
   }
-  if (seen_processes.size() > 1) tree.show_processes();
+  return out;
+}
 
-  std::unordered_map<std::int64_t, std::string> call_names;
-  Query names = run.query("SELECT id, text FROM name WHERE id IN (SELECT DISTINCT call FROM wait)");
-  while (names.next()) call_names.emplace(names.integer(0), names.text(1));
-  const auto leaf_of = [&](std::int64_t call) -> FrameIndex {
-    const auto found = call_names.find(call);
-    return found == call_names.end() || found->second.empty() ? 0 : tree.table().made_up(found->second);
+json profiles(run::Reader& run, StackTree& tree, const PageLimits& limits, json& notes) {
+  const auto leaf_of = [&](run::NameId call) -> FrameIndex {
+    const std::string& name = run.name(call);
+    return name.empty() ? 0 : tree.table().made_up(name);
   };
-  tree.table().made_up("all");  // frame 0: the root, and in keys "no leaf of its own"
+  const std::vector<ProfileKind> kinds{
+      {"cpu", "ns", 1000, false, "No CPU sample was taken. The server was idle, or ran with CAMPROBE_CPU_HZ=0.",
+       [&](const auto& row) {
+         run.each_cpu({}, [&](const run::CpuRow& r) { row({r.process, r.stack, 0, r.second, -1, r.weight_ns, r.samples}); });
+       }},
+      {"alloc", "bytes", 1, false, "No allocation was sampled. The server allocated little, or ran with CAMPROBE_HEAP_INTERVAL=0.",
+       [&](const auto& row) {
+         run.each_alloc({}, [&](const run::AllocRow& r) { row({r.process, r.stack, 0, r.second, -1, r.bytes, r.samples}); });
+       }},
+      {"live", "bytes", 1, true, "No sampled object lived a second or longer.",
+       [&](const auto& row) {
+         run.each_heap_object({}, [&](const run::HeapObject& r) {
+           row({r.process, r.stack, 0, r.born_ns / kSecond, r.died_ns ? *r.died_ns / kSecond : -1, r.bytes, 1});
+         });
+       }},
+      {"wait", "ns", 1000, false, "No wait was recorded.",
+       [&](const auto& row) {
+         run.each_wait({}, [&](const run::WaitRow& r) { row({r.process, r.stack, leaf_of(r.call), r.second, -1, r.weight_ns, r.samples}); });
+       }},
+  };
+  std::vector<Totals> totals;
+  std::set<run::ProcessId> seen;
+  for (const ProfileKind& kind : kinds) {
+    totals.push_back(totals_of(kind));
+    for (const auto& [key, weight] : totals.back().heaviest_first) seen.insert(std::get<0>(key));
+  }
+  if (seen.size() > 1) tree.show_processes();
 
   json list = json::array();
-  for (const ProfileKind& kind : kProfiles) {
-    std::int64_t samples = 0;
-    std::size_t stacks = 0;
-    Query totals = run.query(kind.totals);
-    while (totals.next()) {
-      const FrameIndex leaf = leaf_of(totals.integer(2));
-      tree.insert(totals.integer(0), totals.integer(1), leaf, leaf != 0);
-      samples += totals.integer(4);
-      ++stacks;
-    }
-    Folder folder(limits.profile_entries);
-    Query rows = run.query(kind.rows);
-    while (rows.next()) {
-      const auto node = tree.end_of(rows.integer(0), rows.integer(1), leaf_of(rows.integer(2)));
-      const double weight = rows.real(5);
-      if (node && std::isfinite(weight) && weight > 0) {
-        folder.add(std::max<std::int64_t>(0, rows.integer(3)), rows.integer(4), *node, weight);
-      }
-    }
-    json profile{{"what", kind.what}, {"unit", kind.unit}, {"samples", samples}};
-    folder.write(profile, kind.scale, std::string_view(kind.what) == "live");
-    if (profile["node"].empty()) profile["absent"] = kind.absent;
-    if (folder.width() > 1) {
-      notes.push_back(fmt::format("The {} flame graph knows its {} stacks by {}: a range dragged on the timeline is rounded to that.",
-                                  kind.what, stacks, width_text(folder.width())));
-    }
-    list.push_back(std::move(profile));
-  }
+  for (std::size_t i = 0; i < kinds.size(); ++i) list.push_back(profile(kinds[i], totals[i], tree, limits, notes));
   if (tree.folded() > 0) {
     notes.push_back(fmt::format(
         "{} light stacks are shown only down to the callers they share with heavier ones; `camprobe export` has them whole.",
@@ -509,28 +531,26 @@ std::string peer_shown(const std::string& kind, const std::string& peer) {
   return colon == std::string::npos || peer.starts_with("unix:") ? peer : peer.substr(0, colon);
 }
 
-json sockets(const RunFile& run, exporters::StackTable& stacks, const PageLimits& limits, json& notes) {
+json sockets(run::Reader& run, exporters::StackTable& stacks, const PageLimits& limits, json& notes) {
   struct Row {
     std::int64_t opened = 0, open = 0, read_ops = 0, read_bytes = 0, write_ops = 0, write_bytes = 0;
-    std::map<std::int64_t, std::int64_t> by_stack;
+    std::map<run::StackId, std::int64_t> by_stack;
   };
   std::map<std::pair<std::string, std::string>, Row> table;
-  Query rows = run.query(
-      "SELECT kind, coalesce(peer, ''), stack, count(*), sum(closed_ns IS NULL), sum(read_ops), sum(read_bytes), "
-      "sum(write_ops), sum(write_bytes) FROM descriptor WHERE kind IN ('listen', 'accept', 'connect', 'socket') GROUP BY 1, 2, 3 "
-      "UNION ALL SELECT kind, peer, stack, sum(opened), 0, sum(read_ops), sum(read_bytes), sum(write_ops), sum(write_bytes) "
-      "FROM descriptor_sum WHERE kind IN ('listen', 'accept', 'connect', 'socket') GROUP BY 1, 2, 3");
-  while (rows.next()) {
-    const std::string kind = safe(rows, 0);
-    Row& row = table[{kind, peer_shown(kind, safe(rows, 1))}];
-    row.by_stack[rows.integer(2)] += rows.integer(3);
-    row.opened += rows.integer(3);
-    row.open += rows.integer(4);
-    row.read_ops += rows.integer(5);
-    row.read_bytes += rows.integer(6);
-    row.write_ops += rows.integer(7);
-    row.write_bytes += rows.integer(8);
-  }
+  const auto add = [&](const auto& part, std::int64_t opened, std::int64_t open) {
+    static const std::set<std::string> kSockets{"listen", "accept", "connect", "socket"};
+    if (!kSockets.contains(part.kind)) return;
+    Row& row = table[{part.kind, peer_shown(part.kind, printable_utf8(part.peer))}];
+    row.by_stack[part.stack] += opened;
+    row.opened += opened;
+    row.open += open;
+    row.read_ops += part.read_ops;
+    row.read_bytes += part.read_bytes;
+    row.write_ops += part.write_ops;
+    row.write_bytes += part.write_bytes;
+  };
+  for (const run::Descriptor& part : run.descriptors()) add(part, 1, part.closed_ns ? 0 : 1);
+  for (const run::DescriptorSum& part : run.descriptor_sums()) add(part, part.opened, 0);
   using Line = std::pair<std::pair<std::string, std::string>, Row>;
   std::vector<Line> lines(table.begin(), table.end());
   std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
@@ -545,7 +565,7 @@ json sockets(const RunFile& run, exporters::StackTable& stacks, const PageLimits
     const auto most = std::max_element(row.by_stack.begin(), row.by_stack.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
     std::string opened_by;
-    if (most != row.by_stack.end() && most->first != 0) {
+    if (most != row.by_stack.end() && most->first != run::kUnknownStack) {
       const std::vector<FrameIndex>& path = stacks.root_first(most->first);
       for (std::size_t i = 0; i < 4 && i < path.size(); ++i) {
         const std::string& function = stacks.frame(path[path.size() - 1 - i]).function;
@@ -559,92 +579,139 @@ json sockets(const RunFile& run, exporters::StackTable& stacks, const PageLimits
   return list;
 }
 
-json spans(const RunFile& run, const PageLimits& limits, json& notes) {
-  json list = json::array();
-  Query rows = run.query(
-      "SELECT coalesce(text, ''), sum(spans), sum(total_ns), max(max_ns) FROM span_stat LEFT JOIN name ON name.id = span_stat.name "
-      "GROUP BY span_stat.name ORDER BY sum(total_ns) DESC");
-  std::size_t all = 0;
-  while (rows.next()) {
-    if (++all > limits.table_rows) continue;
-    list.push_back({{"name", exporters::shortened(safe(rows, 0), 200)}, {"spans", rows.integer(1)}, {"total_ms", rows.real(2) / 1e6},
-                    {"max_ms", rows.real(3) / 1e6}, {"p50_ms", nullptr}, {"p95_ms", nullptr}, {"p99_ms", nullptr}});
+json spans(run::Reader& run, const PageLimits& limits, json& notes) {
+  struct Row {
+    std::int64_t spans = 0, total_ns = 0, max_ns = 0;
+    run::Histogram latency;
+  };
+  std::map<run::NameId, Row> table;
+  for (const run::SpanStat& stat : run.span_stats()) {
+    Row& row = table[stat.name];
+    row.spans += stat.spans;
+    row.total_ns += stat.total_ns;
+    row.max_ns = std::max(row.max_ns, stat.max_ns);
+    if (const auto histogram = run::Histogram::from_json(stat.latency)) row.latency.merge(histogram.value());
   }
-  if (all > limits.table_rows) notes.push_back(fmt::format("Of {} span names the {} with the most time are listed.", all, limits.table_rows));
+  std::vector<std::pair<run::NameId, Row>> rows(table.begin(), table.end());
+  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.total_ns > b.second.total_ns; });
+  if (rows.size() > limits.table_rows) {
+    notes.push_back(fmt::format("Of {} span names the {} with the most time are listed.", rows.size(), limits.table_rows));
+    rows.resize(limits.table_rows);
+  }
+  json list = json::array();
+  for (const auto& [id, row] : rows) {
+    const auto quantile = [&](double q) {
+      const auto ns = row.latency.quantile(q);
+      return ns ? json(static_cast<double>(std::min(*ns, static_cast<std::uint64_t>(std::max<std::int64_t>(0, row.max_ns)))) / 1e6) : json();
+    };
+    list.push_back({{"name", exporters::shortened(printable_utf8(run.name(id)), 200)}, {"spans", row.spans},
+                    {"total_ms", static_cast<double>(row.total_ns) / 1e6}, {"max_ms", static_cast<double>(row.max_ns) / 1e6},
+                    {"p50_ms", quantile(0.5)}, {"p95_ms", quantile(0.95)}, {"p99_ms", quantile(0.99)}});
+  }
   return list;
 }
 
-// CAM's own figures, from whichever spans carry the attributes they are made of.
-json cam_figures(const RunFile& run, const json& span_table) {
+// CAM's own figures, from whichever spans carry the names and attributes they are made of.
+json cam_figures(run::Reader& run, const json& span_table) {
   json list = json::array();
-  for (const auto& [prefix, label] : {std::pair{"arbitrat", "Arbitration decision time"}, std::pair{"consensus", "Consensus time"}}) {
+  for (const auto& [part, label] : {std::pair{"arbitrat", "Arbitration decision time"}, std::pair{"consensus", "Consensus time"}}) {
     for (const json& span : span_table) {
-      if (!span["name"].get<std::string>().starts_with(prefix)) continue;
+      const std::string name = span["name"];
+      if (name.find(part) == std::string::npos) continue;
       for (const char* quantile : {"p50", "p95", "p99"}) {
         list.push_back({{"name", fmt::format("{} {}", label, quantile)}, {"value", span[std::string(quantile) + "_ms"]}, {"unit", "ms"},
-                        {"detail", fmt::format("{} spans \"{}\"", span["spans"].get<std::int64_t>(), span["name"].get<std::string>())}});
+                        {"detail", fmt::format("{} spans \"{}\"", span["spans"].get<std::int64_t>(), name)}});
       }
       break;
     }
   }
-  Query provider = run.query(
-      "SELECT coalesce(sum(changes), 0), coalesce(sum(spans), 0) FROM span_attribute JOIN name k ON k.id = key "
-      "WHERE k.text = 'provider' AND span_attribute.name = (SELECT a.name FROM span_attribute a JOIN name n ON n.id = a.name "
-      "JOIN name k2 ON k2.id = a.key WHERE k2.text = 'provider' GROUP BY a.name ORDER BY n.text LIKE 'arbitrat%' DESC, sum(a.spans) DESC LIMIT 1)");
-  if (provider.next() && provider.integer(1) > 0) {
-    list.push_back({{"name", "Provider switch rate"}, {"value", provider.real(0) / provider.real(1)}, {"unit", "ratio"},
-                    {"detail", fmt::format("{} of {} decisions chose another provider than the one before", provider.integer(0), provider.integer(1))}});
+  // Provider calls carry the same attributes as the decision above them; a figure is made of one kind of span only.
+  struct Decision {
+    std::int64_t with_provider = 0, switches = 0;
+    double cost = 0, baseline = 0;
+  };
+  std::map<run::NameId, Decision> by_span;
+  for (const run::SpanAttribute& row : run.span_attributes()) {
+    const std::string& key = run.name(row.key);
+    Decision& decision = by_span[row.name];
+    if (key == "provider") {
+      decision.with_provider += row.spans;
+      decision.switches += row.changes;
+    } else if (key == "cost") {
+      decision.cost += row.sum;
+    } else if (key == "baseline_cost") {
+      decision.baseline += row.sum;
+    }
   }
-  Query cost = run.query(
-      "SELECT sum(CASE WHEN k.text = 'cost' THEN sum END), sum(CASE WHEN k.text = 'baseline_cost' THEN sum END) "
-      "FROM span_attribute JOIN name k ON k.id = key WHERE k.text IN ('cost', 'baseline_cost') AND span_attribute.name IN ("
-      "SELECT a.name FROM span_attribute a JOIN name k2 ON k2.id = a.key WHERE k2.text = 'baseline_cost')");
-  if (cost.next() && !cost.is_null(0) && !cost.is_null(1) && cost.real(1) > 0) {
-    list.push_back({{"name", "Cost optimization rate"}, {"value", 1 - cost.real(0) / cost.real(1)}, {"unit", "ratio"},
-                    {"detail", fmt::format("paid {:.4g} where the baseline would have cost {:.4g}", cost.real(0), cost.real(1))}});
+  const auto choose = [&](auto has) {
+    std::optional<Decision> chosen;
+    bool chosen_arbitrates = false;
+    for (const auto& [name, decision] : by_span) {
+      const bool arbitrates = run.name(name).find("arbitrat") != std::string::npos;
+      if (!has(decision) || (chosen && (chosen_arbitrates || !arbitrates))) continue;
+      chosen = decision;
+      chosen_arbitrates = arbitrates;
+    }
+    return chosen;
+  };
+  if (const auto decision = choose([](const Decision& d) { return d.with_provider > 0; })) {
+    list.push_back({{"name", "Provider switch rate"},
+                    {"value", static_cast<double>(decision->switches) / static_cast<double>(decision->with_provider)}, {"unit", "ratio"},
+                    {"detail", fmt::format("{} of {} decisions chose another provider than the one before", decision->switches, decision->with_provider)}});
+  }
+  if (const auto decision = choose([](const Decision& d) { return d.baseline > 0; })) {
+    list.push_back({{"name", "Cost optimization rate"}, {"value", 1 - decision->cost / decision->baseline}, {"unit", "ratio"},
+                    {"detail", fmt::format("paid {:.4g} where the baseline would have cost {:.4g}", decision->cost, decision->baseline)}});
   }
   return list;
 }
 
 }  // namespace
 
-json page_data(const RunFile& run, const json& report, const PageLimits& limits) {
+json page_data(run::Reader& run, const json& report, const PageLimits& limits) {
   json notes = json::array();
+  run.pin();
   json page{{"schema", "camprobe.page/1"}, {"run", run_facts(run)}, {"report", report}, {"processes", processes(run)}};
   page["timeline"] = timeline(run, limits, notes);
 
+  constexpr std::size_t kMostLines = 500;  // of windows and of marks: more would hide the charts
   json windows = json::array();
-  Query window = run.query("SELECT name, kind, from_ns, to_ns FROM load_window ORDER BY from_ns LIMIT 500");
-  while (window.next()) {
-    windows.push_back({{"name", safe(window, 0)}, {"kind", safe(window, 1)}, {"from_s", seconds(window.integer(2))}, {"to_s", seconds(window.integer(3))}});
+  for (const run::LoadWindow& window : run.load_windows()) {
+    if (windows.size() >= kMostLines) break;
+    windows.push_back({{"name", exporters::shortened(printable_utf8(window.name), 200)}, {"kind", printable_utf8(window.kind)},
+                       {"from_s", seconds(window.from_ns)}, {"to_s", seconds(window.to_ns)}});
   }
   page["windows"] = std::move(windows);
   json marks = json::array();
-  Query mark = run.query("SELECT at_ns, text, source FROM mark ORDER BY at_ns LIMIT 500");
-  while (mark.next()) {
-    marks.push_back({{"at_s", seconds(mark.integer(0))}, {"text", exporters::shortened(safe(mark, 1), 500)}, {"source", safe(mark, 2)}});
+  for (const run::Mark& mark : run.marks()) {
+    if (marks.size() >= kMostLines) break;
+    marks.push_back({{"at_s", seconds(mark.at_ns)}, {"text", exporters::shortened(printable_utf8(mark.text), 500)}, {"source", printable_utf8(mark.source)}});
   }
   page["marks"] = std::move(marks);
   json sources = json::array();
-  Query source = run.query("SELECT tool, requests, errors, latency_basis, skipped FROM load_source ORDER BY id");
-  while (source.next()) {
-    sources.push_back({{"tool", safe(source, 0)}, {"requests", integer_or_null(source, 1)}, {"errors", integer_or_null(source, 2)},
-                       {"latency_basis", safe(source, 3)}, {"skipped", source.integer(4)}});
+  for (const run::LoadSource& source : run.load_sources()) {
+    sources.push_back({{"tool", printable_utf8(source.tool)}, {"requests", or_null(source.requests)}, {"errors", or_null(source.errors)},
+                       {"latency_basis", printable_utf8(source.latency_basis)}, {"skipped", source.skipped}});
   }
   page["load_sources"] = std::move(sources);
 
   StackTree tree(run, limits.stack_nodes);
   page["profiles"] = profiles(run, tree, limits, notes);
+  page["sockets"] = sockets(run, tree.table(), limits, notes);
   page["nodes"] = tree.nodes_json();
   page["frames"] = tree.frames_json();
-  page["sockets"] = sockets(run, tree.table(), limits, notes);
   page["spans"] = spans(run, limits, notes);
   page["cam"] = cam_figures(run, page["spans"]);
 
+  std::map<std::string, std::int64_t> lost_by_kind;
+  for (const run::Lost& row : run.lost()) lost_by_kind[printable_utf8(row.kind)] += row.records;
   json lost = json::array();
-  Query lost_rows = run.query("SELECT kind, sum(records) FROM lost GROUP BY kind HAVING sum(records) > 0 ORDER BY 2 DESC");
-  while (lost_rows.next()) lost.push_back({{"kind", safe(lost_rows, 0)}, {"records", lost_rows.integer(1)}});
+  for (const auto& [kind, records] : lost_by_kind) {
+    if (records > 0) lost.push_back({{"kind", kind}, {"records", records}});
+  }
   page["lost"] = std::move(lost);
+  run.unpin();
+  if (run.error()) notes.push_back("The run file is damaged; this is what could be read of it. " + printable_utf8(run.error()->sentence));
   page["notes"] = std::move(notes);
   return page;
 }

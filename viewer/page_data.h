@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <nlohmann/json.hpp>
 
-#include "exporters/query.h"
+#include "run/reader.h"
 
 namespace camprobe::viewer {
 
@@ -23,7 +23,8 @@ struct PageLimits {
   std::size_t processes_drawn = 8;        // with series of their own, besides the sum of all
 };
 
-// `report` is a camprobe.report/1 document, or null where there is none. Throws exporters::RunError.
-nlohmann::json page_data(const exporters::RunFile& run, const nlohmann::json& report, const PageLimits& limits = {});
+// `report` is a camprobe.report/1 document, or null where there is none. A damaged run gives the page of what could be
+// read of it; run.error() then says so, and so does the page.
+nlohmann::json page_data(run::Reader& run, const nlohmann::json& report, const PageLimits& limits = {});
 
 }  // namespace camprobe::viewer

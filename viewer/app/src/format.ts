@@ -70,6 +70,7 @@ export function inUnit(value: number, unit: string): string {
     case 'cores':
       return `${number(value)} ${Math.abs(value - 1) < 0.005 ? 'core' : 'cores'}`;
     case 'per_second':
+    case 'count_per_second':
       return `${count(value)} /s`;
     case 'count':
     case '':

@@ -11,6 +11,7 @@ import type { State, View } from './state';
 
 interface PanelSeries {
   label: string;
+  /** Added up: CPU is user and system time. */
   names: string[];
   colour: LineColour;
   dash?: number[];
@@ -18,13 +19,10 @@ interface PanelSeries {
 }
 interface Panel {
   title: string;
-  /** Overrides the unit of the data, with a factor. */
-  unit?: string;
   series: PanelSeries[];
   absent: string;
 }
 
-// The first of `names` that the run holds is drawn.
 const kPanels: Panel[] = [
   {
     title: 'Requests',
@@ -45,25 +43,25 @@ const kPanels: Panel[] = [
   },
   {
     title: 'CPU',
-    series: [{ label: 'CPU', names: ['cpu_cores', 'cpu_ns', 'cpu', 'cpu_time_ns', 'process_cpu_ns', 'cpu_seconds'], colour: 'purple', fill: true }],
+    series: [{ label: 'CPU', names: ['process_cpu_user_ns', 'process_cpu_system_ns'], colour: 'purple', fill: true }],
     absent: 'CPU time was not read.',
   },
   {
     title: 'Memory',
     series: [
-      { label: 'RSS', names: ['rss_bytes', 'rss', 'process_rss_bytes'], colour: 'blue' },
-      { label: 'live heap', names: ['heap_live_bytes', 'live_heap_bytes', 'heap_live', 'live_heap'], colour: 'orange', fill: true },
+      { label: 'RSS', names: ['process_resident_bytes'], colour: 'blue' },
+      { label: 'live heap', names: ['heap_live_bytes'], colour: 'orange', fill: true },
     ],
     absent: 'Memory was not read.',
   },
   {
     title: 'File descriptors',
-    series: [{ label: 'open', names: ['fds', 'open_fds', 'fd_count', 'process_open_fds'], colour: 'green' }],
+    series: [{ label: 'open', names: ['process_open_fds'], colour: 'green' }],
     absent: 'Descriptors were not counted.',
   },
   {
     title: 'Threads',
-    series: [{ label: 'threads', names: ['threads', 'thread_count', 'process_threads'], colour: 'sky' }],
+    series: [{ label: 'threads', names: ['process_threads'], colour: 'sky' }],
     absent: 'Threads were not counted.',
   },
 ];
@@ -80,18 +78,20 @@ interface Drawn {
 }
 
 function find(page: PageData, names: string[]): Series | undefined {
-  for (const wanted of names) {
-    const found = page.timeline.series.find((s) => s.name === wanted && s.process === null);
-    if (found) return found;
-  }
-  return undefined;
+  const parts = names.flatMap((wanted) => page.timeline.series.find((s) => s.name === wanted && s.process === null) ?? []);
+  const first = parts[0];
+  if (!first || parts.length === 1) return first;
+  const values = first.values.map((_, i) => {
+    const known = parts.map((p) => p.values[i] ?? null).filter((v): v is number => v !== null);
+    return known.length > 0 ? known.reduce((a, b) => a + b, 0) : null;
+  });
+  return { ...first, values };
 }
 
-/** Nanoseconds of CPU per second are shown as cores. */
+/** Nanoseconds of CPU a second are shown as cores, other time a second as a share. */
 function scaled(series: Series): { unit: string; values: (number | null)[] } {
-  if (series.unit === 'ns' && /cpu/.test(series.name)) return { unit: 'cores', values: series.values.map((v) => (v === null ? null : v / 1e9)) };
-  if (/cpu_seconds/.test(series.name)) return { unit: 'cores', values: series.values };
-  return { unit: series.unit, values: series.values };
+  if (series.unit !== 'ns_per_second') return series;
+  return { unit: /cpu/.test(series.name) ? 'cores' : 'ratio', values: series.values.map((v) => (v === null ? null : v / 1e9)) };
 }
 
 export class Timeline {
@@ -110,8 +110,8 @@ export class Timeline {
     this.times = Array.from({ length: buckets }, (_, i) => i * width_s);
     const grid = h('div', { class: 'panels' });
     for (const panel of kPanels) this.addPanel(grid, panel);
-    const known = new Set(kPanels.flatMap((p) => p.series.flatMap((s) => find(page, s.names)?.name ?? [])));
-    const more = page.timeline.series.filter((s) => !known.has(s.name) && s.values.some((v) => v !== null));
+    const known = new Set(kPanels.flatMap((p) => p.series.flatMap((s) => s.names)));
+    const more = page.timeline.series.filter((s) => !(known.has(s.name) && s.process === null) && s.values.some((v) => v !== null));
     this.element = h(
       'section',
       { id: 'timeline', 'aria-label': 'Timeline' },
