@@ -1,0 +1,579 @@
+// collector/analysis/survival.cc
+#include "collector/analysis/survival.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <optional>
+
+namespace camprobe::analysis {
+
+const char* to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kLeaks: return "leaks";
+    case Verdict::kSaturating: return "saturating";
+    case Verdict::kStep: return "step";
+    case Verdict::kNone: return "none";
+    case Verdict::kInconclusive: return "inconclusive";
+  }
+  return "inconclusive";
+}
+
+namespace {
+
+// Places instants on [0, 1] of the judged stretch, by requests or by time.
+class Ruler {
+ public:
+  Ruler(const Stretch& stretch, const WorkClock& clock, bool by_time) : stretch_(stretch), clock_(clock), by_time_(by_time) {
+    from_ = reading(stretch.begin);
+    length_ = reading(stretch.end) - from_;
+  }
+  bool usable() const { return length_ > 0; }
+  double place(Seconds t) const { return (reading(t) - from_) / length_; }
+  Seconds when(double place) const {
+    const double value = from_ + std::clamp(place, 0.0, 1.0) * length_;
+    return by_time_ ? value : clock_.when(value);
+  }
+  double length() const { return length_; }
+
+ private:
+  double reading(Seconds t) const { return by_time_ ? t : clock_.at(t); }
+  const Stretch& stretch_;
+  const WorkClock& clock_;
+  bool by_time_;
+  double from_ = 0, length_ = 0;
+};
+
+struct Placed {
+  double born, died, amount, objects;  // died > 1: alive at the end of the stretch
+};
+
+struct Hazard {
+  double age = 0;
+  double deaths = 0, exposure = 0;
+  double rate() const { return (deaths + 0.5) / exposure; }
+};
+
+Hazard hazard_past(double age, const std::vector<Placed>& lives, double born_after) {
+  Hazard hazard{age};
+  for (const Placed& life : lives) {
+    if (life.born <= born_after) continue;
+    hazard.exposure += std::max(0.0, std::min(life.died, 1.0) - life.born - age);
+    if (life.died <= 1 && life.died - life.born > age) hazard.deaths += 1;
+  }
+  return hazard;
+}
+
+struct Events {
+  std::vector<Placed> lives;  // ascending by birth
+  double count() const { return static_cast<double>(lives.size()); }
+  double amount() const {
+    return std::accumulate(lives.begin(), lives.end(), 0.0, [](double sum, const Placed& l) { return sum + l.amount; });
+  }
+  double objects() const {
+    return std::accumulate(lives.begin(), lives.end(), 0.0, [](double sum, const Placed& l) { return sum + l.objects; });
+  }
+  double effective() const {  // (sum w)^2 / sum w^2
+    double squares = 0;
+    for (const Placed& life : lives) squares += life.amount * life.amount;
+    const double sum = amount();
+    return squares > 0 ? sum * sum / squares : 0;
+  }
+  std::vector<double> times(double from) const {
+    std::vector<double> times;
+    times.reserve(lives.size());
+    for (const Placed& life : lives) times.push_back(life.born - from);
+    return times;
+  }
+  std::vector<double> histogram(double from, double to, int parts) const {
+    std::vector<double> counts(static_cast<std::size_t>(parts), 0.0);
+    for (const Placed& life : lives) {
+      const double place = (life.born - from) / (to - from);
+      if (place < 0 || place > 1) continue;
+      counts[std::min(static_cast<std::size_t>(place * parts), counts.size() - 1)] += 1;
+    }
+    return counts;
+  }
+};
+
+// Alive at the end and born in (after, 1 - age].
+Events survivors_of(const std::vector<Placed>& lives, double after, double age) {
+  Events events;
+  for (const Placed& life : lives) {
+    if (life.born > after && life.born <= 1 - age && life.died > 1) events.lives.push_back(life);
+  }
+  return events;
+}
+
+Events born_after(const Events& events, double from) {
+  Events later;
+  for (const Placed& life : events.lives) {
+    if (life.born >= from) later.lives.push_back(life);
+  }
+  return later;
+}
+
+bool is_sampled(const Events& events) {
+  return events.objects() > 1.1 * events.count();  // one sample stands for more than itself
+}
+
+// What must have stayed over the whole stretch before it matters.
+double minimum_growth(Resource resource, const Stretch& stretch, const Thresholds& k) {
+  if (resource == Resource::kDescriptors || resource == Resource::kThreads) return k.min_exact_events;
+  const double by_hour = k.min_bytes_per_hour * (stretch.end - stretch.begin) / 3600;
+  return stretch.rss_bytes > 0 ? std::min(by_hour, k.min_growth_share_of_rss * stretch.rss_bytes) : by_hour;
+}
+
+// One block that is freed and replaced by a larger one, again and again: survival never sees it (one object is alive),
+// and while it doubles, three steps of a leak and three steps of a vector on its way to its final size are the same data.
+bool is_one_growing_buffer(const std::vector<Placed>& lives, double warm_up, double at_least) {
+  int steps = 0;
+  const Placed* previous = nullptr;
+  double at_warm_up = 0;
+  for (const Placed& life : lives) {
+    if (previous != nullptr) {
+      const bool replaced = previous->died <= 1 && std::abs(previous->died - life.born) < 0.02;
+      if (!replaced || life.amount < 1.05 * previous->amount) return false;
+    }
+    if (life.born <= warm_up) at_warm_up = life.amount;
+    if (life.born > warm_up) ++steps;
+    previous = &life;
+  }
+  return previous != nullptr && previous->died > 1 && steps >= 2 && previous->amount - at_warm_up >= at_least &&
+         previous->amount >= 1.5 * at_warm_up;
+}
+
+double activity_between(const Population& population, Seconds from, Seconds to) {
+  if (!population.activity.empty()) {
+    double sum = 0;
+    for (std::size_t i = 0; i < population.activity.size(); ++i) {
+      const double at = static_cast<double>(i) + 0.5;
+      if (at >= from && at < to) sum += population.activity[i];
+    }
+    return sum;
+  }
+  double sum = 0;
+  for (const Life& life : population.lives) {
+    if (life.born >= from && life.born < to) sum += life.objects;
+  }
+  return sum;
+}
+
+class Judge {
+ public:
+  Judge(const Population& population, const Stretch& stretch, const WorkClock& clock, const Thresholds& thresholds,
+        bool by_time)
+      : population_(population), stretch_(stretch), clock_(clock), k_(thresholds), ruler_(stretch, clock, by_time) {
+    v_.on_time_clock = by_time;
+  }
+
+  SurvivalVerdict run(Seconds warm_up_end) {
+    if (!ruler_.usable()) return v_;
+    warm_up_ = std::max(0.0, ruler_.place(warm_up_end));
+    place_lives();
+    const auto alive = std::count_if(population_.lives.begin(), population_.lives.end(), [&](const Life& life) {
+      return life.born < stretch_.end && life.died >= stretch_.end;
+    });
+    if (population_.bound > 0 && static_cast<double>(alive) <= population_.bound) {
+      return conclude(Verdict::kNone, Reason::kWithinBound);
+    }
+    if (warm_up_ > 0.5) return conclude(Verdict::kInconclusive, Reason::kWarmUpTooLong);
+    youngest_ = std::max(1 - ruler_.place(stretch_.end - k_.shortest_age_seconds), 1e-6);
+
+    const double floor = minimum_growth(population_.resource, stretch_, k_);
+    if (is_one_growing_buffer(lives_, warm_up_, std::max(floor, k_.min_bytes_per_hour))) {
+      v_.amount = lives_.back().amount;
+      v_.longer_by = 2;
+      return conclude(Verdict::kInconclusive, Reason::kOneGrowingBuffer);
+    }
+
+    // Old age on the length of the run first: what is old there is old by any measure.
+    std::optional<Hazard> old = adequate_hazard(1);
+    choose_age();
+    Events all = survivors_of(lives_, warm_up_, age_);
+    v_.birth_profile = all.histogram(0, 1, 24);
+    find_onset(all);
+    Events events = born_after(all, from_);
+    find_end(events);
+    measure(events);
+
+    if (v_.survivors < k_.min_candidate) return conclude_without_survivors(events, floor);
+    // A leak that came late has nothing old on the length of the run. Then old means: old for the time since it began.
+    if (!old) old = adequate_hazard(1 - from_);
+    if (old) {
+      v_.old_age = old->age;
+      v_.old_age_hazard = old->rate() * horizon_;
+      if (v_.old_age_hazard > k_.old_age_hazard) return conclude(Verdict::kNone, Reason::kOldOnesDie);
+    }
+
+    const bool sampled = is_sampled(events);
+    const double needed = sampled ? k_.min_survivors_sampled : k_.min_survivors_exact;
+    const double mean_amount = events.amount() / events.count();
+    v_.p_value = poisson_tail(v_.survivors / v_.overdispersion,
+                              floor * (1 - age_ - warm_up_) / mean_amount / v_.overdispersion);
+    const double span = to_ - from_;
+    // An end, or births that crowd at one place, is no growth that goes on. Asked before the count: ten thousand objects
+    // at once are a step, and so are five.
+    if (v_.ended && (span < k_.step_share || !still_busy_after_end())) return conclude(Verdict::kStep, Reason::kOneOff);
+    if (!is_spread(events)) {
+      return conclude(v_.survivors >= needed ? Verdict::kStep : Verdict::kInconclusive,
+                      v_.survivors >= needed ? Reason::kOneOff : Reason::kTooFewSurvivors);
+    }
+    if (is_replacement()) return conclude(Verdict::kNone, Reason::kReplaced);
+    if (thins_out() || is_front_loaded(events)) {
+      const double remaining_rate = v_.decay > 0 ? rate_at_end(events) / v_.decay : 0;
+      v_.plateau_remaining = remaining_rate * mean_amount;
+      return conclude(Verdict::kSaturating, Reason::kThinsOut);
+    }
+    if (v_.survivors < needed) {
+      v_.longer_by = extension_for(needed);
+      return conclude(Verdict::kInconclusive, Reason::kTooFewSurvivors);
+    }
+    if (!v_.ended && has_levelled_off()) return conclude(Verdict::kSaturating, Reason::kLevelledOff);
+    if (may_thin_out()) {
+      v_.longer_by = extension_for(2 * needed);
+      return conclude(Verdict::kInconclusive, Reason::kMayThinOut);
+    }
+    if (!matters(floor)) return conclude(Verdict::kNone, Reason::kBelowMinimum);
+    if (!old) {
+      v_.longer_by = extension_for(2 * needed);
+      return conclude(Verdict::kInconclusive, Reason::kTooShortForAge);
+    }
+    return conclude(Verdict::kLeaks, v_.ended ? Reason::kGrewUntil : Reason::kGrowsSteadily);
+  }
+
+ private:
+  SurvivalVerdict conclude(Verdict verdict, Reason reason) {
+    v_.verdict = verdict;
+    v_.reason = reason;
+    return v_;
+  }
+
+  void place_lives() {
+    lives_.reserve(population_.lives.size());
+    for (const Life& life : population_.lives) {
+      if (life.born < stretch_.begin || life.born >= stretch_.end || life.amount <= 0) continue;
+      const double died = life.died < stretch_.end ? ruler_.place(life.died) : 2;
+      lives_.push_back({ruler_.place(life.born), died, life.amount, life.objects});
+    }
+    std::sort(lives_.begin(), lives_.end(), [](const Placed& a, const Placed& b) { return a.born < b.born; });
+  }
+
+  std::optional<Hazard> adequate_hazard(double horizon) {
+    for (const double share : k_.old_ages) {
+      if (share * horizon < youngest_) continue;
+      const Hazard hazard = hazard_past(share * horizon, lives_, warm_up_);
+      if (hazard.exposure < k_.old_age_exposure * horizon) continue;
+      horizon_ = horizon;
+      // The oldest objects of all were born before the warm-up ended: a cache that began to evict only lately shows it
+      // in them alone. They can worsen the rate, never mend it (what is made at start-up often stays for good).
+      const Hazard with_first = hazard_past(share * horizon, lives_, -1);
+      return with_first.rate() > hazard.rate() ? with_first : hazard;
+    }
+    return std::nullopt;
+  }
+
+  // The youngest age past which objects no longer die: the younger, the more of a late or short leak is evidence. Every
+  // older age that can be judged must agree, or deaths at old age (an expiry) would be missed.
+  void choose_age() {
+    std::vector<double> ages = {youngest_};
+    for (const double age : k_.younger_ages) ages.push_back(age);
+    ages.push_back(k_.survivor_age);
+    for (auto it = k_.old_ages.rbegin(); it != k_.old_ages.rend(); ++it) {
+      if (*it <= 0.5) ages.push_back(*it);
+    }
+    std::erase_if(ages, [&](double age) { return age < youngest_; });
+    age_ = std::max(k_.survivor_age, youngest_);
+    bool all_quiet = true;
+    for (auto it = ages.rbegin(); it != ages.rend() && all_quiet; ++it) {
+      const Hazard hazard = hazard_past(*it, lives_, warm_up_);
+      if (hazard.exposure < k_.old_age_exposure) continue;
+      all_quiet = hazard.rate() <= k_.old_age_hazard;
+      if (all_quiet) age_ = *it;
+    }
+    v_.survivor_age = age_;
+  }
+
+  // Overdispersion that one rise of the rate leaves unexplained: bursts. A burst is no onset.
+  double unevenness(const Events& events, double rise) const {
+    const auto parts = std::clamp(static_cast<int>(events.count() / 4), k_.sub_cohorts, 24);
+    double worst = 1;
+    for (const int n : {k_.sub_cohorts, parts}) {
+      const double after = rise < to_ ? overdispersion(events.histogram(rise, to_, n)) : 1;
+      worst = std::max(worst, after);
+    }
+    return worst;
+  }
+
+  void find_onset(const Events& events) {
+    from_ = warm_up_;
+    to_ = 1 - age_;
+    const RateRise rise = find_rate_rise(events.times(warm_up_), to_ - warm_up_);
+    const double excess = rise.log_likelihood_ratio / unevenness(events, warm_up_ + rise.at);
+    v_.since_start = excess <= k_.onset_likelihood_ratio;
+    // A rise that is not beyond doubt must not cost the evidence that there is.
+    const double after = born_after(events, warm_up_ + rise.at).count();
+    const double needed = is_sampled(events) ? k_.min_survivors_sampled : k_.min_survivors_exact;
+    if (after < needed && events.count() >= needed && excess <= 2 * k_.onset_likelihood_ratio) v_.since_start = true;
+    if (v_.since_start) {
+      v_.since = stretch_.begin;
+      v_.since_interval = {stretch_.begin, ruler_.when(warm_up_)};
+      return;
+    }
+    from_ = warm_up_ + rise.at;
+    v_.since = ruler_.when(from_);
+    v_.since_interval = {ruler_.when(warm_up_ + rise.interval.low), ruler_.when(warm_up_ + rise.interval.high)};
+  }
+
+  // Would a leak that goes on have been silent for so long at the end? Overdispersion (bursts) lengthens silences too.
+  void find_end(const Events& events) {
+    v_.until = stretch_.end;
+    if (events.count() < 4) return;
+    const double last = events.lives.back().born;
+    const double span = to_ - from_;
+    if (last <= from_ || last >= to_) return;
+    const auto parts = std::clamp(static_cast<int>(events.count() / 4), k_.sub_cohorts, 24);
+    const double phi = std::max(overdispersion(events.histogram(from_, last, k_.sub_cohorts)),
+                                overdispersion(events.histogram(from_, last, parts)));
+    const double silence = std::pow(1 - (to_ - last) / span, (events.count() - 1) / phi);
+    if (silence >= k_.stopped_probability) return;
+    v_.ended = true;
+    to_ = last;
+    v_.until = ruler_.when(last);
+  }
+
+  void measure(const Events& events) {
+    v_.survivors = events.count();
+    v_.effective_survivors = events.effective();
+    v_.overdispersion = to_ > from_ ? overdispersion(events.histogram(from_, to_, k_.sub_cohorts)) : 1;
+    v_.amount = events.amount();
+    v_.amount_per_object = events.objects() > 0 ? events.amount() / events.objects() : 0;
+    const Decay decay = fit_decay(events.times(from_), to_ - from_);
+    v_.decay = decay.k;
+    v_.decay_error = decay.standard_error;
+    decay_overdispersion_ = decay_overdispersion(events);
+
+    double born = 0;
+    for (const Placed& life : lives_) {
+      if (life.born >= from_ && life.born <= to_) born += life.objects;
+    }
+    const double active = activity_between(population_, ruler_.when(from_), ruler_.when(to_));
+    v_.survivor_share = std::max(born, active) > 0 ? std::min(1.0, events.objects() / std::max(born, active)) : 0;
+
+    const Seconds from_time = ruler_.when(from_), to_time = ruler_.when(to_);
+    const double requests = clock_.counts_requests() ? clock_.at(to_time) - clock_.at(from_time) : 0;
+    const double hours = (to_time - from_time) / 3600;
+    const double effective = v_.effective_survivors / v_.overdispersion;
+    if (effective <= 0) return;
+    const Interval events_interval = garwood(effective);
+    const auto per = [&](double unit, double& value, Interval& interval) {
+      if (unit <= 0) return;
+      value = v_.amount / unit;
+      interval = {value * events_interval.low / effective, value * events_interval.high / effective};
+    };
+    per(requests, v_.per_request, v_.per_request_interval);
+    per(hours, v_.per_hour, v_.per_hour_interval);
+    if (requests > 0) v_.objects_per_request = events.objects() / requests;
+  }
+
+  // Against the fitted exp(-k t): a thinning is no unevenness.
+  double decay_overdispersion(const Events& events) const {
+    const double length = to_ - from_;
+    if (length <= 0 || events.count() < 4) return 1;
+    const std::vector<double> counts = events.histogram(from_, to_, k_.sub_cohorts);
+    const double kappa = v_.decay * length, parts = k_.sub_cohorts;
+    std::vector<double> expected;
+    for (int i = 0; i < k_.sub_cohorts; ++i) {
+      const double share = std::abs(kappa) < 1e-6
+                               ? 1 / parts
+                               : (std::exp(-kappa * i / parts) - std::exp(-kappa * (i + 1) / parts)) / -std::expm1(-kappa);
+      expected.push_back(events.count() * share);
+    }
+    return overdispersion(counts, expected);
+  }
+
+  bool is_spread(const Events& events) const {
+    if (to_ <= from_) return false;
+    const std::vector<double> counts = events.histogram(from_, to_, k_.sub_cohorts);
+    const auto occupied = std::count_if(counts.begin(), counts.end(), [](double n) { return n > 0; });
+    return occupied >= k_.sub_cohorts_with_survivors && (counts.back() > 0 || counts[counts.size() - 2] > 0);
+  }
+
+  // k and its error are taken on the length since the onset, not on that of the run: a fill that began half way through
+  // has had half the time to bend.
+  double bend() const { return v_.decay * (v_.since_start ? 1 : 1 - from_); }
+  double bend_error() const { return v_.decay_error * (v_.since_start ? 1 : 1 - from_) * std::sqrt(decay_overdispersion_); }
+  bool thins_out() const { return bend() > k_.saturation_clear && bend() > 2 * bend_error(); }
+  bool may_thin_out() const { return bend() + 1.28 * bend_error() > k_.saturation_upper; }
+
+  // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.
+  bool is_front_loaded(const Events& events) const {
+    const std::vector<double> thirds = events.histogram(from_, to_, 3);
+    return thirds[2] < k_.front_loaded_share * thirds[0] && thirds[0] - thirds[2] > 4 * std::sqrt(thirds[0] + thirds[2]);
+  }
+
+  // A cache that filled only lately: births go on, but for each one now another leaves. What came and went in the last
+  // eighth, against what the growth until then promised for it, in standard deviations of that difference.
+  bool has_levelled_off() const {
+    constexpr double kLast = 0.125;
+    if (to_ - from_ < 2 * kLast) return false;
+    double came = 0, left = 0, promised = 0;
+    for (const Placed& life : lives_) {
+      if (life.born > 1 - kLast) came += 1;
+      if (life.died > 1 - kLast && life.died <= 1) left += 1;
+      // alive when the last eighth began: what the growth until then amounted to
+      if (life.born > from_ && life.born <= 1 - kLast - age_ && life.died > 1 - kLast) promised += 1;
+    }
+    const double before = 1 - kLast - age_ - from_;
+    if (before <= 0) return false;
+    promised *= kLast / before;
+    const double error = std::sqrt((came + left + promised * kLast / before) * v_.overdispersion);
+    return came - left < k_.last_eighth_growth * promised && promised - (came - left) > 2.33 * error;
+  }
+
+  // A pool of connections that are replaced as they wear out: new ones stay, but the total does not grow.
+  bool is_replacement() const {
+    double stayed = 0, left = 0;
+    for (const Life& life : population_.lives) {
+      const double born = ruler_.place(life.born), died = life.died < stretch_.end ? ruler_.place(life.died) : 2;
+      if (born > warm_up_ && born <= 1 && died > 1) stayed += 1;
+      if (born <= warm_up_ && died > warm_up_ && died <= 1) left += 1;
+    }
+    return stayed - left < k_.min_net_growth * stayed;
+  }
+
+  double rate_at_end(const Events& events) const {  // survivors per stretch, from the fitted decay
+    const double length = to_ - from_;
+    const double lambda0 = v_.decay * events.count() / -std::expm1(-v_.decay * length);
+    return lambda0 * std::exp(-v_.decay * (1 - from_));
+  }
+
+  bool still_busy_after_end() const {
+    const Seconds from = ruler_.when(from_), to = v_.until;
+    const Seconds after = to + 0.02 * (stretch_.end - stretch_.begin);
+    if (after >= stretch_.end || to <= from) return false;
+    const double before_rate = activity_between(population_, from, to) / (to - from);
+    const double after_rate = activity_between(population_, after, stretch_.end) / (stretch_.end - after);
+    return after_rate >= 0.5 * before_rate;
+  }
+
+  bool matters(double floor) const {
+    if (v_.p_value >= 0.05) return false;  // the caller's false discovery rate is far stricter; this is the size itself
+    const bool bytes = population_.resource != Resource::kDescriptors && population_.resource != Resource::kThreads;
+    if (v_.amount < floor) return false;
+    const double limit = bytes ? stretch_.memory_limit_bytes
+                               : (population_.resource == Resource::kDescriptors ? stretch_.descriptor_limit : 0);
+    return limit <= 0 || v_.per_hour_interval.low * 24 >= k_.min_daily_share_of_limit * limit;
+  }
+
+  double extension_for(double needed) const {
+    const double active = std::max(1 - from_, 0.05);
+    const double missing = std::max(0.0, needed / std::max(v_.survivors, 1.0) - 1) * active;
+    return 1 + std::max(missing, 0.5 * active);
+  }
+
+  SurvivalVerdict conclude_without_survivors(const Events& events, double floor) {
+    const Interval upper = garwood(events.count());
+    double mean = 0;
+    for (const Placed& life : lives_) mean += life.amount;
+    mean = lives_.empty() ? 0 : mean / static_cast<double>(lives_.size());
+    if (upper.high * mean <= floor || lives_.empty()) return conclude(Verdict::kNone, Reason::kNoSurvivors);
+    // Deaths say as much as survivors: where old age, or any age, kills them the population is bounded.
+    double died = 0;
+    for (const Placed& life : lives_) died += life.born > warm_up_ && life.died <= 1 ? 1 : 0;
+    if (died >= 10 && events.count() == 0) return conclude(Verdict::kNone, Reason::kNoSurvivors);
+    v_.longer_by = extension_for(is_sampled(events) ? k_.min_survivors_sampled : k_.min_survivors_exact);
+    return conclude(Verdict::kInconclusive, Reason::kTooFewSurvivors);
+  }
+
+  const Population& population_;
+  const Stretch& stretch_;
+  const WorkClock& clock_;
+  const Thresholds& k_;
+  Ruler ruler_;
+  SurvivalVerdict v_;
+  std::vector<Placed> lives_;
+  double warm_up_ = 0, youngest_ = 0, age_ = 0, horizon_ = 1, decay_overdispersion_ = 1;
+  double from_ = 0, to_ = 1;  // where survivors are counted
+};
+
+// Which clock do survivor births keep? Log-likelihood of "so many a second" over "so many a request".
+double time_over_work(const Population& population, const Stretch& stretch, const WorkClock& clock) {
+  constexpr int kParts = 24;
+  const Seconds end = stretch.end - 0.05 * (stretch.end - stretch.begin);
+  const double width = (end - stretch.warm_up) / kParts;
+  if (width <= 0) return 0;
+  std::array<double, kParts> births{};
+  double total = 0;
+  for (const Life& life : population.lives) {
+    if (life.died < stretch.end || life.born < stretch.warm_up || life.born >= end) continue;
+    births[std::min<std::size_t>(static_cast<std::size_t>((life.born - stretch.warm_up) / width), kParts - 1)] += 1;
+    total += 1;
+  }
+  const double work = clock.at(end) - clock.at(stretch.warm_up);
+  double ratio = 0;
+  for (int i = 0; i < kParts; ++i) {
+    const Seconds from = stretch.warm_up + i * width;
+    const double share = std::max((clock.at(from + width) - clock.at(from)) / work, 1e-3 / kParts);
+    ratio += births[static_cast<std::size_t>(i)] * (std::log(1.0 / kParts) - std::log(share));
+  }
+  return total > 0 ? ratio : 0;
+}
+
+struct LoadShape {
+  bool varies = false;  // by half or more
+  bool falls = false;   // somewhere, after having been higher: growth with time then looks unlike any filling cache
+};
+
+LoadShape load_shape(const Stretch& stretch, const WorkClock& clock) {
+  LoadShape shape;
+  constexpr int kParts = 8;
+  const double width = (stretch.end - stretch.warm_up) / kParts;
+  double highest = 0, lowest = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < kParts; ++i) {
+    const Seconds from = stretch.warm_up + i * width;
+    const double rate = clock.at(from + width) - clock.at(from);
+    if (rate < 0.7 * highest) shape.falls = true;
+    highest = std::max(highest, rate);
+    lowest = std::min(lowest, rate);
+  }
+  shape.varies = highest > 1.5 * lowest;
+  return shape;
+}
+
+}  // namespace
+
+SurvivalVerdict judge_survival(const Population& population, const Stretch& stretch, const WorkClock& clock,
+                               const Thresholds& thresholds) {
+  const auto judge = [&](Seconds warm_up, bool by_time) {
+    return Judge(population, stretch, clock, thresholds, by_time).run(warm_up);
+  };
+  const bool by_time_only = !clock.counts_requests();
+  SurvivalVerdict verdict = judge(stretch.warm_up, by_time_only);
+  const LoadShape load = by_time_only ? LoadShape{} : load_shape(stretch, clock);
+  if (load.varies && verdict.survivors >= thresholds.min_candidate) {
+    const double favours_time = time_over_work(population, stretch, clock);
+    if (favours_time > 3) {
+      SurvivalVerdict on_time = judge(stretch.warm_up, true);
+      if (on_time.verdict == Verdict::kLeaks && (load.falls || verdict.verdict == Verdict::kLeaks)) {
+        verdict = on_time;
+      } else if (on_time.verdict == Verdict::kLeaks && verdict.verdict != Verdict::kInconclusive) {
+        verdict.verdict = Verdict::kInconclusive;
+        verdict.reason = Reason::kClocksDisagree;
+      }
+    }
+  }
+  if (verdict.verdict == Verdict::kLeaks) {
+    const Seconds longer = stretch.begin + thresholds.warm_up_repeat * (stretch.warm_up - stretch.begin);
+    const SurvivalVerdict again = judge(longer, verdict.on_time_clock);
+    if (again.verdict != Verdict::kLeaks && again.reason != Reason::kTooFewSurvivors) {
+      verdict.verdict = again.verdict == Verdict::kSaturating ? Verdict::kSaturating : Verdict::kInconclusive;
+      verdict.reason = again.verdict == Verdict::kSaturating ? Reason::kThinsOut : Reason::kDependsOnWarmUp;
+    }
+  }
+  return verdict;
+}
+
+}  // namespace camprobe::analysis

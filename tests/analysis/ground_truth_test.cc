@@ -1,0 +1,156 @@
+// tests/analysis/ground_truth_test.cc
+//
+// The analysis against streams whose truth is known: how often it accuses the innocent, how often it finds the guilty,
+// whether its intervals cover. Prints the table that docs/analysis.md keeps. CAMPROBE_GROUND_TRUTH_RUNS raises the number
+// of runs a cell (default 40).
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+
+#include "collector/analysis/leaks.h"
+#include "tests/analysis/scenarios.h"
+
+namespace camprobe::ground_truth {
+namespace {
+
+using analysis::Verdict;
+
+int runs_a_cell() {
+  const char* runs = std::getenv("CAMPROBE_GROUND_TRUTH_RUNS");
+  return runs != nullptr ? std::max(1, std::atoi(runs)) : 40;
+}
+std::uint64_t first_seed() {
+  const char* seed = std::getenv("CAMPROBE_GROUND_TRUTH_SEED");
+  return seed != nullptr ? std::strtoull(seed, nullptr, 10) : 5000;
+}
+
+struct Row {
+  int runs = 0;
+  int with_false_leak = 0;
+  int populations_leaky = 0, found = 0;
+  std::map<std::string, int> verdicts;  // of leaky populations on leaky shapes, of the worst finding on clean ones
+  int rates = 0, rate_covered = 0;
+  double rate_error = 0;
+  int onsets = 0, onset_within_tenth = 0;
+};
+
+Row play(const Shape& shape, const Size& size, int runs, std::uint64_t seed) {
+  Row row;
+  for (int i = 0; i < runs; ++i) {
+    Random random(seed + static_cast<std::uint64_t>(i) * 7919);
+    const Scenario scenario = shape.make(size, random);
+    const analysis::WorkClock clock(scenario.work, analysis::WorkSource::kLoadTool);
+    const analysis::LeakAnalysis result =
+        analysis::find_leaks(scenario.populations, scenario.stretch, clock, analysis::Thresholds{});
+    ++row.runs;
+    bool false_leak = false;
+    std::map<std::size_t, const analysis::LeakFinding*> of;
+    for (const auto& finding : result.findings) {
+      for (const std::size_t p : finding.populations) of[p] = &finding;
+      if (finding.verdict.verdict != Verdict::kLeaks) continue;
+      for (const std::size_t p : finding.populations) false_leak |= !scenario.leaky[p];
+    }
+    row.with_false_leak += false_leak;
+    for (std::size_t p = 0; p < scenario.populations.size(); ++p) {
+      const auto found = of.find(p);
+      if (scenario.leaky[p] || scenario.populations.size() == 1) {
+        if (std::getenv("REASON")) {
+          auto v = analysis::judge_survival(scenario.populations[p], scenario.stretch, clock, analysis::Thresholds{});
+          ++row.verdicts[std::string(to_string(v.verdict)) + "/" + std::to_string(int(v.reason))];
+        } else
+        ++row.verdicts[found == of.end() ? "none" : to_string(found->second->verdict.verdict)];
+      }
+      if (!scenario.leaky[p]) continue;
+      ++row.populations_leaky;
+      if (found == of.end() || found->second->verdict.verdict != Verdict::kLeaks) continue;
+      ++row.found;
+      const analysis::SurvivalVerdict& v = found->second->verdict;
+      if (scenario.truth.bytes_per_request > 0 && found->second->populations.size() == 1) {
+        ++row.rates;
+        row.rate_covered += v.per_request_interval.low <= scenario.truth.bytes_per_request &&
+                            scenario.truth.bytes_per_request <= v.per_request_interval.high;
+        row.rate_error += std::abs(v.per_request / scenario.truth.bytes_per_request - 1);
+      }
+      if (scenario.truth.since > 0) {
+        ++row.onsets;
+        row.onset_within_tenth += std::abs(v.since - scenario.truth.since) <= 0.1 * scenario.stretch.end;
+      }
+    }
+  }
+  return row;
+}
+
+TEST(GroundTruth, TellsLeaksFromTheirLookAlikes) {
+  const int runs = runs_a_cell();
+  std::printf("%-18s %9s %9s %6s %6s %6s  %s\n", "shape", "survivors", "false/run", "found", "cover", "error", "verdicts");
+  for (const Shape& shape : shapes()) {
+    for (const double survivors : {16.0, 32.0, 64.0, 256.0}) {
+      Size size;
+      size.survivors = survivors;
+      size.births = 10 * survivors;
+      const Row row = play(shape, size, runs, first_seed());
+      std::string verdicts;
+      for (const auto& [verdict, n] : row.verdicts) verdicts += verdict + " " + std::to_string(n) + "  ";
+      std::printf("%-18s %9.0f %9.3f %6.2f %6.2f %6.3f  %s\n", shape.name.c_str(), survivors,
+                  double(row.with_false_leak) / row.runs,
+                  row.populations_leaky ? double(row.found) / row.populations_leaky : 0,
+                  row.rates ? double(row.rate_covered) / row.rates : 0, row.rates ? row.rate_error / row.rates : 0,
+                  verdicts.c_str());
+    }
+  }
+}
+
+// Short, busy, with everything at once: what the demonstration shows must be right every time, not once.
+TEST(GroundTruth, NamesBothLeaksOfTheDemonstrationAndNothingElse) {
+  for (const double interval : {8192.0, 16384.0, 65536.0}) {
+    int accused_others = 0, missed_heap = 0, missed_descriptors = 0, rate_off = 0, onset_off = 0, covered = 0, runs = 0;
+    int innocent_accused = 0;
+    std::map<std::string, int> why;
+    for (int i = 0; i < 3 * runs_a_cell(); ++i) {
+      Random random(first_seed() + 31337u + static_cast<std::uint64_t>(i));
+      const double seconds = 60 + 15 * std::uniform_real_distribution<double>()(random);
+      const double rate = 1000 + 1000 * std::uniform_real_distribution<double>()(random);
+      const double onset = 0.4 + 0.1 * std::uniform_real_distribution<double>()(random);
+      for (const bool with_leaks : {true, false}) {
+        const Scenario scenario = demonstration(seconds, rate, interval, onset, with_leaks, random);
+        const analysis::WorkClock clock(scenario.work, analysis::WorkSource::kLoadTool);
+        const auto result = analysis::find_leaks(scenario.populations, scenario.stretch, clock, analysis::Thresholds{});
+        bool heap = false, descriptors = false;
+        for (const auto& finding : result.findings) {
+          if (finding.verdict.verdict != Verdict::kLeaks) continue;
+          for (const std::size_t p : finding.populations) {
+            if (!scenario.leaky[p]) {
+              ++(with_leaks ? accused_others : innocent_accused);
+              ++why["population " + std::to_string(p)];
+            }
+          }
+          if (!scenario.leaky[finding.populations.front()]) continue;
+          onset_off += std::abs(finding.verdict.since - scenario.truth.since) > 0.1 * seconds;
+          if (finding.resource == analysis::Resource::kHeap) {
+            heap = true;
+            rate_off += std::abs(finding.verdict.per_request / scenario.truth.bytes_per_request - 1) > 0.15;
+            covered += finding.verdict.per_request_interval.low <= scenario.truth.bytes_per_request &&
+                       scenario.truth.bytes_per_request <= finding.verdict.per_request_interval.high;
+          } else {
+            descriptors = true;
+            rate_off += std::abs(finding.verdict.per_request * 200 - 1) > 0.15;
+          }
+        }
+        if (!with_leaks) continue;
+        ++runs;
+        missed_heap += !heap;
+        missed_descriptors += !descriptors;
+      }
+    }
+    std::printf("demonstration, interval %6.0f: of %d runs: heap missed %d, descriptors missed %d, others accused %d, "
+                "innocent accused %d, rate off by 15 %% %d, onset off by 10 %% %d, interval covers %.3f\n",
+                interval, runs, missed_heap, missed_descriptors, accused_others, innocent_accused, rate_off, onset_off,
+                double(covered) / runs);
+    for (auto& [p, n] : why) std::printf("   %s: %d\n", p.c_str(), n);
+  }
+}
+
+}  // namespace
+}  // namespace camprobe::ground_truth
