@@ -52,7 +52,7 @@ GaugeVerdict judge_gauge(const Gauge& gauge, const Stretch& stretch, double mini
   const std::vector<GaugePoint> minima = sawtooth_minima(points, k);
   verdict.sawtooth = !minima.empty();
   const std::vector<GaugePoint>& series = verdict.sawtooth ? minima : points;
-  verdict.trend = fit_trend(series, k.gauge_alpha);
+  verdict.trend = fit_trend(series, k.gauge_alpha, verdict.sawtooth && minima.size() < 20);
   verdict.growth = verdict.sawtooth ? verdict.trend.slope * length : growth_over(points);
   const double level = std::max(std::abs(verdict.trend.mean), 1e-9);
   const double matters = std::max(minimum, verdict.sawtooth ? 0 : k.gauge_min_growth * level);

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "run/histogram.h"
+
 namespace camprobe::analysis {
 
 using Seconds = double;
@@ -77,8 +79,8 @@ struct LatencyPoint {
   double width = 1;
   double requests = 0;
   double errors = 0;
-  std::vector<std::pair<double, double>> latency;  // (milliseconds, count), ascending; empty: no histogram
-  double p50_ms = 0, p95_ms = 0, p99_ms = 0;        // only where there is no histogram; 0 unknown
+  run::Histogram latency;                     // nanoseconds; empty: only the quantiles below are known, or nothing
+  double p50_ms = 0, p95_ms = 0, p99_ms = 0;  // 0 unknown
 };
 struct LatencySeries {
   std::string endpoint;  // "" = all together
@@ -90,6 +92,13 @@ struct CpuSeries {
   std::uint64_t frame = 0;
   std::string name;
   std::vector<GaugePoint> nanoseconds;  // spent in the second that starts at `at`
+};
+
+struct ServiceInput {
+  LatencySeries all;
+  std::vector<LatencySeries> endpoints;  // may be empty
+  std::vector<GaugePoint> cpu;           // nanoseconds of the server in the second that starts at `at`; may be empty
+  std::vector<CpuSeries> frames;         // for the culprit; may be empty
 };
 
 }  // namespace camprobe::analysis

@@ -92,6 +92,8 @@ Decay fit_decay(std::span<const double> times, double length) {
   return {kappa / length, 1 / std::sqrt(n * truncated_exponential_variance(kappa)) / length};
 }
 
+constexpr double kOnsetIntervalDrop = 3.2;
+
 RateRise find_rate_rise(std::span<const double> times, double length, std::size_t min_events_after) {
   RateRise rise;
   const std::size_t n = times.size();
@@ -114,7 +116,7 @@ RateRise find_rate_rise(std::span<const double> times, double length, std::size_
   if (ratio[best] <= 0) return rise;
   rise.log_likelihood_ratio = ratio[best];
   rise.at = times[best];
-  const double floor = ratio[best] - 1.92;
+  const double floor = ratio[best] - kOnsetIntervalDrop;
   std::size_t first = 0, last = candidates - 1;
   while (ratio[first] < floor) ++first;
   while (ratio[last] < floor) --last;

@@ -301,8 +301,8 @@ class Judge {
     const auto parts = std::clamp(static_cast<int>(events.count() / 4), k_.sub_cohorts, 24);
     double worst = 1;
     for (const int n : {k_.sub_cohorts, parts}) {
-      const double after = rise < to_ ? overdispersion(events.histogram(rise, to_, n)) : 1;
-      worst = std::max(worst, after);
+      if (rise > warm_up_) worst = std::max(worst, overdispersion(events.histogram(warm_up_, rise, n)));
+      if (rise < to_) worst = std::max(worst, overdispersion_about_decay(born_after(events, rise), rise, n));
     }
     return worst;
   }
@@ -353,7 +353,7 @@ class Judge {
     const Decay decay = fit_decay(events.times(from_), to_ - from_);
     v_.decay = decay.k;
     v_.decay_error = decay.standard_error;
-    decay_overdispersion_ = decay_overdispersion(events);
+    decay_overdispersion_ = overdispersion_about_decay(events, from_, k_.sub_cohorts);
 
     double born = 0;
     for (const Placed& life : lives_) {
@@ -378,14 +378,14 @@ class Judge {
     if (requests > 0) v_.objects_per_request = events.objects() / requests;
   }
 
-  // Against the fitted exp(-k t): a thinning is no unevenness.
-  double decay_overdispersion(const Events& events) const {
-    const double length = to_ - from_;
+  // Against the fitted exp(-k t) from `from` on: a thinning is no unevenness.
+  double overdispersion_about_decay(const Events& events, double from, int n) const {
+    const double length = to_ - from;
     if (length <= 0 || events.count() < 4) return 1;
-    const std::vector<double> counts = events.histogram(from_, to_, k_.sub_cohorts);
-    const double kappa = v_.decay * length, parts = k_.sub_cohorts;
+    const std::vector<double> counts = events.histogram(from, to_, n);
+    const double kappa = fit_decay(events.times(from), length).k * length, parts = n;
     std::vector<double> expected;
-    for (int i = 0; i < k_.sub_cohorts; ++i) {
+    for (int i = 0; i < n; ++i) {
       const double share = std::abs(kappa) < 1e-6
                                ? 1 / parts
                                : (std::exp(-kappa * i / parts) - std::exp(-kappa * (i + 1) / parts)) / -std::expm1(-kappa);
@@ -406,7 +406,10 @@ class Judge {
   double bend() const { return v_.decay * (v_.since_start ? 1 : 1 - from_); }
   double bend_error() const { return v_.decay_error * (v_.since_start ? 1 : 1 - from_) * std::sqrt(decay_overdispersion_); }
   bool thins_out() const { return bend() > k_.saturation_clear && bend() > 2 * bend_error(); }
-  bool may_thin_out() const { return bend() + 1.28 * bend_error() > k_.saturation_upper; }
+  bool may_thin_out() const {
+    return bend() + 1.28 * bend_error() > k_.saturation_upper ||
+           (bend() > k_.saturation_doubt && bend() > 1.5 * bend_error());
+  }
 
   // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.
   bool is_front_loaded(const Events& events) const {

@@ -31,6 +31,7 @@ struct Thresholds {
 
   // Saturation: survivor births that thin out like exp(-k t).
   double saturation_upper = 2.5;        // k + 1.28 se above this: could be a cache that fills; inconclusive
+  double saturation_doubt = 1.0;        // or k above this and above 1.5 se; inconclusive as well
   double saturation_clear = 1.2;        // k above this and above 2 se: saturating
   double front_loaded_share = 0.25;     // births in the last third of the first third's: saturating
   double last_eighth_growth = 0.4;      // of what the growth before promised for it, at least: else levelled off
@@ -58,15 +59,21 @@ struct Thresholds {
   int sawtooth_cycles = 6;
   double gauge_last_third_slope = 0.5;  // of the middle third's
 
-  // Degradation.
+  // Degradation. Effects are relative and hold for runs of `long_run_seconds` and more; how restless a machine is over
+  // minutes cannot be learnt from a run of one minute, so shorter runs must show more, up to `short_run_factor` times.
   double degradation_alpha = 0.005;
+  double degradation_false_discovery = 0.01;
   double same_load = 0.05;
   double cpu_effect = 0.03;
   double p50_effect = 0.05;
   double p95_effect = 0.08;
   double p99_effect = 0.10;
-  double tail_events = 100;             // beyond a quantile, for one window's value of it
+  double error_rate_effect = 0.005;     // absolute
+  double long_run_seconds = 1200;
+  double short_run_factor = 5;
+  double tail_events = 50;              // beyond a quantile, for one window's value of it
   double min_latency_ms = 0.2;          // a rise smaller than this hurts nobody
+  double mix_distance = 0.1;            // Hellinger: endpoints are mixed otherwise than before
   double culprit_share = 0.5;           // of the growth
 
   double forecast_horizon = 10;         // no point value beyond this many stretches

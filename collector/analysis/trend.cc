@@ -87,7 +87,7 @@ double effective_points(double points, double autocorrelation) {
   return points * (1 - autocorrelation) / (1 + autocorrelation);
 }
 
-Trend fit_trend(std::span<const GaugePoint> points, double alpha) {
+Trend fit_trend(std::span<const GaugePoint> points, double alpha, bool independent) {
   Trend trend;
   if (points.size() < 6) return trend;
   const Line line = least_squares(points);
@@ -104,7 +104,7 @@ Trend fit_trend(std::span<const GaugePoint> points, double alpha) {
     trend.p_value = std::abs(trend.slope) > 0 ? 0 : 1;
     return trend;
   }
-  trend.autocorrelation = corrected_autocorrelation(residuals);
+  trend.autocorrelation = independent ? 0 : corrected_autocorrelation(residuals);
   trend.effective_points = effective_points(static_cast<double>(points.size()), trend.autocorrelation);
   const double df = trend.effective_points - 2;
   if (trend.effective_points < 4 || line.sum_xx <= 0) {

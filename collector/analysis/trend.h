@@ -30,7 +30,8 @@ struct Trend {
   double autocorrelation = 0;
   double mean = 0;
 };
-Trend fit_trend(std::span<const GaugePoint> points, double alpha);
+// `independent`: the points are known to be (minima of a sawtooth, one a cycle), so each counts in full.
+Trend fit_trend(std::span<const GaugePoint> points, double alpha, bool independent = false);
 
 double theil_sen(std::span<const GaugePoint> points);
 double median(std::vector<double> values);  // 0 of none
