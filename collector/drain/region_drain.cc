@@ -62,6 +62,7 @@ std::uint64_t RegionDrain::drain() {
       ++taken.rounds;
       waiting_.push_back(taken);
     } else {
+      last_record_ns_ = std::max(last_record_ns_, taken.record.time_ns);
       use(taken);
     }
   }
@@ -159,9 +160,9 @@ void RegionDrain::note_settings() {
   note_setting(at, "families", status_.families);
 }
 
-void RegionDrain::end_second() {
-  const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-  const std::int64_t second = std::max<std::int64_t>(0, context_.clock.second(now_ns));
+void RegionDrain::end_second(std::int64_t second) { end_second_at(clock_ns(CLOCK_MONOTONIC), second); }
+
+void RegionDrain::end_second_at(std::uint64_t now_ns, std::int64_t second) {
   constexpr std::uint64_t kModulesEvery = 5;  // for those that were closed; new ones are seen at once
   if (second_count_ % kModulesEvery == 0) context_.read_modules(status_.modules_used);
   note_settings();
@@ -174,11 +175,16 @@ void RegionDrain::end_second() {
   spans_.end_second(now_ns);
 }
 
-void RegionDrain::finish() {
-  // Twice: records and frees that waited for others find that nothing more comes.
+std::uint64_t RegionDrain::finish(std::uint64_t died_ns) {
+  // Several rounds: records and frees that waited for others find that nothing more comes.
   for (int round = 0; round < 4; ++round) drain();
-  end_second();
+  const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+  std::uint64_t end_ns = died_ns != 0 ? died_ns : std::max(last_record_ns_, region_.info().created_ns);
+  if (status_.exit_ns >= region_.info().created_ns && status_.exit_ns < end_ns) end_ns = status_.exit_ns;
+  end_ns = std::min(end_ns, now_ns);
+  end_second_at(end_ns, std::max<std::int64_t>(0, context_.clock.second(end_ns)));
   spans_.finish();
+  return end_ns;
 }
 
 }  // namespace camprobe::drain

@@ -4,15 +4,16 @@
 //
 //     RegionDrain drain(std::move(region), writer, symbolizer, clock, process);
 //     every 100 ms   drain.drain()         rings
-//     every second   drain.end_second()    tables and counters
-//     at the end     drain.finish()
+//     every second   drain.end_second(s)   tables and counters, booked on the second s that has ended
+//     at the end     drain.finish(when)
 //
 // Rings are read one after the other, so a round's records are sorted by time before they are used; a record whose span is
 // not known yet waits one round for it.
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "collector/drain/counters.h"
@@ -38,8 +39,10 @@ class RegionDrain {
 
   // Records drained.
   std::uint64_t drain();
-  void end_second();
-  void finish();
+  void end_second(std::int64_t second);
+  // The last of it. `died_ns`: when the process was seen to be dead, 0 where nobody saw it: then the region itself says.
+  // Gives the time that was taken for its end.
+  std::uint64_t finish(std::uint64_t died_ns);
 
  private:
   struct Taken {
@@ -47,6 +50,7 @@ class RegionDrain {
     std::uint32_t lane = 0;
     int rounds = 0;
   };
+  void end_second_at(std::uint64_t now_ns, std::int64_t second);
   bool is_plausible(const shm::ReadRecord& record, std::uint64_t now_ns) const;
   bool wait_for_span(const Taken& taken);
   void use(const Taken& taken);
@@ -65,6 +69,7 @@ class RegionDrain {
   bool looked_at_open_ = false;
   std::uint32_t modules_used_ = 0;
   std::uint64_t second_count_ = 0;
+  std::uint64_t last_record_ns_ = 0;
   std::map<std::string, std::uint64_t> settings_;
 };
 

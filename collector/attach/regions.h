@@ -1,0 +1,31 @@
+// collector/attach/regions.h
+//
+// Which regions there are in /dev/shm: of processes that run, and of dead ones that left theirs behind.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "shm/region_name.h"
+
+namespace camprobe::attach {
+
+struct RegionFile {
+  std::string path;
+  shm::RegionName name;
+  std::int64_t bytes = 0;         // what it takes of /dev/shm
+  std::int64_t modified_ns = 0;   // wall clock
+  bool is_alive = false;          // its process runs
+};
+
+// Regions in `directory`, by pid and image; those of `uid` only, or of everybody for root. A file that only looks like a
+// region by its name is left out where it is not a regular file of the user that its name says.
+std::vector<RegionFile> find_regions(uid_t uid, const std::string& directory = shm::kRegionDirectory);
+
+// Whether pid still is the process that began at start_ticks; a zombie is not.
+bool is_alive(pid_t pid, std::uint64_t start_ticks);
+
+}  // namespace camprobe::attach

@@ -1,0 +1,400 @@
+#include "collector/recording.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "collector/metrics.h"
+#include "collector/version.h"
+
+namespace camprobe {
+
+using drain::clock_ns;
+using drain::kSecondNs;
+
+// One process image. The /proc series belong to it as long as it is the process's present one.
+struct Recording::Target {
+  run::Process row;
+  std::optional<proc::ProcessSeries> series;
+  std::unique_ptr<drain::RegionDrain> region;
+  std::string region_path;
+  std::uint64_t seen_ns = 0;   // when we first saw it
+  std::size_t notes_told = 0;
+  bool is_our_child = false;
+  bool has_ended = false;
+};
+
+namespace {
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+void add_note(std::string& notes, const std::string& note) {
+  if (notes.find(note) != std::string::npos) return;
+  notes += (notes.empty() ? "" : "; ") + note;
+}
+
+run::Meta with_machine(run::Meta meta) {
+  if (meta.started_monotonic_ns == 0) {
+    meta.started_monotonic_ns = drain::to_integer(clock_ns(CLOCK_MONOTONIC));
+    meta.started_realtime_ns = drain::to_integer(clock_ns(CLOCK_REALTIME));
+  }
+  meta.camprobe_version = kVersion;
+  meta.heap_object_min_age_ns = static_cast<std::int64_t>(drain::HeapDrain::kMinAgeNs);
+  struct utsname names {};
+  if (::uname(&names) == 0) {
+    meta.host = names.nodename;
+    meta.kernel = fmt::format("{} {} {}", names.sysname, names.release, names.machine);
+  }
+  meta.cpus = ::sysconf(_SC_NPROCESSORS_ONLN);
+  struct sysinfo memory {};
+  if (::sysinfo(&memory) == 0) meta.memory_bytes = static_cast<std::int64_t>(memory.totalram) * memory.mem_unit;
+  meta.all["collector_pid"] = std::to_string(::getpid());
+  return meta;
+}
+
+}  // namespace
+
+run::Result<std::unique_ptr<Recording>> Recording::create(const std::string& path, run::Meta meta) {
+  meta = with_machine(std::move(meta));
+  auto writer = run::Writer::create(path, meta);
+  if (!writer) return run::Error{writer.error()};
+  return std::unique_ptr<Recording>(
+      new Recording(std::move(*writer), drain::RunClock{static_cast<std::uint64_t>(meta.started_monotonic_ns)}));
+}
+
+Recording::Recording(run::Writer writer, drain::RunClock clock) : writer_(std::move(writer)), clock_(clock) {}
+Recording::~Recording() = default;
+
+void Recording::follow_run() { follows_run_ = true; }
+void Recording::follow(pid_t pid) { followed_.insert(pid); }
+void Recording::follow_all() { follows_all_ = true; }
+
+Recording::Target& Recording::add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image) {
+  auto target = std::make_unique<Target>();
+  target->seen_ns = clock_ns(CLOCK_MONOTONIC);
+  target->row.pid = pid;
+  if (start_ticks != 0) target->row.start_ticks = drain::to_integer(start_ticks);
+  target->row.image = image;
+  target->row.began_ns = std::max<std::int64_t>(0, clock_.run_ns(target->seen_ns));
+  target->row.ended_how = "running";
+  target->row.probe_state = "none";
+  targets_.push_back(std::move(target));
+  return *targets_.back();
+}
+
+// What /proc says of it, while it is there.
+void Recording::describe(Target& target) {
+  auto files = proc::ProcessFiles::open(static_cast<pid_t>(target.row.pid),
+                                        static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)));
+  if (!files) return;
+  target.row.start_ticks = drain::to_integer(files->start_ticks());
+  if (const auto stat = files->stat()) target.row.parent_pid = stat->parent_pid;
+  if (const std::string executable = files->executable(); !executable.empty()) target.row.executable = executable;
+  if (const auto command = files->command(); !command.empty()) target.row.command = joined(command);
+  if (const auto limit = proc::memory_limit(*files)) target.row.memory_limit_bytes = drain::to_integer(*limit);
+  if (!target.series) target.series.emplace(std::move(*files));
+}
+
+void Recording::follow_child(pid_t pid, const std::string& executable, const std::string& command) {
+  Target& target = add_target(pid, 0, 0);
+  target.is_our_child = true;
+  target.row.executable = executable;
+  target.row.command = command;
+  describe(target);
+  target.row.id = writer_.add(target.row);
+}
+
+void Recording::child_ended(pid_t pid, int wait_status) {
+  Target* last = nullptr;  // the last image of that process
+  for (const auto& target : targets_) {
+    if (target->row.pid == pid && target->is_our_child) last = target.get();
+  }
+  if (last == nullptr) return;
+  // A region that came up and ended between two looks is still there.
+  discover();
+  for (const auto& target : targets_) {
+    if (target->row.pid == pid && target->is_our_child) last = target.get();
+  }
+  if (!last->has_ended) end_target(*last, clock_ns(CLOCK_MONOTONIC), false);
+  last->row.ended_how = WIFSIGNALED(wait_status) ? "killed" : "exited";
+  last->row.exit_status = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+  writer_.update(last->row);
+}
+
+bool Recording::belongs(const shm::RegionInfo& info) const {
+  if (follows_all_) return true;
+  if (follows_run_ && info.run_id == run_id()) return true;
+  if (followed_.count(static_cast<pid_t>(info.pid)) != 0) return true;
+  if (followed_.empty()) return false;
+  return std::any_of(targets_.begin(), targets_.end(),
+                     [&](const auto& target) { return target->row.pid == static_cast<std::int64_t>(info.parent_pid); });
+}
+
+void Recording::discover() {
+  constexpr int kPatience = 50;  // rounds until a file without a header is taken for rubbish
+  for (const attach::RegionFile& file : attach::find_regions(::geteuid())) {
+    if (known_paths_.count(file.path) != 0) continue;
+    std::string why;
+    auto region = shm::RegionReader::open(file.path, &why);
+    const auto status = region ? region->status() : std::nullopt;
+    if (!status || status->state == shm::RegionState::kCreating) {
+      if (++not_ready_[file.path] >= kPatience || !file.is_alive) {
+        known_paths_.insert(file.path);
+        not_ready_.erase(file.path);
+      }
+      continue;
+    }
+    not_ready_.erase(file.path);
+    // Descendants are told by their parent, who may be found after them in this very listing: look again next time.
+    if (!belongs(region->info())) {
+      if (followed_.empty()) known_paths_.insert(file.path);
+      continue;
+    }
+    if (!file.is_alive && !(follows_run_ && region->info().run_id == run_id()) &&
+        followed_.count(static_cast<pid_t>(file.name.pid)) == 0) {
+      continue;  // a dead process of another run
+    }
+    adopt(std::move(*region), file.path, file.is_alive);
+  }
+}
+
+void Recording::adopt(shm::RegionReader region, const std::string& path, bool is_alive) {
+  const shm::RegionInfo info = region.info();
+  known_paths_.insert(path);
+  // The process may be known already: our child before its probe came up, or the earlier image of an exec.
+  Target* target = nullptr;
+  for (const auto& known : targets_) {
+    if (known->row.pid == static_cast<std::int64_t>(info.pid) &&
+        known->row.start_ticks.value_or(0) == drain::to_integer(info.start_ticks)) {
+      target = known.get();
+    }
+  }
+  bool is_our_child = false;
+  if (target != nullptr && target->region != nullptr) {
+    is_our_child = target->is_our_child;
+    if (!target->has_ended) end_target(*target, info.created_ns, true);
+    // end_target() made a row for what comes after the exec.
+    target = targets_.back()->region == nullptr && targets_.back()->row.pid == static_cast<std::int64_t>(info.pid)
+                 ? targets_.back().get()
+                 : nullptr;
+  }
+  const bool is_new = target == nullptr;
+  if (is_new) target = &add_target(static_cast<pid_t>(info.pid), info.start_ticks, info.image);
+  target->is_our_child |= is_our_child;
+  target->row.image = info.image;
+  target->row.parent_pid = info.parent_pid;
+  target->row.began_ns = std::max<std::int64_t>(0, clock_.run_ns(info.created_ns));
+  target->region_path = path;
+  if (is_alive) describe(*target);
+  if (is_new) target->row.id = writer_.add(target->row);
+  target->region = std::make_unique<drain::RegionDrain>(std::move(region), writer_, symbolizer_, clock_, target->row.id);
+  target->region->claim(true);
+  note_probe_state(*target);
+  writer_.update(target->row);
+}
+
+void Recording::note_probe_state(Target& target) {
+  const run::Process before = target.row;
+  if (target.region != nullptr) {
+    const shm::RegionStatus& status = target.region->status();
+    target.row.probe_state = status.state == shm::RegionState::kOff ? "off" : "sampling";
+    if (!status.message.empty()) add_note(target.row.note, status.message);
+  } else if (clock_ns(CLOCK_MONOTONIC) - target.seen_ns > 2 * static_cast<std::uint64_t>(kSecondNs)) {
+    add_note(target.row.note, "the probe did not come up in this process");
+  }
+  if (target.series) {
+    for (; target.notes_told < target.series->notes().size(); ++target.notes_told) {
+      add_note(target.row.note, target.series->notes()[target.notes_told]);
+    }
+  }
+  if (target.row.probe_state != before.probe_state || target.row.note != before.note) writer_.update(target.row);
+}
+
+void Recording::end_target(Target& target, std::uint64_t died_ns, bool has_execed) {
+  target.has_ended = true;
+  std::uint64_t ended_ns = died_ns;
+  if (target.region != nullptr) {
+    ended_ns = target.region->finish(died_ns);
+    const shm::RegionStatus& status = target.region->status();
+    if (status.state == shm::RegionState::kExec) has_execed = true;
+    if (has_execed) {
+      target.row.ended_how = "exec";
+    } else if (status.state == shm::RegionState::kExited) {
+      target.row.ended_how = "exited";
+      if (status.exit_status >= 0) target.row.exit_status = status.exit_status & 0xff;
+    } else {
+      target.row.ended_how = "killed";
+    }
+    note_probe_state(target);
+  } else {
+    target.row.ended_how = has_execed ? "exec" : "lost";
+  }
+  if (target.row.executable.empty() && target.region != nullptr) {
+    // Nobody saw it alive: its first module is its executable.
+    const auto modules = target.region->region().modules();
+    if (!modules.empty()) target.row.executable = target.region->region().name(modules.front().path).value_or("");
+  }
+  target.row.ended_ns = std::max(target.row.began_ns, clock_.run_ns(ended_ns));
+  writer_.update(target.row);
+  if (target.region != nullptr) {
+    // Everything in it is in the run now.
+    if (::unlink(target.region_path.c_str()) == 0) known_paths_.erase(target.region_path);
+    target.region.reset();
+  }
+  if (!has_execed) return;
+  auto series = std::move(target.series);
+  const bool is_our_child = target.is_our_child;
+  Target& next = add_target(static_cast<pid_t>(target.row.pid), static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)),
+                            static_cast<std::uint32_t>(target.row.image) + 1);
+  next.is_our_child = is_our_child;
+  next.series = std::move(series);
+  describe(next);
+  next.row.id = writer_.add(next.row);
+}
+
+run::Result<void> Recording::take_dead(const attach::RegionFile& file) {
+  std::string why;
+  auto region = shm::RegionReader::open(file.path, &why);
+  if (!region) return run::Error{why};
+  adopt(std::move(*region), file.path, false);
+  Target& target = *targets_.back();
+  target.region->drain();
+  end_target(target, 0, false);
+  return {};
+}
+
+void Recording::write_frames() {
+  for (drain::Symbolizer::Resolved& resolved : symbolizer_.take()) writer_.set_frames(resolved.stack, resolved.leaf_first);
+}
+
+// What has gathered during a second, written once it is over.
+void Recording::end_second(std::int64_t second) {
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    Target& target = *targets_[i];
+    if (target.has_ended) continue;
+    if (target.region != nullptr) target.region->end_second(second);
+    if (target.series) target.series->sample(writer_, target.row.id, second);
+    note_probe_state(target);
+  }
+  machine_.sample(writer_, second);
+  struct rusage usage {};
+  if (::getrusage(RUSAGE_SELF, &usage) == 0) {
+    const auto ns = [](const timeval& time) { return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_usec) * 1e3; };
+    writer_.point(metrics::kCollectorCpu, run::kMachine, second, ns(usage.ru_utime) + ns(usage.ru_stime));
+    if (const auto statm = proc::read_file("/proc/self/statm")) {
+      if (const auto parsed = proc::parse_statm(*statm)) {
+        writer_.point(metrics::kCollectorResident, run::kMachine, second,
+                      static_cast<double>(parsed->resident_pages) * static_cast<double>(::sysconf(_SC_PAGESIZE)));
+      }
+    }
+  }
+  write_frames();
+  if (const auto flushed = writer_.flush(); !flushed && !has_failed_) {
+    has_failed_ = true;
+    error_ = flushed.error();
+  }
+}
+
+std::chrono::milliseconds Recording::poll() {
+  const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+  const auto until = [](std::uint64_t due_ns) {
+    const std::uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    return due_ns > now ? std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(due_ns - now))
+                        : std::chrono::milliseconds{0};
+  };
+  if (now_ns < next_drain_ns_) return until(next_drain_ns_);
+  constexpr std::uint64_t kEveryNs = std::chrono::nanoseconds(kDrainEvery).count();
+  next_drain_ns_ = now_ns + kEveryNs;
+
+  discover();
+  for (std::size_t i = 0; i < targets_.size(); ++i) {  // grows when a process execs
+    Target& target = *targets_[i];
+    if (target.has_ended) continue;
+    const bool has_died = target.series ? target.series->files().is_dead()
+                                        : !attach::is_alive(static_cast<pid_t>(target.row.pid),
+                                                            static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)));
+    if (target.region != nullptr) {
+      target.region->drain();
+      const shm::RegionState state = target.region->status().state;
+      if (state == shm::RegionState::kExec) {
+        end_target(target, now_ns, true);
+        continue;
+      }
+    }
+    if (has_died) end_target(target, now_ns, false);
+  }
+  const std::int64_t second = clock_.now_ns() / kSecondNs;
+  if (second != last_second_) {
+    if (second > 0) end_second(second - 1);
+    last_second_ = second;
+  }
+  return until(next_drain_ns_);
+}
+
+bool Recording::has_live_process() const {
+  return std::any_of(targets_.begin(), targets_.end(), [](const auto& target) { return !target->has_ended; });
+}
+
+bool Recording::is_listening() const {
+  return std::any_of(targets_.begin(), targets_.end(), [](const auto& target) {
+    return !target->has_ended && target->series && proc::is_listening(target->series->files());
+  });
+}
+
+std::vector<std::string> Recording::unprobed() const {
+  std::vector<std::string> lines;
+  for (const auto& target : targets_) {
+    if (target->row.probe_state == "sampling" || target->row.ended_how == "exec") continue;
+    lines.push_back(fmt::format("pid {} ({}): {}", target->row.pid,
+                                target->row.executable.empty() ? target->row.command : target->row.executable,
+                                target->row.note.empty() ? "ended before the probe came up" : target->row.note));
+  }
+  return lines;
+}
+
+std::optional<std::string> Recording::take_error() { return std::exchange(error_, std::nullopt); }
+
+run::Result<void> Recording::finish(std::string_view state, const std::function<void(std::size_t)>& progress) {
+  const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+  std::int64_t ended_ns = 0;
+  for (const auto& target : targets_) {
+    if (!target->has_ended) {
+      if (target->region != nullptr) {
+        target->region->finish(now_ns);
+        target->region->claim(false);
+      }
+      target->row.ended_how = "running";
+      writer_.update(target->row);
+    }
+    ended_ns = std::max(ended_ns, target->row.ended_ns.value_or(0));
+  }
+  if (state != run::kPostMortem) {
+    ended_ns = clock_.run_ns(now_ns);
+    end_second(std::max<std::int64_t>(0, ended_ns / kSecondNs));
+  }
+  // Large programs' debug information takes a while; the file is complete but for names meanwhile, and stays readable.
+  constexpr std::chrono::milliseconds kStep{250};
+  constexpr int kSteps = 4 * 300;
+  for (int step = 0; step < kSteps && !symbolizer_.finish(kStep); ++step) {
+    if (progress) progress(symbolizer_.waiting());
+    write_frames();
+    if (const auto flushed = writer_.flush(); !flushed) return flushed;
+  }
+  write_frames();
+  std::string problems;
+  for (const std::string& problem : symbolizer_.problems()) problems += problem + "\n";
+  if (!problems.empty()) writer_.set_meta("symbol_problems", problems);
+  return writer_.finish(ended_ns, state);
+}
+
+}  // namespace camprobe

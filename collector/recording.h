@@ -1,0 +1,101 @@
+// collector/recording.h
+//
+// A run being recorded: finds the regions that belong to it, drains them, reads /proc, and writes a bucket a second.
+//
+//     auto recording = Recording::create("a.camrun", meta);
+//     recording->follow_run();                       // regions that name this run
+//     while (...) wait(recording->poll());           // poll() does what is due and says when it wants to be called again
+//     recording->finish(run::kComplete);
+//
+// One thread; the symbolizer inside has one of its own.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "collector/attach/regions.h"
+#include "collector/drain/region_drain.h"
+#include "collector/proc/process_series.h"
+#include "run/writer.h"
+
+namespace camprobe {
+
+class Recording {
+ public:
+  static constexpr std::chrono::milliseconds kDrainEvery{100};
+
+  // Takes the machine's facts and, unless `started_monotonic_ns` says otherwise, the present as the run's beginning.
+  static run::Result<std::unique_ptr<Recording>> create(const std::string& path, run::Meta meta);
+  ~Recording();
+
+  run::Writer& writer() { return writer_; }
+  const drain::RunClock& clock() const { return clock_; }
+  const std::string& run_id() const { return writer_.run_id(); }
+
+  // What belongs to the run; each adds to the others.
+  void follow_run();           // every process whose region names this run
+  void follow(pid_t pid);      // this process and its descendants
+  void follow_all();           // every process with a region that we may read
+  // A child of ours: its /proc series are recorded even if the probe never comes up in it.
+  void follow_child(pid_t pid, const std::string& executable, const std::string& command);
+  // What wait() said about it.
+  void child_ended(pid_t pid, int wait_status);
+  // A dead process, from the region it left.
+  run::Result<void> take_dead(const attach::RegionFile& region);
+
+  // How long until there is something to do again.
+  std::chrono::milliseconds poll();
+
+  // Whether any process of the run still lives, and whether one of them listens on TCP.
+  bool has_live_process() const;
+  bool is_listening() const;
+  std::size_t process_count() const { return targets_.size(); }
+  // Processes that run without the probe, and why.
+  std::vector<std::string> unprobed() const;
+
+  // The first failure to write, once.
+  std::optional<std::string> take_error();
+
+  // Drains everything a last time, names all stacks, closes the file. `progress` is called while stacks are being named
+  // with how many are left; it may be empty.
+  run::Result<void> finish(std::string_view state, const std::function<void(std::size_t)>& progress = {});
+
+ private:
+  struct Target;
+  Recording(run::Writer writer, drain::RunClock clock);
+  void discover();
+  bool belongs(const shm::RegionInfo& info) const;
+  void adopt(shm::RegionReader region, const std::string& path, bool is_alive);
+  Target& add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image);
+  void describe(Target& target);
+  void end_target(Target& target, std::uint64_t died_ns, bool has_execed);
+  void end_second(std::int64_t second);
+  void note_probe_state(Target& target);
+  void write_frames();
+
+  run::Writer writer_;
+  drain::RunClock clock_;
+  drain::Symbolizer symbolizer_;
+  proc::MachineSeries machine_;
+  bool follows_run_ = false, follows_all_ = false;
+  std::set<pid_t> followed_;
+  std::vector<std::unique_ptr<Target>> targets_;
+  std::set<std::string> known_paths_;        // adopted, or not ours
+  std::map<std::string, int> not_ready_;     // could not be opened yet, and how often that was tried
+  std::uint64_t next_drain_ns_ = 0;
+  std::int64_t last_second_ = -1;
+  std::optional<std::string> error_;
+  bool has_failed_ = false;
+};
+
+}  // namespace camprobe
