@@ -115,7 +115,9 @@ TEST(GroundTruth, TellsLeaksFromTheirLookAlikes) {
       if (!shape.leaks || shape.name.starts_with("L10") || shape.name.starts_with("L15")) continue;
       recall[survivors].first += found;
       recall[survivors].second += 1;
-      if (survivors >= 256) EXPECT_GE(found, 0.65) << shape.name;
+      if (survivors >= 256) {
+        EXPECT_GE(found, 0.65) << shape.name;
+      }
       if (survivors >= 64 && !shape.name.starts_with("L22")) rates += row.rates, covered += row.rate_covered;
       if (survivors >= 64 && row.onsets > 0) {
         EXPECT_GE(row.onset_within_tenth, row.onsets * 9 / 10) << shape.name << " at " << survivors;
