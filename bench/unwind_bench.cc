@@ -1,7 +1,7 @@
 // bench/unwind_bench.cc
 //
-// Nanoseconds per stack walk, ours and libunwind's, at several depths: medians over rounds that are interleaved, so that a busy
-// machine slows all of them alike. Usage: unwind_bench [rounds]
+// Nanoseconds per stack walk, ours and libunwind's, at several depths: medians over rounds that are interleaved, so
+// that a busy machine slows all of them alike. Usage: unwind_bench [rounds]
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 #include <pthread.h>
@@ -33,9 +33,13 @@ double now_ns() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-void warm() { frames = camprobe::sampler::walk_here(out, kMostFrames, bounds, 0).depth; }
+void warm() {
+  frames = camprobe::sampler::walk_here(out, kMostFrames, bounds, 0).depth;
+}
 
-void unknown_bounds() { camprobe::sampler::walk_here(out, kMostFrames, {0, 0}, 0); }
+void unknown_bounds() {
+  camprobe::sampler::walk_here(out, kMostFrames, {0, 0}, 0);
+}
 
 void cold() {
   camprobe::sampler::module_closing_begin();
@@ -43,7 +47,9 @@ void cold() {
   camprobe::sampler::walk_here(out, kMostFrames, bounds, 0);
 }
 
-void libunwind_trace() { unw_backtrace(reinterpret_cast<void**>(out), kMostFrames); }
+void libunwind_trace() {
+  unw_backtrace(reinterpret_cast<void**>(out), kMostFrames);
+}
 
 // Runs `walk` from under `depth` frames that keep no frame pointer and save registers, as compiled C++ does.
 [[gnu::noinline]] double under(unsigned depth, void (*walk)()) {
@@ -85,8 +91,8 @@ int main(int argc, char** argv) {
   };
   const Way ways[] = {
       {"warm", warm}, {"unknown bounds", unknown_bounds}, {"cold", cold}, {"libunwind", libunwind_trace}};
-  std::printf("%8s %16s %16s %16s %16s   ns per walk, median of %d rounds\n", "frames", ways[0].name, ways[1].name, ways[2].name,
-              ways[3].name, rounds);
+  std::printf("%8s %16s %16s %16s %16s   ns per walk, median of %d rounds\n", "frames", ways[0].name, ways[1].name,
+              ways[2].name, ways[3].name, rounds);
   for (unsigned depth : {5u, 25u, 100u}) {
     std::vector<double> took[4];
     for (int round = 0; round < rounds; ++round) {

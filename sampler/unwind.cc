@@ -1,8 +1,8 @@
 // sampler/unwind.cc: see unwind.h.
 //
-// The loop: look the pc up in the cache (learn() reads the module's call frame information the first time), step to the caller by
-// what it says, record. The stack pointer must rise with every step but the one over a signal frame, and the steps are counted, so
-// no stack, however corrupt, keeps a walk busy.
+// The loop: look the pc up in the cache (learn() reads the module's call frame information the first time), step to the
+// caller by what it says, record. The stack pointer must rise with every step but the one over a signal frame, and the
+// steps are counted, so no stack, however corrupt, keeps a walk busy.
 #include "sampler/unwind.h"
 
 #include "sampler/unwind_cache.h"
@@ -16,7 +16,8 @@
 namespace camprobe::sampler {
 namespace {
 
-constexpr std::uintptr_t kLargestPlainFrame = 128 << 10;  // a frame pointer further away than this is somebody's loop counter
+constexpr std::uintptr_t kLargestPlainFrame =
+    128 << 10;  // a frame pointer further away than this is somebody's loop counter
 
 #if defined(__x86_64__)
 
@@ -26,7 +27,9 @@ constinit RuleCache<15> cache{};
 // What became of one frame.
 enum class Step : std::uint8_t { caller, interrupted, root, no_rule, bad_frame, closing };
 
-bool is_code_address(std::uint64_t pc) { return pc >= kLowestAddress && pc < kUserSpaceEnd; }
+bool is_code_address(std::uint64_t pc) {
+  return pc >= kLowestAddress && pc < kUserSpaceEnd;
+}
 
 // Compares the code at `pc` with `pattern`.
 CAMPROBE_READS_STACKS bool code_is(std::uintptr_t pc, const std::uint8_t* pattern, unsigned size, StackMemory* memory) {
@@ -89,9 +92,9 @@ bool step_by_signal_frame(Registers* registers, StackMemory* memory) {
   return true;
 }
 
-// The interrupted instruction has no call frame information: a JIT's, hand-written assembly, a PLT that lld made, or no code at
-// all. Where the code shows that the frame is not built yet, or is gone already, the return address is on top of the stack and the
-// frame pointer would skip the caller.
+// The interrupted instruction has no call frame information: a JIT's, hand-written assembly, a PLT that lld made, or no
+// code at all. Where the code shows that the frame is not built yet, or is gone already, the return address is on top
+// of the stack and the frame pointer would skip the caller.
 bool step_from_bare_leaf(Registers* registers, StackMemory* memory) {
   static constexpr std::uint8_t kPushFrame[] = {0x55};
   static constexpr std::uint8_t kMoveFrame[] = {0x55, 0x48, 0x89, 0xe5};   // push rbp; mov rbp, rsp
@@ -128,8 +131,10 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
   if (is_leaf ? step_from_bare_leaf(registers, memory) : step_by_frame_pointer(registers, memory)) {
     return Step::caller;
   }
-  // Go, musl and other runtimes bring a signal trampoline without call frame information; the kernel's interface is its code.
-  static constexpr std::uint8_t kTrampoline[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};  // mov $15, %rax; syscall
+  // Go, musl and other runtimes bring a signal trampoline without call frame information; the kernel's interface is its
+  // code.
+  static constexpr std::uint8_t kTrampoline[] = {0x48, 0xc7, 0xc0, 0x0f, 0,
+                                                 0,    0,    0x0f, 0x05};  // mov $15, %rax; syscall
   static constexpr std::uint8_t kTrampoline2[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
   const std::uintptr_t pc = registers->value[kReturnAddress];
   if (is_code_address(pc) && (code_is(pc, kTrampoline, memory) || code_is(pc, kTrampoline2, memory))) {
@@ -152,8 +157,8 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
   if (cfa <= registers->value[kRsp]) [[unlikely]] {
     return Step::bad_frame;
   }
-  // GCC does not say when the epilogue of a realigned function has restored rbp and the registers saved relative to it. They are
-  // back where they belong once rbp points out of the frame.
+  // GCC does not say when the epilogue of a realigned function has restored rbp and the registers saved relative to it.
+  // They are back where they belong once rbp points out of the frame.
   const bool by_frame_pointer = rule.saves_by_frame_pointer();
   const bool restored = by_frame_pointer && (frame_pointer < registers->value[kRsp] || frame_pointer >= cfa);
   if (rule.saves_anything() && !restored) {
@@ -173,9 +178,10 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
   return Step::caller;
 }
 
-// What the cache does not answer: a pc met for the first time, a frame without call frame information, a rule too long to keep.
+// What the cache does not answer: a pc met for the first time, a frame without call frame information, a rule too long
+// to keep.
 [[gnu::noinline, gnu::cold]] Step step_slowly(Rule rule, std::uintptr_t lookup, bool is_leaf, Generation generation,
-                                               Registers* registers, StackMemory* memory) {
+                                              Registers* registers, StackMemory* memory) {
   if (rule.kind() == RuleKind::kNoEntry) {
     const Step step = step_bare(registers, is_leaf, memory);
     return step == Step::root ? Step::no_rule : step;  // ahead-of-time code owes nobody a zero frame pointer
@@ -201,8 +207,9 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
     status = find_row(image, module.eh_frame_header, lookup, &row);
     if (status == RowStatus::no_entry && !is_leaf &&
         find_row(image, module.eh_frame_header, lookup + 1, &row) == RowStatus::found) {
-      // No call ends where a function begins: somebody wrote this return address by hand, below a coroutine's first function.
-      // (The C library's __start_context has call frame information, but it does not say that nobody called it.)
+      // No call ends where a function begins: somebody wrote this return address by hand, below a coroutine's first
+      // function. (The C library's __start_context has call frame information, but it does not say that nobody called
+      // it.)
       cache.keep(lookup, generation, Rule(RuleKind::kRoot));
       return Step::root;
     }
@@ -215,10 +222,14 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
   }
   switch (rule.kind()) {
     case RuleKind::kCall:
-    case RuleKind::kCallRealigned: return step_by_rule(rule, registers, memory);
-    case RuleKind::kRoot: return Step::root;
-    case RuleKind::kFull: break;
-    default: return step_slowly(rule, lookup, is_leaf, generation, registers, memory);
+    case RuleKind::kCallRealigned:
+      return step_by_rule(rule, registers, memory);
+    case RuleKind::kRoot:
+      return Step::root;
+    case RuleKind::kFull:
+      break;
+    default:
+      return step_slowly(rule, lookup, is_leaf, generation, registers, memory);
   }
   const std::uint64_t sp = registers->value[kRsp];
   if (status != RowStatus::found || !step_by_row(row, registers, memory)) {
@@ -232,9 +243,9 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
 
 // Where a walk begins recording.
 struct Start {
-  std::uint32_t skip;           // frames to leave out
-  std::uintptr_t above;         // frames whose stack pointer is below this are left out
-  bool interrupted;             // the first pc is the interrupted instruction, and recorded
+  std::uint32_t skip;    // frames to leave out
+  std::uintptr_t above;  // frames whose stack pointer is below this are left out
+  bool interrupted;      // the first pc is the interrupted instruction, and recorded
 };
 
 Walk walk(Registers* registers, std::uintptr_t* out, std::uint32_t max, StackBounds bounds, Start start) {
@@ -250,7 +261,8 @@ Walk walk(Registers* registers, std::uintptr_t* out, std::uint32_t max, StackBou
     out[depth++] = registers->value[kReturnAddress];
   }
   for (;;) {
-    // A call that never returns may be its function's last instruction, so a return address may already be the next function's.
+    // A call that never returns may be its function's last instruction, so a return address may already be the next
+    // function's.
     const std::uintptr_t lookup = registers->value[kReturnAddress] - (interrupted ? 0 : 1);
     const Rule rule = cache.find(lookup, generation);
     Step step;
@@ -264,11 +276,20 @@ Walk walk(Registers* registers, std::uintptr_t* out, std::uint32_t max, StackBou
     std::uint64_t pc = registers->value[kReturnAddress];
     if (step != Step::caller) [[unlikely]] {
       switch (step) {
-        case Step::root: return {depth, WalkEnd::root};
-        case Step::no_rule: return {depth, WalkEnd::no_rule};
-        case Step::closing: return {depth, WalkEnd::closing};
-        case Step::interrupted: break;
-        default: return {depth, WalkEnd::bad_frame};
+        case Step::root:
+          return {depth, WalkEnd::root};
+        case Step::no_rule:
+          if (!interrupted && depth > 0 && !memory.code_is_readable(lookup, 1)) {
+            return {depth - 1,
+                    WalkEnd::bad_frame};  // never was a return address: the stack is overwritten or being rewritten
+          }
+          return {depth, WalkEnd::no_rule};
+        case Step::closing:
+          return {depth, WalkEnd::closing};
+        case Step::interrupted:
+          break;
+        default:
+          return {depth, WalkEnd::bad_frame};
       }
       memory.enter(registers->value[kRsp]);
       ++pc;
@@ -292,24 +313,24 @@ Walk walk(Registers* registers, std::uintptr_t* out, std::uint32_t max, StackBou
   }
 }
 
-// The registers as they are here and now. Inlined into each entry point, whose own frame the walk then starts from: its call frame
-// information describes this very instruction.
-#define CAMPROBE_CAPTURE_REGISTERS(registers)                        \
-  do {                                                               \
-    (registers).known = Registers::kPreserved;                       \
-    asm volatile(                                                    \
-        "movq %%rbx, 3*8(%0)\n\t"                                    \
-        "movq %%rbp, 6*8(%0)\n\t"                                    \
-        "movq %%rsp, 7*8(%0)\n\t"                                    \
-        "movq %%r12, 12*8(%0)\n\t"                                   \
-        "movq %%r13, 13*8(%0)\n\t"                                   \
-        "movq %%r14, 14*8(%0)\n\t"                                   \
-        "movq %%r15, 15*8(%0)\n\t"                                   \
-        "leaq 1f(%%rip), %%rax\n\t"                                  \
-        "1: movq %%rax, 16*8(%0)\n\t"                                \
-        :                                                            \
-        : "r"((registers).value)                                     \
-        : "rax", "memory");                                          \
+// The registers as they are here and now. Inlined into each entry point, whose own frame the walk then starts from: its
+// call frame information describes this very instruction.
+#define CAMPROBE_CAPTURE_REGISTERS(registers)  \
+  do {                                         \
+    (registers).known = Registers::kPreserved; \
+    asm volatile(                              \
+        "movq %%rbx, 3*8(%0)\n\t"              \
+        "movq %%rbp, 6*8(%0)\n\t"              \
+        "movq %%rsp, 7*8(%0)\n\t"              \
+        "movq %%r12, 12*8(%0)\n\t"             \
+        "movq %%r13, 13*8(%0)\n\t"             \
+        "movq %%r14, 14*8(%0)\n\t"             \
+        "movq %%r15, 15*8(%0)\n\t"             \
+        "leaq 1f(%%rip), %%rax\n\t"            \
+        "1: movq %%rax, 16*8(%0)\n\t"          \
+        :                                      \
+        : "r"((registers).value)               \
+        : "rax", "memory");                    \
   } while (false)
 
 // Without the loader's look-up (an old glibc) only the frame pointer is left, and it must be this function's own.
@@ -324,7 +345,9 @@ void start_from_frame(Registers* registers, void* frame, void* pc) {
 
 #if defined(__x86_64__)
 
-void start_unwinding() { start_modules(); }
+void start_unwinding() {
+  start_modules();
+}
 
 Walk walk_here(std::uintptr_t* out, std::uint32_t max, StackBounds bounds, std::uint32_t skip) {
   Registers registers;
@@ -357,7 +380,8 @@ Walk walk_context(std::uintptr_t* out, std::uint32_t max, StackBounds bounds, co
   return walk(&registers, out, max, bounds, {0, 0, true});
 }
 
-#else  // aarch64: the ABI's frame records, {caller's x29, return address} at x29, which distributions compile everything with
+#else  // aarch64: the ABI's frame records, {caller's x29, return address} at x29, which distributions compile
+       // everything with
 
 namespace {
 

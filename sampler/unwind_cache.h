@@ -2,10 +2,11 @@
 //
 // The step rules learnt so far, shared by all threads: a lossy hash table without locks.
 //
-// An entry is two words, `key ^ rule` and `rule`, each written and read on its own. A reader that meets half of an old entry and
-// half of a new one finds a key that is not its own (keys are scattered over 64 bits, so a false match has probability 2^-64 or so)
-// and treats it as a miss. Nothing is ever removed: the key contains the generation of the set of loaded modules, and when a module is
-// unloaded the next generation simply never finds the entries of the last. Async-signal-safe.
+// An entry is two words, `key ^ rule` and `rule`, each written and read on its own. A reader that meets half of an old
+// entry and half of a new one finds a key that is not its own (keys are scattered over 64 bits, so a false match has
+// probability 2^-64 or so) and treats it as a miss. Nothing is ever removed: the key contains the generation of the set
+// of loaded modules, and when a module is unloaded the next generation simply never finds the entries of the last.
+// Async-signal-safe.
 #pragma once
 
 #include <atomic>
@@ -61,7 +62,9 @@ class RuleCache {
   };
 
   // A bijection of the pc within one generation.
-  static std::uint64_t key_of(std::uintptr_t pc, Generation generation) { return (pc ^ generation.salt) * 0x9e3779b97f4a7c15; }
+  static std::uint64_t key_of(std::uintptr_t pc, Generation generation) {
+    return (pc ^ generation.salt) * 0x9e3779b97f4a7c15;
+  }
   static std::uint64_t pair_of(std::uint64_t key) { return key >> (64 - kLogEntries) & ~std::uint64_t{1}; }
 
   static void copy(std::uint64_t check, std::uint64_t rule, Entry* to) {

@@ -6,7 +6,11 @@ namespace {
 
 // Pointer encodings (Linux Standard Base, "DWARF Exception Header Encoding").
 enum : std::uint8_t {
-  kEncAbsolute = 0x00, kEncUleb = 0x01, kEncU2 = 0x02, kEncU4 = 0x03, kEncU8 = 0x04,  // clang-format off
+  kEncAbsolute = 0x00,
+  kEncUleb = 0x01,
+  kEncU2 = 0x02,
+  kEncU4 = 0x03,
+  kEncU8 = 0x04,  // clang-format off
   kEncSleb = 0x09, kEncS2 = 0x0a, kEncS4 = 0x0b, kEncS8 = 0x0c,
   kEncPcRelative = 0x10, kEncDataRelative = 0x30, kEncIndirect = 0x80, kEncOmit = 0xff,  // clang-format on
 };
@@ -63,20 +67,39 @@ class Bytes {
     switch (encoding & 0x0f) {
       case kEncAbsolute:
       case kEncU8:
-      case kEncS8: value = take<std::uint64_t>(); break;
-      case kEncUleb: value = uleb(); break;
-      case kEncSleb: value = static_cast<std::uint64_t>(sleb()); break;
-      case kEncU2: value = take<std::uint16_t>(); break;
-      case kEncS2: value = static_cast<std::uint64_t>(std::int64_t{take<std::int16_t>()}); break;
-      case kEncU4: value = take<std::uint32_t>(); break;
-      case kEncS4: value = static_cast<std::uint64_t>(std::int64_t{take<std::int32_t>()}); break;
-      default: return fail();
+      case kEncS8:
+        value = take<std::uint64_t>();
+        break;
+      case kEncUleb:
+        value = uleb();
+        break;
+      case kEncSleb:
+        value = static_cast<std::uint64_t>(sleb());
+        break;
+      case kEncU2:
+        value = take<std::uint16_t>();
+        break;
+      case kEncS2:
+        value = static_cast<std::uint64_t>(std::int64_t{take<std::int16_t>()});
+        break;
+      case kEncU4:
+        value = take<std::uint32_t>();
+        break;
+      case kEncS4:
+        value = static_cast<std::uint64_t>(std::int64_t{take<std::int32_t>()});
+        break;
+      default:
+        return fail();
     }
     switch (encoding & 0xf0) {
-      case 0: return value;
-      case kEncPcRelative: return value + here;
-      case kEncDataRelative: return value + data;
-      default: return fail();
+      case 0:
+        return value;
+      case kEncPcRelative:
+        return value + here;
+      case kEncDataRelative:
+        return value + data;
+      default:
+        return fail();
     }
   }
 
@@ -119,12 +142,14 @@ Bytes bytes_at(const Image& image, std::uintptr_t address) {
   return Bytes(nullptr, nullptr);
 }
 
-// One length-prefixed record, a CIE or an FDE; `id_at` is where its second field stands, from which an FDE's CIE is counted back.
+// One length-prefixed record, a CIE or an FDE; `id_at` is where its second field stands, from which an FDE's CIE is
+// counted back.
 Bytes record_at(const Image& image, std::uintptr_t address, std::uintptr_t* id_at) {
   Bytes rest = bytes_at(image, address);
   const std::uint32_t length = rest.take<std::uint32_t>();
   *id_at = reinterpret_cast<std::uintptr_t>(rest.at());
-  if (rest.bad() || length == 0 || length == 0xffffffff || length > static_cast<std::uintptr_t>(rest.end() - rest.at())) {
+  if (rest.bad() || length == 0 || length == 0xffffffff ||
+      length > static_cast<std::uintptr_t>(rest.end() - rest.at())) {
     return Bytes(nullptr, nullptr);
   }
   return Bytes(rest.at(), rest.at() + length);
@@ -207,15 +232,22 @@ bool parse_cie(const Image& image, std::uintptr_t address, Cie* cie) {
     bytes.skip(size);
     for (const std::uint8_t* letter = augmentation + 1; *letter != 0; ++letter) {
       switch (*letter) {
-        case 'R': cie->pointer_encoding = data.take<std::uint8_t>(); break;
-        case 'L': data.skip(1); break;
+        case 'R':
+          cie->pointer_encoding = data.take<std::uint8_t>();
+          break;
+        case 'L':
+          data.skip(1);
+          break;
         case 'P': {
           const std::uint8_t encoding = data.take<std::uint8_t>();
           data.encoded(encoding & 0x7f, 0);
           break;
         }
-        case 'S': cie->is_signal_frame = true; break;
-        default: return false;
+        case 'S':
+          cie->is_signal_frame = true;
+          break;
+        default:
+          return false;
       }
     }
     if (data.bad()) {
@@ -249,8 +281,8 @@ struct Program {
   }
 
   // Runs until the row for `pc` is complete. `initial` is null while the CIE's own program runs.
-  bool run(Bytes bytes, const Cie& cie, const State* initial, std::uint64_t location, std::uint64_t pc, std::uintptr_t header,
-           const std::uint8_t* base);
+  bool run(Bytes bytes, const Cie& cie, const State* initial, std::uint64_t location, std::uint64_t pc,
+           std::uintptr_t header, const std::uint8_t* base);
 };
 
 bool Program::run(Bytes bytes, const Cie& cie, const State* initial, std::uint64_t location, std::uint64_t pc,
@@ -284,21 +316,37 @@ bool Program::run(Bytes bytes, const Cie& cie, const State* initial, std::uint64
       case 3:  // DW_CFA_restore
         if (!restore(low)) return false;
         continue;
-      default: break;
+      default:
+        break;
     }
     switch (op) {
-      case 0x00: break;  // DW_CFA_nop
-      case 0x01: location = bytes.encoded(cie.pointer_encoding, header); break;
-      case 0x02: location += bytes.take<std::uint8_t>() * cie.code_align; break;
-      case 0x03: location += bytes.take<std::uint16_t>() * cie.code_align; break;
-      case 0x04: location += bytes.take<std::uint32_t>() * cie.code_align; break;
+      case 0x00:
+        break;  // DW_CFA_nop
+      case 0x01:
+        location = bytes.encoded(cie.pointer_encoding, header);
+        break;
+      case 0x02:
+        location += bytes.take<std::uint8_t>() * cie.code_align;
+        break;
+      case 0x03:
+        location += bytes.take<std::uint16_t>() * cie.code_align;
+        break;
+      case 0x04:
+        location += bytes.take<std::uint32_t>() * cie.code_align;
+        break;
       case 0x05:  // DW_CFA_offset_extended
         reg = bytes.uleb();
         fine = set(reg, RegisterRule::kAtOffset, scaled(static_cast<std::int64_t>(bytes.uleb())));
         break;
-      case 0x06: fine = restore(bytes.uleb()); break;
-      case 0x07: fine = set(bytes.uleb(), RegisterRule::kUndefined); break;
-      case 0x08: fine = set(bytes.uleb(), RegisterRule::kSame); break;
+      case 0x06:
+        fine = restore(bytes.uleb());
+        break;
+      case 0x07:
+        fine = set(bytes.uleb(), RegisterRule::kUndefined);
+        break;
+      case 0x08:
+        fine = set(bytes.uleb(), RegisterRule::kSame);
+        break;
       case 0x09:  // DW_CFA_register
         reg = bytes.uleb();
         fine = set(reg, RegisterRule::kRegister, static_cast<std::int64_t>(bytes.uleb()));
@@ -329,8 +377,12 @@ bool Program::run(Bytes bytes, const Cie& cie, const State* initial, std::uint64
       case 0x0f:  // DW_CFA_def_cfa_expression
         now.cfa_expression = bytes.expression();
         break;
-      case 0x10: fine = at_expression(bytes.uleb(), RegisterRule::kAtExpression); break;
-      case 0x16: fine = at_expression(bytes.uleb(), RegisterRule::kIsExpression); break;
+      case 0x10:
+        fine = at_expression(bytes.uleb(), RegisterRule::kAtExpression);
+        break;
+      case 0x16:
+        fine = at_expression(bytes.uleb(), RegisterRule::kIsExpression);
+        break;
       case 0x11:  // DW_CFA_offset_extended_sf
         reg = bytes.uleb();
         fine = set(reg, RegisterRule::kAtOffset, scaled(bytes.sleb()));
@@ -343,8 +395,11 @@ bool Program::run(Bytes bytes, const Cie& cie, const State* initial, std::uint64
         reg = bytes.uleb();
         fine = set(reg, RegisterRule::kIsOffset, scaled(bytes.sleb()));
         break;
-      case 0x2e: bytes.uleb(); break;  // DW_CFA_GNU_args_size: for landing pads only
-      default: return false;
+      case 0x2e:
+        bytes.uleb();
+        break;  // DW_CFA_GNU_args_size: for landing pads only
+      default:
+        return false;
     }
     if (!fine) {
       return false;
@@ -383,8 +438,8 @@ RowStatus find_row(const Image& image, std::uintptr_t header, std::uintptr_t pc,
   }
   const std::uint8_t* base = reinterpret_cast<const std::uint8_t*>(fde_at);
   Program program{};
-  // The CIE's program has no locations of its own: it runs to its end. Expressions in it would need a base of their own, and no
-  // compiler writes one there.
+  // The CIE's program has no locations of its own: it runs to its end. Expressions in it would need a base of their
+  // own, and no compiler writes one there.
   if (!program.run(cie.program, cie, nullptr, 0, ~std::uint64_t{0}, header, base)) {
     return RowStatus::unsupported;
   }
@@ -451,22 +506,38 @@ ExpressionValue evaluate(Expression expression, ExpressionValue initial, std::ui
     const std::int64_t x = static_cast<std::int64_t>(a.number);
     const std::int64_t y = static_cast<std::int64_t>(b.number);
     switch (op) {
-      case 0x1a: return number(a.number & b.number);
-      case 0x1c: return number(a.number - b.number);
-      case 0x1e: return number(a.number * b.number);
-      case 0x21: return number(a.number | b.number);
-      case 0x22: return number(a.number + b.number);
-      case 0x24: return number(b.number < 64 ? a.number << b.number : 0);
-      case 0x25: return number(b.number < 64 ? a.number >> b.number : 0);
-      case 0x26: return number(static_cast<std::uint64_t>(x >> (b.number < 64 ? b.number : 63)));
-      case 0x27: return number(a.number ^ b.number);
-      case 0x29: return number(x == y);
-      case 0x2a: return number(x >= y);
-      case 0x2b: return number(x > y);
-      case 0x2c: return number(x <= y);
-      case 0x2d: return number(x < y);
-      case 0x2e: return number(x != y);
-      default: return unsupported;
+      case 0x1a:
+        return number(a.number & b.number);
+      case 0x1c:
+        return number(a.number - b.number);
+      case 0x1e:
+        return number(a.number * b.number);
+      case 0x21:
+        return number(a.number | b.number);
+      case 0x22:
+        return number(a.number + b.number);
+      case 0x24:
+        return number(b.number < 64 ? a.number << b.number : 0);
+      case 0x25:
+        return number(b.number < 64 ? a.number >> b.number : 0);
+      case 0x26:
+        return number(static_cast<std::uint64_t>(x >> (b.number < 64 ? b.number : 63)));
+      case 0x27:
+        return number(a.number ^ b.number);
+      case 0x29:
+        return number(x == y);
+      case 0x2a:
+        return number(x >= y);
+      case 0x2b:
+        return number(x > y);
+      case 0x2c:
+        return number(x <= y);
+      case 0x2d:
+        return number(x < y);
+      case 0x2e:
+        return number(x != y);
+      default:
+        return unsupported;
     }
   };
 
@@ -482,21 +553,43 @@ ExpressionValue evaluate(Expression expression, ExpressionValue initial, std::ui
       pushed = of_register(op - 0x70u, bytes.sleb());
     } else {
       switch (op) {
-        case 0x03: case 0x0e: case 0x0f: pushed = number(bytes.take<std::uint64_t>()); break;  // addr, const8u, const8s
-        case 0x08: pushed = number(bytes.take<std::uint8_t>()); break;
-        case 0x09: pushed = number(static_cast<std::uint64_t>(std::int64_t{bytes.take<std::int8_t>()})); break;
-        case 0x0a: pushed = number(bytes.take<std::uint16_t>()); break;
-        case 0x0b: pushed = number(static_cast<std::uint64_t>(std::int64_t{bytes.take<std::int16_t>()})); break;
-        case 0x0c: pushed = number(bytes.take<std::uint32_t>()); break;
-        case 0x0d: pushed = number(static_cast<std::uint64_t>(std::int64_t{bytes.take<std::int32_t>()})); break;
-        case 0x10: pushed = number(bytes.uleb()); break;
-        case 0x11: pushed = number(static_cast<std::uint64_t>(bytes.sleb())); break;
+        case 0x03:
+        case 0x0e:
+        case 0x0f:
+          pushed = number(bytes.take<std::uint64_t>());
+          break;  // addr, const8u, const8s
+        case 0x08:
+          pushed = number(bytes.take<std::uint8_t>());
+          break;
+        case 0x09:
+          pushed = number(static_cast<std::uint64_t>(std::int64_t{bytes.take<std::int8_t>()}));
+          break;
+        case 0x0a:
+          pushed = number(bytes.take<std::uint16_t>());
+          break;
+        case 0x0b:
+          pushed = number(static_cast<std::uint64_t>(std::int64_t{bytes.take<std::int16_t>()}));
+          break;
+        case 0x0c:
+          pushed = number(bytes.take<std::uint32_t>());
+          break;
+        case 0x0d:
+          pushed = number(static_cast<std::uint64_t>(std::int64_t{bytes.take<std::int32_t>()}));
+          break;
+        case 0x10:
+          pushed = number(bytes.uleb());
+          break;
+        case 0x11:
+          pushed = number(static_cast<std::uint64_t>(bytes.sleb()));
+          break;
         case 0x92: {  // DW_OP_bregx
           const std::uint64_t reg = bytes.uleb();
           pushed = of_register(reg, bytes.sleb());
           break;
         }
-        case 0x12: case 0x14: case 0x15: {  // dup, over, pick
+        case 0x12:
+        case 0x14:
+        case 0x15: {  // dup, over, pick
           const unsigned back = op == 0x12 ? 0 : op == 0x14 ? 1 : bytes.take<std::uint8_t>();
           if (back >= depth) return unsupported;
           pushed = stack[depth - 1 - back];
@@ -521,13 +614,15 @@ ExpressionValue evaluate(Expression expression, ExpressionValue initial, std::ui
           if (depth == 0) return unsupported;
           pushed = combined(0x22, stack[--depth], number(bytes.uleb()));
           break;
-        case 0x1f: case 0x20: {  // neg, not
+        case 0x1f:
+        case 0x20: {  // neg, not
           if (depth == 0 || stack[depth - 1].form != Value::kNumber) return unsupported;
           const std::uint64_t value = stack[--depth].number;
           pushed = number(op == 0x1f ? 0 - value : ~value);
           break;
         }
-        case 0x28: case 0x2f: {  // bra, skip
+        case 0x28:
+        case 0x2f: {  // bra, skip
           const std::int16_t distance = bytes.take<std::int16_t>();
           bool jump = true;
           if (op == 0x28) {
@@ -539,7 +634,8 @@ ExpressionValue evaluate(Expression expression, ExpressionValue initial, std::ui
           if (jump) bytes = Bytes(expression.begin + target, end);
           continue;
         }
-        case 0x96: continue;  // nop
+        case 0x96:
+          continue;  // nop
         default:
           if (depth < 2) return unsupported;
           depth -= 2;
@@ -579,7 +675,8 @@ bool step_by_row(const Row& row, Registers* registers, StackMemory* memory) {
     std::uint64_t value = 0;
     bool known = false;
     switch (rule.kind) {
-      case RegisterRule::kUndefined: break;
+      case RegisterRule::kUndefined:
+        break;
       case RegisterRule::kRegister:
         from = static_cast<std::uint32_t>(rule.offset);
         [[fallthrough]];
@@ -589,8 +686,8 @@ bool step_by_row(const Row& row, Registers* registers, StackMemory* memory) {
           known = true;
         } else if (from < kRegisters) {
           value = registers->value[from];
-          known = (registers->known >> from & 1) != 0 &&
-                  (row.is_signal_frame || rule.kind == RegisterRule::kRegister || (Registers::kPreserved >> reg & 1) != 0);
+          known = (registers->known >> from & 1) != 0 && (row.is_signal_frame || rule.kind == RegisterRule::kRegister ||
+                                                          (Registers::kPreserved >> reg & 1) != 0);
         }
         break;
       case RegisterRule::kAtOffset:

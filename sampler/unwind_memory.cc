@@ -7,9 +7,9 @@
 
 namespace camprobe::sampler {
 
-// rt_sigprocmask() copies the new set before it looks at what to do with it: with a meaningless `how` it answers EFAULT for memory
-// it cannot read and EINVAL for memory it can. Preferred to process_vm_readv() and to a write into a pipe because every seccomp
-// filter lets it pass, it needs no descriptor, and it has no effect.
+// rt_sigprocmask() copies the new set before it looks at what to do with it: with a meaningless `how` it answers EFAULT
+// for memory it cannot read and EINVAL for memory it can. Preferred to process_vm_readv() and to a write into a pipe
+// because every seccomp filter lets it pass, it needs no descriptor, and it has no effect.
 bool page_is_readable(std::uintptr_t address) {
   if (address < kLowestAddress || address >= kUserSpaceEnd) {
     return false;
@@ -17,7 +17,8 @@ bool page_is_readable(std::uintptr_t address) {
   constexpr long kNoSuchHow = 0x7fffffff;
   constexpr long kKernelSetSize = 8;
   constexpr long kInvalid = -22;
-  return raw_syscall(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(address & ~std::uintptr_t{7}), 0, kKernelSetSize) == kInvalid;
+  return raw_syscall(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(address & ~std::uintptr_t{7}), 0,
+                     kKernelSetSize) == kInvalid;
 }
 
 bool StackMemory::admit(std::uintptr_t address) {

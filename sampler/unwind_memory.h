@@ -2,8 +2,8 @@
 //
 // Reads words of a stack that may be corrupt, without ever faulting.
 //
-// On the thread's own stack everything from a little below the stack pointer (the red zone) to the top is mapped, so one unsigned
-// comparison admits a read. Elsewhere the kernel is asked about each page first. Async-signal-safe.
+// On the thread's own stack everything from a little below the stack pointer (the red zone) to the top is mapped, so
+// one unsigned comparison admits a read. Elsewhere the kernel is asked about each page first. Async-signal-safe.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,10 @@
 
 namespace camprobe::sampler {
 
-inline constexpr std::uintptr_t kPageMask = 4095;         // the smallest page; larger ones are asked about more often than needed
-inline constexpr std::uintptr_t kUserSpaceEnd = 1ULL << 47;  // no stack and no code lies above, nor below kLowestAddress
+inline constexpr std::uintptr_t kPageMask =
+    4095;  // the smallest page; larger ones are asked about more often than needed
+inline constexpr std::uintptr_t kUserSpaceEnd = 1ULL
+                                                << 47;  // no stack and no code lies above, nor below kLowestAddress
 inline constexpr std::uintptr_t kLowestAddress = 0x10000;
 
 // Whether the page of `address` can be read now. One system call that changes nothing; errno is not touched.
@@ -58,12 +60,13 @@ class StackMemory {
   static constexpr std::uintptr_t kWord = 8;
   static constexpr std::uintptr_t kRedZone = 128;
 
-  // A read outside the trusted range: refused on a stack whose bounds are known, else the range grows by the page or moves to it.
+  // A read outside the trusted range: refused on a stack whose bounds are known, else the range grows by the page or
+  // moves to it.
   [[gnu::noinline]] bool admit(std::uintptr_t address);
   bool admit_code_page(std::uintptr_t address);
 
   StackBounds bounds_;
-  std::uintptr_t low_ = 0;   // reads at [low_, low_ + size_) are admitted
+  std::uintptr_t low_ = 0;  // reads at [low_, low_ + size_) are admitted
   std::uintptr_t size_ = 0;
   bool known_stack_ = false;
   std::uint32_t next_ = 0;

@@ -31,8 +31,8 @@ std::atomic<std::uint32_t> closings{0};
 std::atomic<std::uint64_t> generation_salt{generation_of(0).salt};
 std::atomic<std::uint64_t> generation_number{0};
 
-// Never below zero: forget_walkers_after_fork() may have run between the two halves of a pair, in a child forked by a destructor
-// that dlclose() runs or by a signal handler.
+// Never below zero: forget_walkers_after_fork() may have run between the two halves of a pair, in a child forked by a
+// destructor that dlclose() runs or by a signal handler.
 void count_down(std::atomic<std::uint32_t>* count) {
   std::uint32_t now = count->load(std::memory_order_relaxed);
   while (now != 0 && !count->compare_exchange_weak(now, now - 1, std::memory_order_seq_cst)) {
@@ -45,9 +45,13 @@ void start_modules() {
   find_object.store(reinterpret_cast<FindObject>(dlsym(RTLD_DEFAULT, "_dl_find_object")), std::memory_order_release);
 }
 
-FindObject replace_module_lookup(FindObject find) { return find_object.exchange(find); }
+FindObject replace_module_lookup(FindObject find) {
+  return find_object.exchange(find);
+}
 
-bool modules_are_known() { return find_object.load(std::memory_order_relaxed) != nullptr; }
+bool modules_are_known() {
+  return find_object.load(std::memory_order_relaxed) != nullptr;
+}
 
 bool find_module(std::uintptr_t pc, Module* module) {
   const FindObject find = find_object.load(std::memory_order_acquire);
@@ -61,8 +65,9 @@ bool find_module(std::uintptr_t pc, Module* module) {
   return true;
 }
 
-// A module's address range may have holes, and the loader's own copy of the program headers is private, so they are read from the
-// ELF header that every linker puts at the start of the first segment. A module without one is taken to have no unwind information.
+// A module's address range may have holes, and the loader's own copy of the program headers is private, so they are
+// read from the ELF header that every linker puts at the start of the first segment. A module without one is taken to
+// have no unwind information.
 Image image_of(const Module& module) {
   Image image;
   image.count = 0;
@@ -98,14 +103,18 @@ Image image_of(const Module& module) {
   return image;
 }
 
-Generation module_generation() { return {generation_salt.load(std::memory_order_acquire)}; }
+Generation module_generation() {
+  return {generation_salt.load(std::memory_order_acquire)};
+}
 
 ModuleReader::ModuleReader() {
   readers.fetch_add(1, std::memory_order_seq_cst);
   may_read_ = closings.load(std::memory_order_seq_cst) == 0;
 }
 
-ModuleReader::~ModuleReader() { count_down(&readers); }
+ModuleReader::~ModuleReader() {
+  count_down(&readers);
+}
 
 bool module_closing_begin() {
   closings.fetch_add(1, std::memory_order_seq_cst);

@@ -2,19 +2,21 @@
 //
 // Which module a pc lies in, and keeping modules' .eh_frame from being unmapped under a reader.
 //
-// The hazard. A walker that reads a module's .eh_frame while another thread's dlclose() unmaps it faults. Most of the time that
-// cannot happen: the module is read because one of its pcs is on the walker's own stack, and a module in whose functions a thread
-// stands is in use. But a garbage frame pointer can yield a pc of a module that nobody uses any more, and then the look-up, the
-// read and the unmapping race. So:
+// The hazard. A walker that reads a module's .eh_frame while another thread's dlclose() unmaps it faults. Most of the
+// time that cannot happen: the module is read because one of its pcs is on the walker's own stack, and a module in
+// whose functions a thread stands is in use. But a garbage frame pointer can yield a pc of a module that nobody uses
+// any more, and then the look-up, the read and the unmapping race. So:
 //
 //   reader   readers += 1; if (closing) leave; look up; read; readers -= 1
 //   closer   closing += 1; wait until readers == 0; dlclose(); generation += 1; closing -= 1
 //
-// Both begin with a sequentially consistent read-modify-write followed by a load of the other's word, so at least one of the two
-// sees the other: either the reader leaves, or the closer waits. A walk reads the generation before anything else, so a rule that it
-// learnt before an unloading and keeps after it carries the old generation and is never found again.
+// Both begin with a sequentially consistent read-modify-write followed by a load of the other's word, so at least one
+// of the two sees the other: either the reader leaves, or the closer waits. A walk reads the generation before anything
+// else, so a rule that it learnt before an unloading and keeps after it carries the old generation and is never found
+// again.
 //
-// Unloading that passes no hook (iconv's converters) is left to the first argument. Async-signal-safe but for start_modules().
+// Unloading that passes no hook (iconv's converters) is left to the first argument. Async-signal-safe but for
+// start_modules().
 #pragma once
 
 #include <cstdint>

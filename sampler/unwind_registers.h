@@ -8,7 +8,14 @@
 namespace camprobe::sampler {
 
 enum RegisterNumber : std::uint8_t {
-  kRax = 0, kRdx = 1, kRcx = 2, kRbx = 3, kRsi = 4, kRdi = 5, kRbp = 6, kRsp = 7,  // clang-format off
+  kRax = 0,
+  kRdx = 1,
+  kRcx = 2,
+  kRbx = 3,
+  kRsi = 4,
+  kRdi = 5,
+  kRbp = 6,
+  kRsp = 7,  // clang-format off
   kR8 = 8, kR9 = 9, kR10 = 10, kR11 = 11, kR12 = 12, kR13 = 13, kR14 = 14, kR15 = 15,  // clang-format on
   kReturnAddress = 16,
 };

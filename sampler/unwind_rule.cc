@@ -29,7 +29,8 @@ Rule pack(const Row& row, std::uintptr_t pc) {
   if (return_address.kind == RegisterRule::kUndefined) {
     return Rule(RuleKind::kRoot);
   }
-  Value cfa{Value::kRegisterPlus, static_cast<std::uint8_t>(row.cfa_register), static_cast<std::uint64_t>(row.cfa_offset)};
+  Value cfa{Value::kRegisterPlus, static_cast<std::uint8_t>(row.cfa_register),
+            static_cast<std::uint64_t>(row.cfa_offset)};
   if (row.cfa_expression.begin != nullptr) {
     cfa = evaluate(row.cfa_expression, kNothing, pc, nullptr, nullptr);
   } else if (row.cfa_register >= kRegisters) {

@@ -8,8 +8,8 @@
 //   bits  8..43  for rbp, rbx, r12..r15 six bits each: saved at base - 8 * n; 0: not saved
 //   bits 44..63  CFA offset / 8, signed
 //
-// That is all that compilers write, but for a handful of functions (getcontext's kin, hand-written assembly); those are kFull,
-// and their row is read again each time.
+// That is all that compilers write, but for a handful of functions (getcontext's kin, hand-written assembly); those are
+// kFull, and their row is read again each time.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +52,8 @@ class Rule {
   std::uint64_t bits_ = 0;
 };
 
-// The rule that says what `row` says about `pc`: kCall, kCallRealigned, kSignal, kRoot, or kFull when 64 bits cannot hold it.
+// The rule that says what `row` says about `pc`: kCall, kCallRealigned, kSignal, kRoot, or kFull when 64 bits cannot
+// hold it.
 Rule pack(const Row& row, std::uintptr_t pc);
 
 }  // namespace camprobe::sampler

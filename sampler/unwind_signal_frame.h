@@ -1,9 +1,8 @@
 // sampler/unwind_signal_frame.h
 //
-// Where the kernel's x86-64 signal frame keeps the interrupted registers: it is a ucontext_t at the stack pointer of the
-// trampoline that the handler returns to.
+// Where the kernel's x86-64 signal frame keeps the interrupted registers: it is a ucontext_t at the stack pointer of
+// the trampoline that the handler returns to.
 #pragma once
-
 
 #include "sampler/unwind_registers.h"
 

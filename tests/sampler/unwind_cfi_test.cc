@@ -102,9 +102,9 @@ TEST_F(UnwindCfiTest, StepsByARowThatSixtyFourBitsCannotHold) {
   std::vector<std::uint64_t> stack(256);
   const auto base = reinterpret_cast<std::uintptr_t>(stack.data());
   const std::uintptr_t sp = base + 8 * 200;
-  stack[200] = 0x1234567;      // the return address, at CFA - 8
-  stack[201 - 128] = 0xabcd;   // r12, at CFA - 1024
-  stack[201 - 3] = 0xef;       // rbx, at CFA - 24
+  stack[200] = 0x1234567;     // the return address, at CFA - 8
+  stack[201 - 128] = 0xabcd;  // r12, at CFA - 1024
+  stack[201 - 3] = 0xef;      // rbx, at CFA - 24
   Registers registers{};
   registers.known = Registers::kAll;
   registers.value[kRsp] = sp;
@@ -156,8 +156,10 @@ TEST_F(UnwindCfiTest, GivesUpOnAnExpressionThatNeverEnds) {
 
 TEST_F(UnwindCfiTest, ReadsTheFuzzersSeeds) {
   const std::map<std::string, RuleKind> expected = {
-      {"leaf", RuleKind::kCall},     {"push", RuleKind::kCall}, {"plt", RuleKind::kCall},       {"realigned", RuleKind::kCallRealigned},
-      {"signal", RuleKind::kSignal}, {"root", RuleKind::kRoot}, {"registers", RuleKind::kFull}, {"arithmetic", RuleKind::kCall}};
+      {"leaf", RuleKind::kCall},      {"push", RuleKind::kCall},
+      {"plt", RuleKind::kCall},       {"realigned", RuleKind::kCallRealigned},
+      {"signal", RuleKind::kSignal},  {"root", RuleKind::kRoot},
+      {"registers", RuleKind::kFull}, {"arithmetic", RuleKind::kCall}};
   for (const auto& [name, kind] : expected) {
     std::ifstream file(std::string(CAMPROBE_SOURCE_DIR "/tests/sampler/unwind_corpus/") + name, std::ios::binary);
     const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};

@@ -1,6 +1,7 @@
 // tests/sampler/unwind_framed.cc
 //
-// Functions that keep a frame pointer (built with -fno-omit-frame-pointer), for walking without any call frame information.
+// Functions that keep a frame pointer (built with -fno-omit-frame-pointer), for walking without any call frame
+// information.
 #include "tests/sampler/unwind_functions.h"
 
 namespace camprobe::sampler {

@@ -16,7 +16,9 @@
 namespace camprobe::sampler {
 namespace {
 
-void keep(const void* pointer) { asm volatile("" : : "r"(pointer) : "memory"); }
+void keep(const void* pointer) {
+  asm volatile("" : : "r"(pointer) : "memory");
+}
 
 thread_local Visit current_visit;
 thread_local void* current_argument;
@@ -206,8 +208,10 @@ void after_catching(unsigned depth, Visit visit, void* argument) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   sum += static_cast<double>(now.tv_nsec % 2);
-  recurse_with_alloca(seed % 5, [](void* value) { *static_cast<double*>(value) += 1; }, &sum);
-  with_realigned_stack(seed % 3, [](void* value) { *static_cast<double*>(value) += 1; }, &sum);
+  recurse_with_alloca(
+      seed % 5, [](void* value) { *static_cast<double*>(value) += 1; }, &sum);
+  with_realigned_stack(
+      seed % 3, [](void* value) { *static_cast<double*>(value) += 1; }, &sum);
   with_all_registers_in_use([](void* value) { *static_cast<double*>(value) += 1; }, &sum);
   return sum;
 }

@@ -1,6 +1,7 @@
 // tests/sampler/unwind_functions.h
 //
-// Functions with every shape of frame, built with -O3 -fomit-frame-pointer so that only call frame information can see them.
+// Functions with every shape of frame, built with -O3 -fomit-frame-pointer so that only call frame information can see
+// them.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +30,8 @@ void from_qsort(Visit visit, void* argument);
 void from_bsearch(Visit visit, void* argument);
 // Inside a catch block, after unwinding `depth` frames.
 void after_catching(unsigned depth, Visit visit, void* argument);
-// unwind_framed.cc: these keep frame pointers. The walk's first frames are one of walk_with_frame_pointer(), `depth` equal ones of
-// recurse_with_frame_pointers() between two others, and the caller's.
+// unwind_framed.cc: these keep frame pointers. The walk's first frames are one of walk_with_frame_pointer(), `depth`
+// equal ones of recurse_with_frame_pointers() between two others, and the caller's.
 struct FramedWalk {
   static constexpr std::uint32_t kMost = 64;
   StackBounds bounds;

@@ -1,9 +1,10 @@
 // tests/sampler/unwind_fuzz.cc
 //
-// Any bytes as a module's .eh_frame_hdr and .eh_frame, any pc, any stack: the reader must stay within what it was given and end.
+// Any bytes as a module's .eh_frame_hdr and .eh_frame, any pc, any stack: the reader must stay within what it was given
+// and end.
 //
-// Input: bytes 0..3 the pc, relative to the header; 4..5 how many bytes of the rest are the stack; then the module, which begins
-// with its .eh_frame_hdr; then the stack. Bytes 6..7 choose where registers point.
+// Input: bytes 0..3 the pc, relative to the header; 4..5 how many bytes of the rest are the stack; then the module,
+// which begins with its .eh_frame_hdr; then the stack. Bytes 6..7 choose where registers point.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

@@ -80,8 +80,8 @@ std::string describe(const std::vector<std::uintptr_t>& frames) {
     if (dladdr(reinterpret_cast<void*>(pc - 1), &info) != 0) {
       const std::uintptr_t base =
           reinterpret_cast<std::uintptr_t>(info.dli_saddr != nullptr ? info.dli_saddr : info.dli_fbase);
-      std::snprintf(line, sizeof(line), "  %#lx %s+%#lx\n", pc, info.dli_sname != nullptr ? info.dli_sname : info.dli_fname,
-                    pc - base);
+      std::snprintf(line, sizeof(line), "  %#lx %s+%#lx\n", pc,
+                    info.dli_sname != nullptr ? info.dli_sname : info.dli_fname, pc - base);
     } else {
       std::snprintf(line, sizeof(line), "  %#lx\n", pc);
     }
@@ -91,7 +91,8 @@ std::string describe(const std::vector<std::uintptr_t>& frames) {
 }
 
 bool agree(const Both& both) {
-  return both.ours.depth == both.theirs.depth && std::equal(both.ours.pc, both.ours.pc + both.ours.depth, both.theirs.pc);
+  return both.ours.depth == both.theirs.depth &&
+         std::equal(both.ours.pc, both.ours.pc + both.ours.depth, both.theirs.pc);
 }
 
 }  // namespace camprobe::sampler

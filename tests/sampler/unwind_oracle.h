@@ -1,7 +1,7 @@
 // tests/sampler/unwind_oracle.h
 //
-// libunwind's opinion of a stack, in the walker's own terms: return addresses as they stand, an interrupted pc plus one unless it
-// is the first. Slow and complete: it reads the call frame information anew for each frame.
+// libunwind's opinion of a stack, in the walker's own terms: return addresses as they stand, an interrupted pc plus one
+// unless it is the first. Slow and complete: it reads the call frame information anew for each frame.
 #pragma once
 
 #include <ucontext.h>
@@ -44,11 +44,11 @@ std::string describe(const std::vector<std::uintptr_t>& frames);
 // Both in full and equal.
 bool agree(const Both& both);
 
-#define EXPECT_AGREEMENT(both)                                                                                     \
-  EXPECT_EQ((both).ours.end, ::camprobe::sampler::WalkEnd::root);                                                  \
-  EXPECT_EQ((both).ours.frames(), (both).theirs.frames()) << "ours:\n"                                             \
-                                                          << ::camprobe::sampler::describe((both).ours.frames())   \
-                                                          << "libunwind's:\n"                                      \
-                                                          << ::camprobe::sampler::describe((both).theirs.frames())
+#define EXPECT_AGREEMENT(both)                                                   \
+  EXPECT_EQ((both).ours.end, ::camprobe::sampler::WalkEnd::root);                \
+  EXPECT_EQ((both).ours.frames(), (both).theirs.frames())                        \
+      << "ours:\n"                                                               \
+      << ::camprobe::sampler::describe((both).ours.frames()) << "libunwind's:\n" \
+      << ::camprobe::sampler::describe((both).theirs.frames())
 
 }  // namespace camprobe::sampler

@@ -1,7 +1,7 @@
 // tests/sampler/unwind_sampling_test.cc
 //
-// A profiler's life: a timer interrupts real work wherever it happens to be, several thousand times, and every sample is compared
-// with libunwind's opinion of the same interrupted stack.
+// A profiler's life: a timer interrupts real work wherever it happens to be, several thousand times, and every sample
+// is compared with libunwind's opinion of the same interrupted stack.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -42,7 +42,7 @@ void on_tick(int, siginfo_t*, void* context) {
 TEST(UnwindSamplingTest, AgreesWithLibunwindWhereverTheTimerStrikes) {
   start_unwinding();
   bounds = bounds_of_this_thread();
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_flags = SA_SIGINFO | SA_RESTART;
   action.sa_sigaction = on_tick;
   sigaction(SIGPROF, &action, nullptr);
@@ -73,13 +73,15 @@ TEST(UnwindSamplingTest, AgreesWithLibunwindWhereverTheTimerStrikes) {
   std::string text;
   for (unsigned i = 0; i < disagreed && i < kMostKept; ++i) {
     text += "ours (end " + std::to_string(static_cast<int>(disagreements[i].ours.end)) + "):\n" +
-            describe(disagreements[i].ours.frames()) + "libunwind's:\n" + describe(disagreements[i].theirs.frames()) + "\n";
+            describe(disagreements[i].ours.frames()) + "libunwind's:\n" + describe(disagreements[i].theirs.frames()) +
+            "\n";
   }
   EXPECT_LE(disagreed, samples / 200) << disagreed << " of " << samples << " samples\n" << text;
   EXPECT_GE(rooted, samples - samples / 200);
   RecordProperty("samples", static_cast<int>(samples));
   RecordProperty("disagreed", static_cast<int>(disagreed));
-  std::printf("%u samples, %u disagree; whole: %u ours, %u libunwind's\n", samples, disagreed, rooted, rooted_by_libunwind);
+  std::printf("%u samples, %u disagree; whole: %u ours, %u libunwind's\n", samples, disagreed, rooted,
+              rooted_by_libunwind);
 }
 
 }  // namespace

@@ -2,9 +2,10 @@
 //
 // The walk at every single instruction: prologues, epilogues, PLT stubs, the lazy binder, libc, the unwinder itself.
 //
-// The processor's trap flag stops after each instruction. The oracle needs no call frame information at all: a call is what lowers
-// the stack pointer by one word and leaves there the address just after the last instruction, and what stands on the shadow stack
-// so built is the truth. libunwind is asked as well, to tell wrong tables in a library from a wrong walker.
+// The processor's trap flag stops after each instruction. The oracle needs no call frame information at all: a call is
+// what lowers the stack pointer by one word and leaves there the address just after the last instruction, and what
+// stands on the shadow stack so built is the truth. libunwind is asked as well, to tell wrong tables in a library from
+// a wrong walker.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <string.h>
@@ -105,7 +106,8 @@ void on_trap(int, siginfo_t*, void* argument) {
   }
 }
 
-// Runs `work` one instruction at a time, everything in it compared. Never inlined: its own frame is the first of the base.
+// Runs `work` one instruction at a time, everything in it compared. Never inlined: its own frame is the first of the
+// base.
 [[gnu::noinline]] void step_through(void (*work)()) {
   start_unwinding();
   stepper.bounds = bounds_of_this_thread();
@@ -118,8 +120,8 @@ void on_trap(int, siginfo_t*, void* argument) {
   std::move(stepper.base.pc + 1, stepper.base.pc + stepper.base.depth, stepper.base.pc);
   --stepper.base.depth;
 
-  struct sigaction action{};
-  struct sigaction before{};
+  struct sigaction action {};
+  struct sigaction before {};
   action.sa_flags = SA_SIGINFO;
   action.sa_sigaction = on_trap;
   sigaction(SIGTRAP, &action, &before);
@@ -142,10 +144,12 @@ std::string complaint() {
 
 volatile double sink;
 
-void count(void* argument) { ++*static_cast<int*>(argument); }
+void count(void* argument) {
+  ++*static_cast<int*>(argument);
+}
 
-#define EXPECT_EVERY_STEP_TRUE(least)     \
-  EXPECT_GE(stepper.steps, least##ull);   \
+#define EXPECT_EVERY_STEP_TRUE(least)   \
+  EXPECT_GE(stepper.steps, least##ull); \
   EXPECT_EQ(stepper.wrong, 0u) << complaint()
 
 TEST(UnwindStepTest, RecursionAndAlloca) {
@@ -185,8 +189,8 @@ TEST(UnwindStepTest, CallbacksOfTheLibrary) {
 
 const JitCode* jit;
 
-// Prologue and epilogue of code without call frame information: the frame pointer alone would miss the caller there. The caller
-// keeps a frame pointer, as whatever calls JIT code does.
+// Prologue and epilogue of code without call frame information: the frame pointer alone would miss the caller there.
+// The caller keeps a frame pointer, as whatever calls JIT code does.
 [[gnu::noinline]] void call_jit() {
   int calls = 0;
   jit->call(count, &calls);
@@ -206,8 +210,8 @@ TEST(UnwindStepTest, SomeOfEverything) {
   EXPECT_EVERY_STEP_TRUE(5000);
 }
 
-// To land in a handler the compiler's unwinder overwrites the saved registers of frames it is about to leave, so for some 75
-// instructions per exception there is no true stack to be found, for libunwind neither.
+// To land in a handler the compiler's unwinder overwrites the saved registers of frames it is about to leave, so for
+// some 75 instructions per exception there is no true stack to be found, for libunwind neither.
 TEST(UnwindStepTest, Exceptions) {
   step_through([] { sink = throw_and_catch(3); });
   EXPECT_GE(stepper.steps, 10'000u);
