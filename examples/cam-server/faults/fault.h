@@ -69,6 +69,15 @@ class Fault {
     strikes_.fetch_add(1, std::memory_order_relaxed);
     hold(bytes);
   }
+  // As count(), unless that would hold more than the cap; then false, and nothing is counted.
+  bool count_within_cap(std::uint64_t bytes) {
+    std::uint64_t held = bytes_held();
+    do {
+      if (held + bytes > cap()) return false;
+    } while (!bytes_held_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
+    strikes_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
   void hold(std::int64_t bytes) { bytes_held_.fetch_add(static_cast<std::uint64_t>(bytes), std::memory_order_relaxed); }
 
  private:

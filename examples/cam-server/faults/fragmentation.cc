@@ -1,8 +1,13 @@
 // examples/cam-server/faults/fragmentation.cc
 //
-// Holes: a large buffer is shrunk to the few bytes worth keeping. They pin the place, and what is given back behind
-// them is too short for the next large buffer, so with glibc's allocator the resident set grows by a buffer each time
-// while live memory grows by the few bytes. The common form of this is "read into 16 KiB, shrink to fit, keep".
+// Holes: large buffers are shrunk to the few bytes worth keeping, each once the next one stands behind it. What is
+// given back between them is too short for the next large buffer, so with glibc's allocator the resident set grows by a
+// buffer each time while live memory grows by the few bytes. The common form of this is "read into 16 KiB, shrink to
+// fit, keep".
+//
+// A buffer shrunk while it is the last of its heap leaves no hole (the rest goes back to the top of the heap, and the
+// next buffer takes the same place), hence one buffer is kept back; each thread has a heap of its own, hence one a
+// thread.
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -22,16 +27,29 @@ std::atomic<Pin*> pins{nullptr};
 
 }  // namespace
 
-[[gnu::noinline]] bool shrink_and_keep(std::size_t bytes) {
+struct Shrinking {
+  bool allocated = false;
+  std::size_t hole = 0;  // bytes given back behind what was kept of the buffer before
+};
+
+[[gnu::noinline]] Shrinking shrink_and_keep(std::size_t bytes) {
+  thread_local void* last_buffer = nullptr;
+  thread_local std::size_t last_bytes = 0;
   void* buffer = std::malloc(bytes);
-  if (buffer == nullptr) return false;
+  if (buffer == nullptr) return {};
   std::memset(buffer, 0x5a, bytes);
-  void* kept = std::realloc(buffer, kKept);
-  auto* pin = static_cast<Pin*>(kept != nullptr ? kept : buffer);
-  pin->next = pins.load(std::memory_order_relaxed);
-  while (!pins.compare_exchange_weak(pin->next, pin, std::memory_order_release)) {
+  Shrinking done{true, 0};
+  if (last_buffer != nullptr) {
+    void* kept = std::realloc(last_buffer, kKept);
+    auto* pin = static_cast<Pin*>(kept != nullptr ? kept : last_buffer);
+    pin->next = pins.load(std::memory_order_relaxed);
+    while (!pins.compare_exchange_weak(pin->next, pin, std::memory_order_release)) {
+    }
+    done.hole = last_bytes - kKept;
   }
-  return true;
+  last_buffer = buffer;
+  last_bytes = bytes;
+  return done;
 }
 
 namespace {
@@ -45,11 +63,13 @@ class Fragmentation : public Fault {
 
  private:
   void strike(std::uint64_t) override {
-    const std::size_t bytes = std::max<std::size_t>(amount(), 2 * kKept);
-    const std::size_t hole = bytes - kKept;
-    if (holes_ + hole > cap() || !shrink_and_keep(bytes)) return;
-    holes_ += hole;
-    count(kKept);
+    // Beyond 128 KiB glibc maps each buffer on its own, and shrinking it gives the pages back.
+    const std::size_t bytes = std::clamp<std::size_t>(amount(), 2 * kKept, 96 * 1024);
+    if (holes_ + bytes > cap()) return;
+    const Shrinking done = shrink_and_keep(bytes);
+    if (!done.allocated) return;
+    holes_ += done.hole;
+    count(static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(done.hole));
   }
   void describe(nlohmann::json& json) const override { json["bytes_in_holes"] = holes_.load(); }
   std::atomic<std::uint64_t> holes_{0};

@@ -40,7 +40,7 @@ class HeapLeak : public Fault {
  private:
   void strike(std::uint64_t) override {
     const std::size_t bytes = amount() < sizeof(Remembered) ? sizeof(Remembered) : amount();
-    if (bytes_held() + bytes <= cap() && remember_forever(bytes)) count(static_cast<std::int64_t>(bytes));
+    if (count_within_cap(bytes) && !remember_forever(bytes)) hold(-static_cast<std::int64_t>(bytes));
   }
 };
 

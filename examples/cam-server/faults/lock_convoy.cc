@@ -34,12 +34,10 @@ class LockConvoy : public Fault {
  private:
   void strike(std::uint64_t) override {
     count(0);
-    const std::uint64_t held = std::min(amount() * strikes(), cap());
-    held_ns_ = held;
-    work_under_the_one_lock(std::chrono::nanoseconds(held));
+    work_under_the_one_lock(std::chrono::nanoseconds(hold_time()));
   }
-  void describe(nlohmann::json& json) const override { json["lock_held_ns_by_each"] = held_ns_.load(); }
-  std::atomic<std::uint64_t> held_ns_{0};
+  void describe(nlohmann::json& json) const override { json["lock_held_ns_by_each"] = hold_time(); }
+  std::uint64_t hold_time() const { return std::min(amount() * strikes(), cap()); }
 };
 
 }  // namespace

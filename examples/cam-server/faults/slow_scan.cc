@@ -19,10 +19,12 @@ std::vector<std::uint64_t>& history() {
   return *all;
 }
 
-std::size_t add_to_history(std::uint64_t request, std::uint64_t entries) {
+std::size_t add_to_history(std::uint64_t request, std::uint64_t entries, std::uint64_t cap) {
   const std::unique_lock lock(history_mutex);
-  history().insert(history().end(), entries, request * 2);
-  return history().size();
+  const std::size_t room = cap > history().size() ? cap - history().size() : 0;
+  const std::size_t added = std::min<std::size_t>(entries, room);
+  history().insert(history().end(), added, request * 2);
+  return added;
 }
 
 }  // namespace
@@ -43,9 +45,8 @@ class SlowScan : public Fault {
 
  private:
   void strike(std::uint64_t request) override {
-    const std::uint64_t room = cap() > entries_ ? cap() - entries_ : 0;
-    const std::uint64_t added = std::min(amount(), room);
-    if (added > 0) entries_ = add_to_history(request, added);
+    const std::size_t added = add_to_history(request, amount(), cap());
+    entries_ += added;
     found_ += scan_whole_history(request);
     count(static_cast<std::int64_t>(added * sizeof(std::uint64_t)));
   }

@@ -41,11 +41,13 @@ class ThreadLeak : public Fault {
 
  private:
   void strike(std::uint64_t) override {
+    const std::lock_guard lock(mutex_);  // for the cap
     for (std::uint64_t i = 0; i < amount() && strikes() < cap(); ++i) {
       if (start_thread_nobody_joins()) count(0);
     }
   }
   void describe(nlohmann::json& json) const override { json["threads_left_waiting"] = strikes(); }
+  std::mutex mutex_;
 };
 
 }  // namespace

@@ -36,9 +36,8 @@ class UnboundedCache : public Fault {
 
  private:
   void strike(std::uint64_t request) override {
-    if (bytes_held() + amount() > cap()) return;
-    entries_ = cache_without_bound(request, amount());
-    count(static_cast<std::int64_t>(amount()));
+    const std::uint64_t bytes = amount();
+    if (count_within_cap(bytes)) entries_ = cache_without_bound(request, bytes);
   }
   void describe(nlohmann::json& json) const override { json["entries"] = entries_.load(); }
   std::atomic<std::uint64_t> entries_{0};
