@@ -16,7 +16,7 @@ namespace {
 constexpr int kMaxNesting = 256;
 constexpr int kMaxRangesOfOneDie = 1 << 20;
 // What libdw keeps for a unit and for a line, measured on 0.188.
-constexpr std::size_t kBytesOfUnit = 400;
+constexpr std::size_t kBytesOfUnit = 3000;  // abbreviations and file names included
 constexpr std::size_t kBytesOfLine = 48;
 
 // The next sibling, or nothing if there is none or the file leads backwards.
@@ -29,7 +29,8 @@ bool next_sibling(Dwarf_Die* die) {
 }
 
 bool first_child(Dwarf_Die* parent, Dwarf_Die* child) {
-  return dwarf_haschildren(parent) == 1 && dwarf_child(parent, child) == 0 && dwarf_dieoffset(child) > dwarf_dieoffset(parent);
+  return dwarf_haschildren(parent) == 1 && dwarf_child(parent, child) == 0 &&
+         dwarf_dieoffset(child) > dwarf_dieoffset(parent);
 }
 
 bool may_hold_functions(int tag) {
@@ -41,8 +42,10 @@ bool may_hold_functions(int tag) {
     case DW_TAG_union_type:
     case DW_TAG_enumeration_type:  // Rust
     case DW_TAG_subprogram:
-    case DW_TAG_lexical_block: return true;
-    default: return false;
+    case DW_TAG_lexical_block:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -106,11 +109,14 @@ std::string scopes_of(Dwarf_Die* die) {
       case DW_TAG_subprogram: {  // a local class or a lambda
         const std::string linkage = linkage_name(&last);
         const char* text = dwarf_diename(&last);
-        if (!linkage.empty()) scopes = demangle(linkage) + "::";
-        else if (text != nullptr) scopes += std::string(text) + "::";
+        if (!linkage.empty())
+          scopes = demangle(linkage) + "::";
+        else if (text != nullptr)
+          scopes += std::string(text) + "::";
         break;
       }
-      default: break;
+      default:
+        break;
     }
     level = last;
   }
@@ -119,7 +125,9 @@ std::string scopes_of(Dwarf_Die* die) {
 
 }  // namespace
 
-DebugInfo::DebugInfo(ElfFile& file) : file_(file), dwarf_(file.dwarf(&bias_)) { bytes_ = file.inflated_bytes(); }
+DebugInfo::DebugInfo(ElfFile& file) : file_(file), dwarf_(file.dwarf(&bias_)) {
+  bytes_ = file.inflated_bytes();
+}
 
 // Calls add(low, high), in the file's addresses, for each range of `die` that lies in code.
 template <typename Add>
@@ -191,9 +199,10 @@ bool DebugInfo::inlined_path(Dwarf_Die* parent, std::uint64_t pc, std::vector<Dw
 
 const DebugInfo::Named& DebugInfo::name_of(Unit& unit, Dwarf_Die* die) {
   Dwarf_Die declaration = declaration_of(*die);
-  // All inlined calls of a function share its declaration's name; the function itself may have a linkage name of its own
-  // (the several bodies of a constructor).
-  const auto [place, fresh] = names_.try_emplace(dwarf_tag(die) == DW_TAG_inlined_subroutine ? declaration.addr : die->addr);
+  // All inlined calls of a function share its declaration's name; the function itself may have a linkage name of its
+  // own (the several bodies of a constructor).
+  const auto [place, fresh] =
+      names_.try_emplace(dwarf_tag(die) == DW_TAG_inlined_subroutine ? declaration.addr : die->addr);
   Named& named = place->second;
   if (!fresh) return named;
   const std::string linkage = linkage_name(die);
@@ -202,8 +211,8 @@ const DebugInfo::Named& DebugInfo::name_of(Unit& unit, Dwarf_Die* die) {
   } else if (const char* name = dwarf_diename(die); name != nullptr) {
     named.name = name;
     const int language = dwarf_srclang(&unit.content);
-    const bool is_c = language == DW_LANG_C || language == DW_LANG_C89 || language == DW_LANG_C99 || language == DW_LANG_C11 ||
-                      language == DW_LANG_Mips_Assembler;
+    const bool is_c = language == DW_LANG_C || language == DW_LANG_C89 || language == DW_LANG_C99 ||
+                      language == DW_LANG_C11 || language == DW_LANG_Mips_Assembler;
     if (!is_c) named.name = scopes_of(&declaration) + named.name;
     named.has_linkage = false;
   }

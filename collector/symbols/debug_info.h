@@ -2,14 +2,14 @@
 //
 // DWARF of one ELF file: from an address to the functions inlined there, each with its file and line.
 //
-// Why not dwarf_addrdie and dwarf_getscopes: the first trusts .debug_aranges, which Clang and Rust do not write, and the
-// second walks a whole compilation unit for every address, which in a unit of some megabytes costs tens of milliseconds.
-// Here units are indexed by their ranges once, and the functions of a unit when an address first falls into it; an address
-// then costs two binary searches and a walk of one function. Nothing else of the DWARF is read, so memory follows the
-// code that was hit, not the size of the file; bytes() says how much, roughly.
+// Why not dwarf_addrdie and dwarf_getscopes: the first trusts .debug_aranges, which Clang and Rust do not write, and
+// the second walks a whole compilation unit for every address, which in a unit of some megabytes costs tens of
+// milliseconds. Here units are indexed by their ranges once, and the functions of a unit when an address first falls
+// into it; an address then costs two binary searches and a walk of one function. Nothing else of the DWARF is read, so
+// memory follows the code that was hit, not the size of the file; bytes() says how much, roughly.
 //
-// Hostile DWARF: DIEs must come at rising offsets (a DW_AT_sibling that points back would loop), nesting is bounded, and
-// ranges outside the file's code are ignored (the linker leaves those of discarded functions at 0).
+// Hostile DWARF: DIEs must come at rising offsets (a DW_AT_sibling that points back would loop), nesting is bounded,
+// and ranges outside the file's code are ignored (the linker leaves those of discarded functions at 0).
 #pragma once
 
 #include <elfutils/libdw.h>
@@ -28,9 +28,9 @@ namespace camprobe::symbols {
 class DebugInfo {
  public:
   struct Function {
-    std::string name;       // demangled, qualified; empty: DWARF does not say
+    std::string name;              // demangled, qualified; empty: DWARF does not say
     bool has_linkage_name = true;  // false: put together from the source's names, so without arguments
-    std::string file;       // where this frame is: the line running, or the call of the frame before
+    std::string file;              // where this frame is: the line running, or the call of the frame before
     std::uint32_t line = 0;
     std::uint64_t entry = 0;  // first address of a function that is not inlined, 0 if not known
     bool inlined = false;
@@ -49,8 +49,8 @@ class DebugInfo {
 
  private:
   struct Unit {
-    Dwarf_Die die;       // where the ranges and lines are (the skeleton, for split DWARF)
-    Dwarf_Die content;   // where the functions are
+    Dwarf_Die die;      // where the ranges and lines are (the skeleton, for split DWARF)
+    Dwarf_Die content;  // where the functions are
     bool functions_read = false;
     bool lines_read = false;
     IntervalIndex<Dwarf_Off> functions;

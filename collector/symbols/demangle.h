@@ -2,9 +2,10 @@
 //
 // Linker symbols as people write them: C++ (Itanium ABI) and Rust, legacy (the hash is left out) and v0.
 //
-// libiberty does the work rather than abi::__cxa_demangle, because it knows Rust and hands out its text in pieces. Names
-// come from files the collector does not trust, and a short mangled name can stand for gigabytes of text (substitutions
-// repeat), so what comes out is bounded: a name that grows beyond kMaxDemangled is shown as it was, mangled.
+// libiberty does the work rather than abi::__cxa_demangle, because it knows Rust and hands out its text in pieces.
+// Names come from files the collector does not trust, and a short mangled name can stand for gigabytes of text
+// (substitutions repeat), so what comes out is bounded: a name that grows beyond kMaxDemangled is shown as it was,
+// mangled.
 #pragma once
 
 #include <cstddef>

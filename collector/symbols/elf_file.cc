@@ -60,8 +60,10 @@ int find_debug_file(Dwfl_Module* module, void** user, const char* name, Dwarf_Ad
   return fd;
 }
 
-const Dwfl_Callbacks kCallbacks = {
-    .find_elf = dwfl_build_id_find_elf, .find_debuginfo = find_debug_file, .section_address = nullptr, .debuginfo_path = nullptr};
+const Dwfl_Callbacks kCallbacks = {.find_elf = dwfl_build_id_find_elf,
+                                   .find_debuginfo = find_debug_file,
+                                   .section_address = nullptr,
+                                   .debuginfo_path = nullptr};
 
 }  // namespace
 
@@ -123,7 +125,8 @@ void ElfFile::read_sections() {
   if (elf_getshdrstrndx(elf_, &names) == 0) {
     for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf_, section)) != nullptr;) {
       GElf_Shdr header;
-      if (gelf_getshdr(section, &header) == nullptr || (header.sh_flags & SHF_ALLOC) == 0 || header.sh_size == 0) continue;
+      if (gelf_getshdr(section, &header) == nullptr || (header.sh_flags & SHF_ALLOC) == 0 || header.sh_size == 0)
+        continue;
       if ((header.sh_flags & SHF_TLS) != 0 || header.sh_addr + header.sh_size < header.sh_addr) continue;
       const char* name = elf_strptr(elf_, names, header.sh_name);
       sections_.push_back({name == nullptr ? "" : name, header.sh_addr, header.sh_addr + header.sh_size,

@@ -3,8 +3,8 @@
 // One ELF file opened through libdwfl, with its separate debug file if there is one.
 //
 // libdwfl finds debug files by build-id (/usr/lib/debug/.build-id), by .gnu_debuglink and .gnu_debugaltlink, and asks
-// debuginfod only if the user set DEBUGINFOD_URLS. The module is reported at bias 0, so all addresses here are the file's
-// own link-time addresses.
+// debuginfod only if the user set DEBUGINFOD_URLS. The module is reported at bias 0, so all addresses here are the
+// file's own link-time addresses.
 //
 // Files are mapped by libelf, so whoever truncates one in place while it is being read takes the reader down by SIGBUS;
 // package managers replace files by renaming, which is harmless.

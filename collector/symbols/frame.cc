@@ -7,13 +7,20 @@ namespace camprobe::symbols {
 
 std::string_view to_string(FrameKind kind) {
   switch (kind) {
-    case FrameKind::kNative: return "native";
-    case FrameKind::kInlined: return "inlined";
-    case FrameKind::kJs: return "js";
-    case FrameKind::kPython: return "python";
-    case FrameKind::kJava: return "java";
-    case FrameKind::kKernel: return "kernel";
-    case FrameKind::kUnknown: return "unknown";
+    case FrameKind::kNative:
+      return "native";
+    case FrameKind::kInlined:
+      return "inlined";
+    case FrameKind::kJs:
+      return "js";
+    case FrameKind::kPython:
+      return "python";
+    case FrameKind::kJava:
+      return "java";
+    case FrameKind::kKernel:
+      return "kernel";
+    case FrameKind::kUnknown:
+      return "unknown";
   }
   return "unknown";
 }

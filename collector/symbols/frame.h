@@ -30,8 +30,8 @@ struct Frame {
   std::string file{};      // empty: not known
   std::uint32_t line = 0;  // 0: not known. Native: the line being executed. JavaScript: where the function begins
   std::string module{};    // path as the target loaded it, "[vdso]", "[jit]", "[kernel]" or empty
-  // The address looked up: in the module's link-time addresses, or in the process for JIT code. For a return address this
-  // is one byte before it, inside the call.
+  // The address looked up: in the module's link-time addresses, or in the process for JIT code. For a return address
+  // this is one byte before it, inside the call.
   std::uint64_t address = 0;
   FrameKind kind = FrameKind::kUnknown;
 

@@ -49,7 +49,9 @@ class IntervalIndex {
   }
 
   std::size_t size() const { return intervals_.size(); }
-  std::size_t bytes() const { return intervals_.capacity() * sizeof(Interval) + reach_.capacity() * sizeof(std::uint64_t); }
+  std::size_t bytes() const {
+    return intervals_.capacity() * sizeof(Interval) + reach_.capacity() * sizeof(std::uint64_t);
+  }
 
  private:
   std::vector<Interval> intervals_;

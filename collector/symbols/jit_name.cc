@@ -41,9 +41,11 @@ std::string path_of_url(std::string_view file) {
   return path;
 }
 
-// Where the file begins in "NAME FILE": names may hold blanks ("get cost") and so may files, but files begin like files.
+// Where the file begins in "NAME FILE": names may hold blanks ("get cost") and so may files, but files begin like
+// files.
 std::size_t file_begin(std::string_view text) {
-  static constexpr std::array<std::string_view, 7> kBeginnings = {" /", " file:", " node:", " http:", " https:", " webpack", " evalmachine"};
+  static constexpr std::array<std::string_view, 7> kBeginnings = {
+      " /", " file:", " node:", " http:", " https:", " webpack", " evalmachine"};
   std::size_t first = std::string_view::npos;
   for (std::string_view beginning : kBeginnings) first = std::min(first, text.find(beginning));
   return first != std::string_view::npos ? first : text.rfind(' ');
@@ -55,8 +57,9 @@ std::optional<JitName> parse_v8(std::string_view name) {
   const std::string_view tag = name.substr(0, colon);
   JitName parsed;
   parsed.kind = FrameKind::kJs;
-  static constexpr std::array<std::string_view, 12> kOwnCode = {"Builtin", "BytecodeHandler", "Bytecode", "Handler", "RegExp", "Stub",
-                                                                 "LoadIC", "StoreIC", "KeyedLoadIC", "KeyedStoreIC", "CallIC", "Callback"};
+  static constexpr std::array<std::string_view, 12> kOwnCode = {
+      "Builtin", "BytecodeHandler", "Bytecode",    "Handler",      "RegExp", "Stub",
+      "LoadIC",  "StoreIC",         "KeyedLoadIC", "KeyedStoreIC", "CallIC", "Callback"};
   if (std::find(kOwnCode.begin(), kOwnCode.end(), tag) != kOwnCode.end()) {
     parsed.function = name;
     return parsed;
@@ -79,7 +82,8 @@ std::optional<JitName> parse_v8(std::string_view name) {
     parsed.function = rest;
   }
   while (parsed.function.ends_with(' ')) parsed.function.pop_back();
-  if (parsed.function.empty()) parsed.function = tag == "Script" ? "(script)" : tag == "Eval" ? "(eval)" : "(anonymous)";
+  if (parsed.function.empty())
+    parsed.function = tag == "Script" ? "(script)" : tag == "Eval" ? "(eval)" : "(anonymous)";
   return parsed;
 }
 
@@ -97,8 +101,8 @@ std::optional<JitName> parse_python(std::string_view name) {
 
 bool is_java_name(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("_$.<>[]/+-").find(c) != std::string_view::npos ||
-           static_cast<unsigned char>(c) >= 0x80;
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view("_$.<>[]/+-").find(c) != std::string_view::npos || static_cast<unsigned char>(c) >= 0x80;
   });
 }
 
@@ -122,9 +126,11 @@ std::optional<JitName> parse_java(std::string_view name) {
   // HotSpot: "TYPE CLASS.METHOD(ARGUMENTS)".
   const std::size_t open = name.find('(');
   const std::size_t space = name.find(' ');
-  if (!name.ends_with(')') || open == std::string_view::npos || space == std::string_view::npos || space > open) return std::nullopt;
+  if (!name.ends_with(')') || open == std::string_view::npos || space == std::string_view::npos || space > open)
+    return std::nullopt;
   const std::string_view method = name.substr(space + 1, open - space - 1);
-  if (!is_java_name(name.substr(0, space)) || !is_java_name(method) || method.find('.') == std::string_view::npos) return std::nullopt;
+  if (!is_java_name(name.substr(0, space)) || !is_java_name(method) || method.find('.') == std::string_view::npos)
+    return std::nullopt;
   parsed.function = name.substr(space + 1);
   return parsed;
 }

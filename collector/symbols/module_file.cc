@@ -23,7 +23,8 @@ std::string readable(const SymbolTable::Match& symbol) {
 
 }  // namespace
 
-std::shared_ptr<ModuleFile> ModuleFile::open(UniqueFd fd, const std::string& path, std::uint64_t serial, std::string& error) {
+std::shared_ptr<ModuleFile> ModuleFile::open(UniqueFd fd, const std::string& path, std::uint64_t serial,
+                                             std::string& error) {
   std::shared_ptr<ModuleFile> file(new ModuleFile(std::move(fd), path, serial));
   return file->load(error) ? file : nullptr;
 }
@@ -67,8 +68,8 @@ std::vector<Frame> ModuleFile::resolve(std::uint64_t address) {
     if (!function.inlined && frame.function.empty() && symbol) frame.function = readable(*symbol);
     if (!function.inlined && !function.has_linkage_name) {
       // The symbol at the function's entry may know better than the source's bare name: the arguments of a static C++
-      // function, or, for a C library's __GI___libc_read, the name callers know. The cold part of a function, which has a
-      // symbol of its own, thus keeps the name of the rest.
+      // function, or, for a C library's __GI___libc_read, the name callers know. The cold part of a function, which has
+      // a symbol of its own, thus keeps the name of the rest.
       const auto entry = content_->symbols->find(function.entry);
       if (entry && entry->begin == function.entry) {
         const std::string better = readable(*entry);

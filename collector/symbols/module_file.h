@@ -1,6 +1,7 @@
 // collector/symbols/module_file.h
 //
-// One ELF file of the ModuleSymbols cache: symbols, stubs and DWARF read when first asked for, and dropped when told to.
+// One ELF file of the ModuleSymbols cache: symbols, stubs and DWARF read when first asked for, and dropped when told
+// to.
 //
 // Keeps its descriptor, so that a file deleted since can be read again. Private to ModuleSymbols and its tests.
 #pragma once
@@ -23,7 +24,8 @@ namespace camprobe::symbols {
 class ModuleFile {
  public:
   // Null if it is no ELF file; `error` says why.
-  static std::shared_ptr<ModuleFile> open(UniqueFd fd, const std::string& path, std::uint64_t serial, std::string& error);
+  static std::shared_ptr<ModuleFile> open(UniqueFd fd, const std::string& path, std::uint64_t serial,
+                                          std::string& error);
 
   // Innermost first, at least one frame.
   std::vector<Frame> resolve(std::uint64_t address);
@@ -44,7 +46,8 @@ class ModuleFile {
     std::optional<DebugInfo> debug;
   };
 
-  ModuleFile(UniqueFd fd, std::string path, std::uint64_t serial) : fd_(std::move(fd)), path_(std::move(path)), serial_(serial) {}
+  ModuleFile(UniqueFd fd, std::string path, std::uint64_t serial)
+      : fd_(std::move(fd)), path_(std::move(path)), serial_(serial) {}
   bool load(std::string& error);
 
   UniqueFd fd_;

@@ -24,7 +24,8 @@ bool is_vdso(std::string_view path) {
   return path == "[vdso]" || path.starts_with("linux-vdso.so") || path.starts_with("linux-gate.so");
 }
 
-// The kernel maps the same vdso into every process of one architecture; a target's is read from our own, as a file in memory.
+// The kernel maps the same vdso into every process of one architecture; a target's is read from our own, as a file in
+// memory.
 UniqueFd copy_own_vdso() {
   const unsigned long begin = ::getauxval(AT_SYSINFO_EHDR);
   std::ifstream maps("/proc/self/maps");
@@ -40,7 +41,9 @@ UniqueFd copy_own_vdso() {
   return {};
 }
 
-std::size_t heap_bytes(const std::string& text) { return text.capacity() > 15 ? text.capacity() + 1 : 0; }
+std::size_t heap_bytes(const std::string& text) {
+  return text.capacity() > 15 ? text.capacity() + 1 : 0;
+}
 
 }  // namespace
 
@@ -77,13 +80,14 @@ ModuleSymbols::Found ModuleSymbols::find(const RecordedModule& module, const Tar
   return found;
 }
 
-std::shared_ptr<ModuleFile> ModuleSymbols::load(UniqueFd fd, const std::string& path, const std::string& build_id, std::string& why_not) {
+std::shared_ptr<ModuleFile> ModuleSymbols::load(UniqueFd fd, const std::string& path, const std::string& build_id,
+                                                std::string& why_not) {
   std::string key = build_id;
   if (key.empty()) {
     struct stat status {};
     ::fstat(fd.get(), &status);
-    key = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" + std::to_string(status.st_mtim.tv_sec) + "." +
-          std::to_string(status.st_mtim.tv_nsec);
+    key = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" +
+          std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec);
     // A memory file of ours has no lasting inode.
     if (path == "[vdso]") key = path;
   }
@@ -109,7 +113,8 @@ const ModuleSymbols::Resolved& ModuleSymbols::resolve(const std::shared_ptr<Modu
   file->last_use = ++clock_;
   Result result{key, {file->resolve(address), file->is_signal_return(address + 1)}, 0};
   result.bytes = sizeof(Result) + 64;  // and the nodes of list and map
-  for (const Frame& frame : result.resolved.frames) result.bytes += sizeof(Frame) + heap_bytes(frame.function) + heap_bytes(frame.file);
+  for (const Frame& frame : result.resolved.frames)
+    result.bytes += sizeof(Frame) + heap_bytes(frame.function) + heap_bytes(frame.file);
   usage_.result_bytes += result.bytes;
   results_.push_front(std::move(result));
   by_key_.emplace(key, results_.begin());
@@ -143,7 +148,8 @@ void ModuleSymbols::stay_within_limits() {
   while (idle > limits_.idle_modules) {
     auto oldest = files_.end();
     for (auto i = files_.begin(); i != files_.end(); ++i) {
-      if (i->second.use_count() == 1 && (oldest == files_.end() || i->second->last_use < oldest->second->last_use)) oldest = i;
+      if (i->second.use_count() == 1 && (oldest == files_.end() || i->second->last_use < oldest->second->last_use))
+        oldest = i;
     }
     files_.erase(oldest);
     --idle;

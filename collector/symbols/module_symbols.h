@@ -2,9 +2,9 @@
 //
 // The ELF files of all targets, each opened once, and what was found out about addresses in them.
 //
-// Keyed by build-id, so that a hundred workers of one program, or one library in a hundred containers, share one entry; a
-// file without a build-id is keyed by device, inode and modification time. A file whose build-id is not the recorded one
-// is not the code that ran and is not used.
+// Keyed by build-id, so that a hundred workers of one program, or one library in a hundred containers, share one entry;
+// a file without a build-id is keyed by device, inode and modification time. A file whose build-id is not the recorded
+// one is not the code that ran and is not used.
 //
 // Memory is bounded (Limits): results are kept in least-recently-used order, DWARF that has grown beyond its share is
 // dropped and read again when needed, and files that no process uses any more are closed.
@@ -97,7 +97,8 @@ class ModuleSymbols {
     std::size_t bytes;
   };
 
-  std::shared_ptr<ModuleFile> load(UniqueFd fd, const std::string& path, const std::string& build_id, std::string& why_not);
+  std::shared_ptr<ModuleFile> load(UniqueFd fd, const std::string& path, const std::string& build_id,
+                                   std::string& why_not);
   void stay_within_limits();
 
   Limits limits_;

@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::size_t kBytesOfEntry = sizeof(JitCode) + 64;  // a tree node with its key
 
-std::size_t bytes_of(const JitCode& code) { return kBytesOfEntry + (code.name.capacity() > 15 ? code.name.capacity() + 1 : 0); }
+std::size_t bytes_of(const JitCode& code) {
+  return kBytesOfEntry + (code.name.capacity() > 15 ? code.name.capacity() + 1 : 0);
+}
 
 // Takes a hexadecimal number (HotSpot writes "0x" before it) and the blanks after it off the front of `text`.
 std::optional<std::uint64_t> take_hex(std::string_view& text) {
@@ -46,9 +48,12 @@ void PerfMap::feed(std::string_view bytes) {
       continue;
     }
     ++lines_;
-    if (skipping_) ++malformed_;
-    else if (partial_.empty()) read_line(piece);
-    else read_line(partial_ += piece);
+    if (skipping_)
+      ++malformed_;
+    else if (partial_.empty())
+      read_line(piece);
+    else
+      read_line(partial_ += piece);
     partial_.clear();
     skipping_ = false;
   }
@@ -108,7 +113,8 @@ void PerfMap::clear() {
   bytes_ = 0;
 }
 
-PerfMapFile::PerfMapFile(const TargetFiles& files, uid_t owner, std::size_t max_bytes) : files_(files), owner_(owner), map_(max_bytes) {
+PerfMapFile::PerfMapFile(const TargetFiles& files, uid_t owner, std::size_t max_bytes)
+    : files_(files), owner_(owner), map_(max_bytes) {
   if (files.pid() <= 0) return;
   paths_.push_back("/tmp/perf-" + std::to_string(files.inner_pid()) + ".map");
   if (files.inner_pid() != files.pid()) paths_.push_back("/tmp/perf-" + std::to_string(files.pid()) + ".map");

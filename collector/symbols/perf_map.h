@@ -2,12 +2,12 @@
 //
 // Names of JIT-compiled code from /tmp/perf-<pid>.map: lines of "START SIZE NAME", numbers in hexadecimal.
 //
-// The file is appended to while the program runs, so it is read as it grows and only up to its last newline. Code that was
-// thrown away leaves its line behind and its address to newer code: later lines win where ranges overlap. PerfMap holds what
-// was read, PerfMapFile finds the file and keeps up with it.
+// The file is appended to while the program runs, so it is read as it grows and only up to its last newline. Code that
+// was thrown away leaves its line behind and its address to newer code: later lines win where ranges overlap. PerfMap
+// holds what was read, PerfMapFile finds the file and keeps up with it.
 //
-// Anyone may create a file in /tmp. It is believed only if it is a regular file with one name, no symbolic link, and owned
-// by the target's user or by root.
+// Anyone may create a file in /tmp. It is believed only if it is a regular file with one name, no symbolic link, and
+// owned by the target's user or by root.
 //
 // Thread-compatible: one owner, one thread at a time.
 #pragma once

@@ -14,7 +14,6 @@ namespace {
 
 using Slots = std::unordered_map<std::uint64_t, const char*>;
 
-
 // Functions chosen at start-up are relocated by the address of what chooses; its symbol has the function's own name.
 std::unordered_map<std::uint64_t, const char*> ifuncs_by_resolver(const ElfFile& file) {
   std::unordered_map<std::uint64_t, const char*> names;
@@ -36,7 +35,8 @@ Slots read_slots(const ElfFile& file) {
   std::optional<std::unordered_map<std::uint64_t, const char*>> ifuncs;
   for (Elf_Scn* section = nullptr; (section = elf_nextscn(file.elf(), section)) != nullptr;) {
     GElf_Shdr header;
-    if (gelf_getshdr(section, &header) == nullptr || header.sh_type != SHT_RELA || (header.sh_flags & SHF_ALLOC) == 0) continue;
+    if (gelf_getshdr(section, &header) == nullptr || header.sh_type != SHT_RELA || (header.sh_flags & SHF_ALLOC) == 0)
+      continue;
     Elf_Scn* symbols = elf_getscn(file.elf(), header.sh_link);
     GElf_Shdr symbols_header;
     Elf_Data* symbols_data = nullptr;
@@ -68,8 +68,10 @@ Slots read_slots(const ElfFile& file) {
 std::optional<std::uint64_t> jump_slot(const std::uint8_t* stub, std::size_t length, std::uint64_t address) {
   for (std::size_t i = 0; i + 6 <= length; ++i) {
     if (stub[i] != 0xff || stub[i + 1] != 0x25) continue;
-    const std::uint32_t displacement = stub[i + 2] | stub[i + 3] << 8 | stub[i + 4] << 16 | static_cast<std::uint32_t>(stub[i + 5]) << 24;
-    return address + i + 6 + static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int32_t>(displacement)));
+    const std::uint32_t displacement =
+        stub[i + 2] | stub[i + 3] << 8 | stub[i + 4] << 16 | static_cast<std::uint32_t>(stub[i + 5]) << 24;
+    return address + i + 6 +
+           static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int32_t>(displacement)));
   }
   return std::nullopt;
 }

@@ -3,8 +3,8 @@
 // Names of the linker's call stubs: "malloc@plt".
 //
 // A stub has no symbol. It jumps through one slot of the global offset table, and the relocation of that slot names the
-// function; so each stub's jump is decoded and its slot looked up, which holds for .plt, .plt.sec, .plt.got and any order of
-// relocations. x86-64 only: elsewhere stubs stay without a name.
+// function; so each stub's jump is decoded and its slot looked up, which holds for .plt, .plt.sec, .plt.got and any
+// order of relocations. x86-64 only: elsewhere stubs stay without a name.
 #pragma once
 
 #include <cstdint>

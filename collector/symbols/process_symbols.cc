@@ -15,7 +15,9 @@ namespace {
 constexpr auto kJitRefresh = std::chrono::milliseconds(50);
 constexpr std::string_view kDeleted = " (deleted)";
 
-bool is_kernel(std::uint64_t address) { return address >> 63 != 0; }
+bool is_kernel(std::uint64_t address) {
+  return address >> 63 != 0;
+}
 
 std::string hex(std::uint64_t value) {
   char text[32];
@@ -23,7 +25,9 @@ std::string hex(std::uint64_t value) {
   return text;
 }
 
-std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string base_name(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 }  // namespace
 
@@ -32,7 +36,8 @@ ProcessSymbols::ProcessSymbols(ModuleSymbols& cache, TargetProcess process)
 
 std::size_t ProcessSymbols::add_module(RecordedModule module, std::uint64_t opened_ns) {
   Module added;
-  added.shown = module.path.ends_with(kDeleted) ? module.path.substr(0, module.path.size() - kDeleted.size()) : module.path;
+  added.shown =
+      module.path.ends_with(kDeleted) ? module.path.substr(0, module.path.size() - kDeleted.size()) : module.path;
   if (added.shown.starts_with("linux-vdso.so")) added.shown = "[vdso]";
   added.recorded = std::move(module);
   added.opened_ns = opened_ns;
@@ -51,7 +56,8 @@ ProcessSymbols::Module* ProcessSymbols::module_at(std::uint64_t address, std::ui
     if (address < module.recorded.low || address >= module.recorded.high) continue;
     const bool open_then = module.opened_ns <= taken_ns && taken_ns <= module.closed_ns;
     const bool last_open_then = last != nullptr && last->opened_ns <= taken_ns && taken_ns <= last->closed_ns;
-    if (last == nullptr || open_then > last_open_then || (open_then == last_open_then && module.opened_ns >= last->opened_ns)) {
+    if (last == nullptr || open_then > last_open_then ||
+        (open_then == last_open_then && module.opened_ns >= last->opened_ns)) {
       last = &module;
     }
   }
@@ -73,7 +79,8 @@ std::vector<Frame> ProcessSymbols::resolve(const RawStack& stack) {
   return frames;
 }
 
-bool ProcessSymbols::append_frames(std::uint64_t address, bool exact, std::uint64_t taken_ns, std::vector<Frame>& frames) {
+bool ProcessSymbols::append_frames(std::uint64_t address, bool exact, std::uint64_t taken_ns,
+                                   std::vector<Frame>& frames) {
   Frame unknown;
   unknown.function = "[unknown]";
   unknown.address = address;
@@ -86,8 +93,8 @@ bool ProcessSymbols::append_frames(std::uint64_t address, bool exact, std::uint6
   }
 
   // A return address may be the first byte of another function, or of no module at all, when the call was the last
-  // instruction: the call itself is one byte before. The code a signal handler returns to was called by nobody, so there
-  // the address itself counts, and what lies below it was interrupted.
+  // instruction: the call itself is one byte before. The code a signal handler returns to was called by nobody, so
+  // there the address itself counts, and what lies below it was interrupted.
   const std::uint64_t wanted = exact || address == 0 ? address : address - 1;
   bool signal_return = false;
   Module* module = module_at(wanted, taken_ns);

@@ -13,8 +13,8 @@
 // Errors do not leave this class: what cannot be named becomes a frame of kind unknown that says what is known, and
 // problems() says why in sentences.
 //
-// Thread-compatible: one owner, one thread at a time, and likewise for the ModuleSymbols shared by several. The cache must
-// outlive the process.
+// Thread-compatible: one owner, one thread at a time, and likewise for the ModuleSymbols shared by several. The cache
+// must outlive the process.
 #pragma once
 
 #include <sys/types.h>
@@ -43,7 +43,7 @@ struct TargetProcess {
 
 struct RawStack {
   std::span<const std::uint64_t> addresses;  // leaf first
-  bool leaf_is_exact = true;   // addresses[0] is an interrupted pc; otherwise a return address, as all others are
+  bool leaf_is_exact = true;  // addresses[0] is an interrupted pc; otherwise a return address, as all others are
   std::uint64_t taken_ns = std::numeric_limits<std::uint64_t>::max();  // when, on the clock of add_module()
 };
 
@@ -60,8 +60,8 @@ class ProcessSymbols {
   // Frames of the whole stack, leaf first, at least one for each address.
   std::vector<Frame> resolve(const RawStack& stack);
 
-  // Reads what the JIT has written since. resolve() does so by itself when an address is not known, and otherwise at most
-  // every 50 ms.
+  // Reads what the JIT has written since. resolve() does so by itself when an address is not known, and otherwise at
+  // most every 50 ms.
   void refresh_jit();
 
   const PerfMapFile& jit() const { return jit_; }

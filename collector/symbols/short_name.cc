@@ -12,21 +12,29 @@ namespace {
 
 constexpr int kMaxNesting = 32;
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$'; }
+bool is_word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$';
+}
 
-// Where the bracket that opens at `open` ends (one past it), or npos. Angle brackets inside round ones are operators, as
-// in `(a > b)`, so only the innermost kind that can be open counts.
+// Where the bracket that opens at `open` ends (one past it), or npos. Angle brackets inside round ones are operators,
+// as in `(a > b)`, so only the innermost kind that can be open counts.
 std::size_t past_bracket(std::string_view text, std::size_t open) {
   std::string expected;
   for (std::size_t i = open; i < text.size(); ++i) {
     const char c = text[i];
     const bool in_round = !expected.empty() && expected.back() != '>';
-    if (c == '(') expected += ')';
-    else if (c == '{') expected += '}';
-    else if (c == '[') expected += ']';
-    else if (c == '<' && !in_round) expected += '>';
-    else if (c == '>' && i > 0 && text[i - 1] == '-') continue;  // "->"
-    else if (!expected.empty() && c == expected.back()) expected.pop_back();
+    if (c == '(')
+      expected += ')';
+    else if (c == '{')
+      expected += '}';
+    else if (c == '[')
+      expected += ']';
+    else if (c == '<' && !in_round)
+      expected += '>';
+    else if (c == '>' && i > 0 && text[i - 1] == '-')
+      continue;  // "->"
+    else if (!expected.empty() && c == expected.back())
+      expected.pop_back();
     if (expected.empty()) return i + 1;
   }
   return std::string_view::npos;
@@ -34,8 +42,9 @@ std::size_t past_bracket(std::string_view text, std::size_t open) {
 
 // After "operator": how many characters belong to the operator's name.
 std::size_t operator_length(std::string_view rest) {
-  static constexpr std::array<std::string_view, 22> kLong = {
-      "()", "[]", "<=>", "<<=", ">>=", "->*", "->", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "++", "--", "+=", "-=", "*=", "/=", "%="};
+  static constexpr std::array<std::string_view, 22> kLong = {"()", "[]", "<=>", "<<=", ">>=", "->*", "->", "<<",
+                                                             ">>", "<=", ">=",  "==",  "!=",  "&&",  "||", "++",
+                                                             "--", "+=", "-=",  "*=",  "/=",  "%="};
   for (std::string_view symbol : kLong) {
     if (rest.starts_with(symbol)) return symbol.size();
   }
@@ -57,7 +66,8 @@ std::size_t operator_length(std::string_view rest) {
   return end;
 }
 
-// After an argument list: what may stand between it and "::" when the function is only a scope (`f() const::{lambda()#1}`).
+// After an argument list: what may stand between it and "::" when the function is only a scope (`f()
+// const::{lambda()#1}`).
 std::optional<std::size_t> scope_after_arguments(std::string_view text, std::size_t at) {
   for (bool moved = true; moved;) {
     moved = false;
@@ -125,7 +135,8 @@ std::string shorten(std::string_view text, int nesting) {
       const std::string_view braces = text.substr(i, past - i);
       const std::size_t open = braces.find('(');
       const std::size_t close = open == std::string_view::npos ? open : past_bracket(braces, open);
-      out += close == std::string_view::npos ? std::string(braces) : std::string(braces.substr(0, open)) + std::string(braces.substr(close));
+      out += close == std::string_view::npos ? std::string(braces)
+                                             : std::string(braces.substr(0, open)) + std::string(braces.substr(close));
       i = past;
     } else if (text[i] == '<') {
       const std::size_t past = past_bracket(text, i);
@@ -146,9 +157,12 @@ std::string shorten(std::string_view text, int nesting) {
     } else if (text[i] == ' ') {
       if (rest.starts_with(" [clone")) break;
       const char next = i + 1 < text.size() ? text[i + 1] : '\0';
-      // What came so far was a return type, unless we are inside a type ourselves; but "operator< <int>", "decltype (x)".
-      if (nesting > 0 || next == '&' || next == '*') out += ' ';
-      else if (next != '<' && !(next == '(' && out == "decltype")) out.clear();
+      // What came so far was a return type, unless we are inside a type ourselves; but "operator< <int>", "decltype
+      // (x)".
+      if (nesting > 0 || next == '&' || next == '*')
+        out += ' ';
+      else if (next != '<' && !(next == '(' && out == "decltype"))
+        out.clear();
       ++i;
     } else {
       out += text[i++];
@@ -162,7 +176,8 @@ std::string shorten(std::string_view text, int nesting) {
 std::string_view without_clone_suffix(std::string_view name) {
   for (std::string_view suffix : {".cold", ".part.", ".constprop.", ".isra.", ".lto_priv.", ".llvm."}) {
     const std::size_t at = name.find(suffix);
-    if (at != std::string_view::npos && at != 0 && name.find_first_of(" (<", 0) == std::string_view::npos) name = name.substr(0, at);
+    if (at != std::string_view::npos && at != 0 && name.find_first_of(" (<", 0) == std::string_view::npos)
+      name = name.substr(0, at);
   }
   return name;
 }
@@ -171,7 +186,8 @@ std::string_view without_clone_suffix(std::string_view name) {
 
 std::string short_function_name(std::string_view function) {
   // "libfoo.so!0x12" and "[unknown]" are descriptions, not names.
-  if (function.empty() || function.front() == '[' || function.find("!0x") != std::string_view::npos) return std::string(function);
+  if (function.empty() || function.front() == '[' || function.find("!0x") != std::string_view::npos)
+    return std::string(function);
   std::string name = shorten(without_clone_suffix(function), 0);
   return name.empty() ? std::string(function) : name;
 }
@@ -180,8 +196,10 @@ std::string short_function_name(const Frame& frame) {
   switch (frame.kind) {
     case FrameKind::kNative:
     case FrameKind::kInlined:
-    case FrameKind::kJava: return short_function_name(std::string_view(frame.function));
-    default: return frame.function;
+    case FrameKind::kJava:
+      return short_function_name(std::string_view(frame.function));
+    default:
+      return frame.function;
   }
 }
 

@@ -4,7 +4,8 @@
 //
 //   std::vector<int, std::allocator<int> >::push_back(int const&)   ->  std::vector::push_back
 //   void serve<Http>(Http&)::{lambda(int)#1}::operator()(int) const ->  serve::{lambda#1}::operator()
-//   <alloc::vec::Vec<T> as core::ops::drop::Drop>::drop             ->  <alloc::vec::Vec as core::ops::drop::Drop>::drop
+//   <alloc::vec::Vec<T> as core::ops::drop::Drop>::drop             ->  <alloc::vec::Vec as
+//   core::ops::drop::Drop>::drop
 #pragma once
 
 #include <string>

@@ -21,7 +21,8 @@ constexpr std::array<std::int8_t, 256> base64_digits() {
   std::array<std::int8_t, 256> digits{};
   digits.fill(-1);
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (std::size_t i = 0; i < kAlphabet.size(); ++i) digits[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::int8_t>(i);
+  for (std::size_t i = 0; i < kAlphabet.size(); ++i)
+    digits[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::int8_t>(i);
   digits['-'] = 62;  // the URL-safe alphabet
   digits['_'] = 63;
   return digits;
@@ -119,7 +120,8 @@ struct SourceMap::Reader {
       return false;
     }
     std::string root;
-    if (const auto given = json.find("sourceRoot"); given != json.end() && given->is_string()) root = given->get<std::string>();
+    if (const auto given = json.find("sourceRoot"); given != json.end() && given->is_string())
+      root = given->get<std::string>();
     if (!root.empty() && !root.ends_with('/')) root += '/';
     const std::size_t first = map.sources_.size();
     for (const auto& source : *sources) {
@@ -130,7 +132,8 @@ struct SourceMap::Reader {
     return read_mappings(mappings->get_ref<const std::string&>(), first, line, column, error);
   }
 
-  bool read_mappings(std::string_view text, std::size_t first, std::uint32_t line, std::uint32_t column, std::string& error) {
+  bool read_mappings(std::string_view text, std::size_t first, std::uint32_t line, std::uint32_t column,
+                     std::string& error) {
     std::int64_t generated = column;
     std::int64_t source = 0;
     std::int64_t source_line = 0;
@@ -161,22 +164,25 @@ struct SourceMap::Reader {
         source += fields[1];
         source_line += fields[2];
       }
-      const bool fits = generated >= 0 && generated <= INT32_MAX && source_line >= 0 && source_line < INT32_MAX && (count == 1 || count >= 4);
+      const bool fits = generated >= 0 && generated <= INT32_MAX && source_line >= 0 && source_line < INT32_MAX &&
+                        (count == 1 || count >= 4);
       const bool known = source >= 0 && static_cast<std::uint64_t>(source) < map.sources_.size() - first;
       if (!fits || (count >= 4 && !known) || map.segments_.size() >= kMaxSegments) {
         error = "mappings lead outside of the sources";
         return false;
       }
-      map.segments_.push_back({line, static_cast<std::uint32_t>(generated),
-                               count >= 4 ? static_cast<std::uint32_t>(first + static_cast<std::size_t>(source)) : kNoSource,
-                               static_cast<std::uint32_t>(source_line)});
+      map.segments_.push_back(
+          {line, static_cast<std::uint32_t>(generated),
+           count >= 4 ? static_cast<std::uint32_t>(first + static_cast<std::size_t>(source)) : kNoSource,
+           static_cast<std::uint32_t>(source_line)});
     }
     return true;
   }
 };
 
 std::unique_ptr<SourceMap> SourceMap::parse(std::string_view text, const std::string& directory, std::string& error) {
-  if (text.starts_with(")]}")) text.remove_prefix(std::min(text.find('\n'), text.size()));  // a guard against script inclusion
+  if (text.starts_with(")]}"))
+    text.remove_prefix(std::min(text.find('\n'), text.size()));  // a guard against script inclusion
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) {
     error = "not JSON";
@@ -198,7 +204,8 @@ std::unique_ptr<SourceMap> SourceMap::parse(std::string_view text, const std::st
         const auto offset = section.is_object() ? section.find("offset") : section.end();
         if (offset == section.end() || !offset->is_object()) return std::nullopt;
         const auto value = offset->find(name);
-        if (value == offset->end() || !value->is_number_unsigned() || value->get<std::uint64_t>() > INT32_MAX) return std::nullopt;
+        if (value == offset->end() || !value->is_number_unsigned() || value->get<std::uint64_t>() > INT32_MAX)
+          return std::nullopt;
         return value->get<std::uint32_t>();
       };
       const auto line = number("line");
@@ -227,7 +234,8 @@ std::optional<OriginalPosition> SourceMap::find(std::uint32_t line, std::uint32_
   });
   if (after == segments_.begin()) return std::nullopt;
   const Segment& segment = *std::prev(after);
-  if (segment.line != wanted.line || segment.source == kNoSource || sources_[segment.source].empty()) return std::nullopt;
+  if (segment.line != wanted.line || segment.source == kNoSource || sources_[segment.source].empty())
+    return std::nullopt;
   return OriginalPosition{sources_[segment.source], segment.source_line + 1};
 }
 
@@ -250,8 +258,10 @@ const SourceMap* SourceMaps::map_of(const TargetFiles& files, const std::string&
       if (url->starts_with("data:")) {
         const std::size_t comma = url->find(',');
         const bool base64 = comma != std::string_view::npos && url->substr(0, comma).ends_with(";base64");
-        if (base64) json = decode_base64(url->substr(comma + 1));
-        else if (comma != std::string_view::npos) json = decode_percent(url->substr(comma + 1));
+        if (base64)
+          json = decode_base64(url->substr(comma + 1));
+        else if (comma != std::string_view::npos)
+          json = decode_percent(url->substr(comma + 1));
       } else {
         const std::string path = resolve_path(directory, decode_percent(*url));
         directory = std::filesystem::path(path).parent_path().string();
@@ -273,7 +283,8 @@ const SourceMap* SourceMaps::map_of(const TargetFiles& files, const std::string&
   return entries_.front().map.get();
 }
 
-std::optional<OriginalPosition> SourceMaps::find(const TargetFiles& files, const std::string& file, std::uint32_t line, std::uint32_t column) {
+std::optional<OriginalPosition> SourceMaps::find(const TargetFiles& files, const std::string& file, std::uint32_t line,
+                                                 std::uint32_t column) {
   if (!file.starts_with('/')) return std::nullopt;  // node:internal/..., evalmachine, URLs
   const SourceMap* map = map_of(files, file);
   return map == nullptr ? std::nullopt : map->find(line, column);

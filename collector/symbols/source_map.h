@@ -33,7 +33,8 @@ std::optional<std::int64_t> take_vlq(std::string_view& text);
 
 class SourceMap {
  public:
-  // `directory` is what relative source names are relative to: where the map lies. On failure null, and `error` says why.
+  // `directory` is what relative source names are relative to: where the map lies. On failure null, and `error` says
+  // why.
   static std::unique_ptr<SourceMap> parse(std::string_view json, const std::string& directory, std::string& error);
 
   // Line and column count from 1, as V8's do. Nothing if the position comes from no source.
@@ -43,9 +44,9 @@ class SourceMap {
 
  private:
   struct Segment {
-    std::uint32_t line;    // generated, from 0
-    std::uint32_t column;  // generated, from 0
-    std::uint32_t source;  // index, or kNoSource
+    std::uint32_t line;         // generated, from 0
+    std::uint32_t column;       // generated, from 0
+    std::uint32_t source;       // index, or kNoSource
     std::uint32_t source_line;  // from 0
   };
   static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
@@ -61,7 +62,8 @@ class SourceMaps {
   explicit SourceMaps(std::size_t max_bytes = 64u << 20) : max_bytes_(max_bytes) {}
 
   // Where a position in JavaScript file `file` was written, or nothing if there is no map, or it does not say.
-  std::optional<OriginalPosition> find(const TargetFiles& files, const std::string& file, std::uint32_t line, std::uint32_t column);
+  std::optional<OriginalPosition> find(const TargetFiles& files, const std::string& file, std::uint32_t line,
+                                       std::uint32_t column);
 
   std::size_t bytes() const { return bytes_; }
 

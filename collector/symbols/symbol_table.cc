@@ -76,7 +76,8 @@ std::optional<SymbolTable::Match> SymbolTable::find(std::uint64_t address) const
     if (symbols_[i].end > address) return match(symbols_[i]);
   }
   const Symbol& nearest = symbols_[last];
-  if (nearest.end == nearest.begin && file_.section_at(nearest.begin) == file_.section_at(address)) return match(nearest);
+  if (nearest.end == nearest.begin && file_.section_at(nearest.begin) == file_.section_at(address))
+    return match(nearest);
   return std::nullopt;
 }
 

@@ -2,9 +2,9 @@
 //
 // The code symbols of one ELF file: .symtab of the file or of its debug file, .dynsym, and .gnu_debugdata.
 //
-// An address has a name only if a symbol says so: it lies inside the symbol's size, or the symbol has no size (hand-written
-// assembly), begins in the same section, and is the nearest one before it. Nearest alone would put the name of the last
-// exported function on every static one behind it.
+// An address has a name only if a symbol says so: it lies inside the symbol's size, or the symbol has no size
+// (hand-written assembly), begins in the same section, and is the nearest one before it. Nearest alone would put the
+// name of the last exported function on every static one behind it.
 //
 // Sorted once, because libdwfl's own lookup walks all symbols each time (300,000 of them in a node binary).
 #pragma once
@@ -28,7 +28,8 @@ class SymbolTable {
 
   explicit SymbolTable(const ElfFile& file);
 
-  // Of several symbols on one address: with a size before without, exported before local, then fewest leading underscores
+  // Of several symbols on one address: with a size before without, exported before local, then fewest leading
+  // underscores
   // (`read` before `__GI___libc_read`), then the shortest.
   std::optional<Match> find(std::uint64_t address) const;
 

@@ -2,9 +2,9 @@
 //
 // Files as a target sees them: inside its own mount namespace and root, also after they were deleted.
 //
-// A path a target names is not to be trusted. It is resolved within the target's root (openat2, RESOLVE_IN_ROOT, so that a
-// symbolic link in a container does not lead to a file of ours), opened without blocking on a pipe, and refused unless it
-// is a regular file. Whether it is the *right* file is for the caller to check (build-id, owner).
+// A path a target names is not to be trusted. It is resolved within the target's root (openat2, RESOLVE_IN_ROOT, so
+// that a symbolic link in a container does not lead to a file of ours), opened without blocking on a pipe, and refused
+// unless it is a regular file. Whether it is the *right* file is for the caller to check (build-id, owner).
 //
 // The pid must be known to be the target still; a process that is gone is served from our own root.
 #pragma once

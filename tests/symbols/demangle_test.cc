@@ -8,13 +8,15 @@ using camprobe::symbols::kMaxDemangled;
 
 TEST(Demangle, ReadsCxxNamesWithTheirArguments) {
   EXPECT_EQ(demangle("_ZN4mesh9arbitrateEPVi"), "mesh::arbitrate(int volatile*)");
-  EXPECT_EQ(demangle("_ZNSt6vectorIiSaIiEE9push_backERKi"), "std::vector<int, std::allocator<int> >::push_back(int const&)");
+  EXPECT_EQ(demangle("_ZNSt6vectorIiSaIiEE9push_backERKi"),
+            "std::vector<int, std::allocator<int> >::push_back(int const&)");
 }
 
 TEST(Demangle, LeavesOutTheHashOfLegacyRust) {
   EXPECT_EQ(demangle("_ZN3cam9arbitrate17h0123456789abcdefE"), "cam::arbitrate");
-  EXPECT_EQ(demangle("_ZN66_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT$4drop17hd3f2a3b4c5d6e7f8E"),
-            "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop");
+  EXPECT_EQ(
+      demangle("_ZN66_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT$4drop17hd3f2a3b4c5d6e7f8E"),
+      "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop");
 }
 
 TEST(Demangle, ReadsRustV0) {
@@ -23,7 +25,8 @@ TEST(Demangle, ReadsRustV0) {
 }
 
 TEST(Demangle, LeavesOtherNamesAlone) {
-  for (const char* name : {"", "malloc", "main", "_Z", "_ZN", "_R", "_Znonsense", "_RX", "Builtins_ArrayMap", "ngx_http_handler"}) {
+  for (const char* name :
+       {"", "malloc", "main", "_Z", "_ZN", "_R", "_Znonsense", "_RX", "Builtins_ArrayMap", "ngx_http_handler"}) {
     EXPECT_EQ(demangle(name), name);
   }
 }

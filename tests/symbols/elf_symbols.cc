@@ -47,7 +47,8 @@ FunctionSymbol function_symbol(const std::string& path, const std::string& name)
 
 RecordedModule recorded(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  return {.path = path, .build_id = ElfFile::build_id_of(fd.get()), .base = 0, .low = 0, .high = std::uint64_t{1} << 32};
+  return {
+      .path = path, .build_id = ElfFile::build_id_of(fd.get()), .base = 0, .low = 0, .high = std::uint64_t{1} << 32};
 }
 
 std::shared_ptr<ModuleFile> open_module(ModuleSymbols& cache, const std::string& path) {

@@ -25,4 +25,5 @@ FunctionSymbol function_symbol(const std::string& path, const std::string& name)
 camprobe::symbols::RecordedModule recorded(const std::string& path);
 
 // Shorthand: opens the file in `cache` as a process without a root of its own sees it; fails the test if it cannot.
-std::shared_ptr<camprobe::symbols::ModuleFile> open_module(camprobe::symbols::ModuleSymbols& cache, const std::string& path);
+std::shared_ptr<camprobe::symbols::ModuleFile> open_module(camprobe::symbols::ModuleSymbols& cache,
+                                                           const std::string& path);

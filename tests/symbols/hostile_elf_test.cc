@@ -1,7 +1,7 @@
 // tests/symbols/hostile_elf_test.cc
 //
-// Files that lie: cut short anywhere, with bytes changed anywhere. They may be refused or have no names; they may not crash
-// or hang the reader.
+// Files that lie: cut short anywhere, with bytes changed anywhere. They may be refused or have no names; they may not
+// crash or hang the reader.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -55,7 +55,10 @@ TEST(HostileElf, TruncatedFilesAreErrorsOrNameless) {
 }
 
 TEST(HostileElf, FilesThatAreNoneAreRefusedWithAReason) {
-  for (const std::string& bytes : {std::string(), std::string("#!/bin/sh\n"), std::string("\x7f" "ELF"), std::string(100000, 'x')}) {
+  for (const std::string& bytes : {std::string(), std::string("#!/bin/sh\n"),
+                                   std::string("\x7f"
+                                               "ELF"),
+                                   std::string(100000, 'x')}) {
     EXPECT_FALSE(probe(bytes, {}));
   }
 }

@@ -18,7 +18,9 @@ namespace {
 
 const std::string kFixtures = std::string(FIXTURES) + "/";
 
-std::string read_name(const Frame& frame) { return short_function_name(frame); }
+std::string read_name(const Frame& frame) {
+  return short_function_name(frame);
+}
 
 // The frames at the call of measure(), which is inlined from two functions: somewhere in arbitrate().
 std::vector<Frame> frames_with_inlining(const std::string& path, const std::string& symbols) {
@@ -37,14 +39,15 @@ void expect_inlined_frames(const std::vector<Frame>& frames) {
   ASSERT_EQ(frames.size(), 3u);
   EXPECT_EQ(frames[0].function, "mesh::innermost(int volatile*)");
   EXPECT_EQ(frames[0].kind, FrameKind::kInlined);
-  EXPECT_EQ(frames[0].line, 24u);
+  EXPECT_EQ(frames[0].line, 28u);
   EXPECT_EQ(frames[1].function, "mesh::middle(int volatile*)");
   EXPECT_EQ(frames[1].kind, FrameKind::kInlined);
-  EXPECT_EQ(frames[1].line, 28u);
+  EXPECT_EQ(frames[1].line, 32u);
   EXPECT_EQ(frames[2].function, "mesh::arbitrate(int volatile*)");
   EXPECT_EQ(frames[2].kind, FrameKind::kNative);
-  EXPECT_EQ(frames[2].line, 32u);
-  for (const Frame& frame : frames) EXPECT_TRUE(frame.file.ends_with("/tests/symbols/fixtures/arbiter.cc")) << frame.file;
+  EXPECT_EQ(frames[2].line, 36u);
+  for (const Frame& frame : frames)
+    EXPECT_TRUE(frame.file.ends_with("/tests/symbols/fixtures/arbiter.cc")) << frame.file;
 }
 
 Frame only_frame(const std::string& path, std::uint64_t address) {
@@ -58,7 +61,8 @@ Frame only_frame(const std::string& path, std::uint64_t address) {
 }  // namespace
 
 TEST(ModuleSymbols, InlinedCalleesAreFramesOfTheirOwn) {
-  for (const char* name : {"program", "program-dwarf4", "program-no-aranges", "program-compressed", "program-split", "libwhole.so"}) {
+  for (const char* name :
+       {"program", "program-dwarf4", "program-no-aranges", "program-compressed", "program-split", "libwhole.so"}) {
     SCOPED_TRACE(name);
     expect_inlined_frames(frames_with_inlining(kFixtures + name, kFixtures + name));
   }
@@ -79,13 +83,16 @@ TEST(ModuleSymbols, NamesAreAllThereIsWithoutDebugInformation) {
 
 TEST(ModuleSymbols, AStaticFunctionWithoutSymbolGetsNoNameFromItsNeighbour) {
   const auto symbols = function_symbols(kFixtures + "libwhole.so");
-  const auto hidden = std::find_if(symbols.begin(), symbols.end(), [](const auto& s) { return s.name.find("6hidden") != std::string::npos; });
+  const auto hidden = std::find_if(symbols.begin(), symbols.end(),
+                                   [](const auto& s) { return s.name.find("6hidden") != std::string::npos; });
   ASSERT_NE(hidden, symbols.end());
   const Frame bare = only_frame(kFixtures + "libbare.so", hidden->address + 1);
   EXPECT_EQ(bare.function, "");
   EXPECT_EQ(bare.kind, FrameKind::kUnknown);
-  EXPECT_EQ(read_name(only_frame(kFixtures + "libwhole.so", hidden->address + 1)), "mesh::(anonymous namespace)::hidden");
-  EXPECT_EQ(read_name(only_frame(kFixtures + "libmini.so", hidden->address + 1)), "mesh::(anonymous namespace)::hidden");
+  EXPECT_EQ(read_name(only_frame(kFixtures + "libwhole.so", hidden->address + 1)),
+            "mesh::(anonymous namespace)::hidden");
+  EXPECT_EQ(read_name(only_frame(kFixtures + "libmini.so", hidden->address + 1)),
+            "mesh::(anonymous namespace)::hidden");
 }
 
 TEST(ModuleSymbols, NamesStubsByWhatTheyCall) {
@@ -122,7 +129,7 @@ TEST(ModuleSymbols, ReadsRustNamesAndRespectsSymbolSizes) {
   const std::uint64_t sizeless = function_symbol(path, "without_size").address;
   EXPECT_EQ(name_at(arbitrate), "cam::arbitrate");
   EXPECT_EQ(name_at(quorum + 1), "cam::quorum");
-  EXPECT_EQ(name_at(quorum + 2), "");       // behind its end
+  EXPECT_EQ(name_at(quorum + 2), "");  // behind its end
   EXPECT_EQ(name_at(sized - 1), "");
   EXPECT_EQ(name_at(sized + 7), "sized_function");
   EXPECT_EQ(name_at(sized + 8), "sized_function");  // a label inside it
@@ -194,7 +201,8 @@ TEST(ModuleSymbols, StaysWithinItsLimitsAndAnswersTheSame) {
 
 TEST(ModuleSymbols, ClosesFilesNobodyUses) {
   ModuleSymbols cache({.idle_modules = 1});
-  for (const char* name : {"program", "program-dwarf4", "libwhole.so", "libother.so"}) open_module(cache, kFixtures + name);
+  for (const char* name : {"program", "program-dwarf4", "libwhole.so", "libother.so"})
+    open_module(cache, kFixtures + name);
   EXPECT_EQ(cache.usage().modules, 2u);  // one idle, and the one handed out last
 }
 

@@ -25,7 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t i = 0; i < text.size(); i += step) pieces.feed(text.substr(i, step));
   require(whole.size() == pieces.size() && whole.malformed() == pieces.malformed() && whole.lines() == pieces.lines());
   require(whole.bytes() <= 100000 + 3 * text.size());
-  for (std::uint64_t address : {std::uint64_t{0}, std::uint64_t{0x1000}, std::uint64_t{0x7f0000001010}, ~std::uint64_t{0}}) {
+  for (std::uint64_t address :
+       {std::uint64_t{0}, std::uint64_t{0x1000}, std::uint64_t{0x7f0000001010}, ~std::uint64_t{0}}) {
     const auto* code = whole.find(address);
     require(code == nullptr || (code->low <= address && address < code->high && !code->name.empty()));
   }

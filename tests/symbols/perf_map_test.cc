@@ -67,8 +67,10 @@ TEST(PerfMap, LaterLinesWinWhereRangesOverlap) {
 
 TEST(PerfMap, CountsMalformedLinesAndReadsOn) {
   PerfMap map;
-  map.feed("zz 10 no number\n1000\n1000 10\n1000 10 \n1000 0 empty\nffffffffffffffff 2 wraps\n\n-1 10 negative\n10000000000000000 1 long\n"
-           "1000 10 good\r\n");
+  map.feed(
+      "zz 10 no number\n1000\n1000 10\n1000 10 \n1000 0 empty\nffffffffffffffff 2 wraps\n\n-1 10 "
+      "negative\n10000000000000000 1 long\n"
+      "1000 10 good\r\n");
   EXPECT_EQ(map.malformed(), 9u);
   EXPECT_EQ(map.lines(), 10u);
   EXPECT_EQ(map.size(), 1u);
@@ -87,7 +89,8 @@ TEST(PerfMap, SkipsALineWithoutEnd) {
 
 TEST(PerfMap, StaysWithinItsMemoryAndSaysWhatItDropped) {
   PerfMap map(10000);
-  for (int i = 0; i < 1000; ++i) map.feed(std::to_string(10000 + i * 100) + " 10 a name that is longer than a short string\n");
+  for (int i = 0; i < 1000; ++i)
+    map.feed(std::to_string(10000 + i * 100) + " 10 a name that is longer than a short string\n");
   EXPECT_LE(map.bytes(), 10000u);
   EXPECT_GT(map.size(), 20u);
   EXPECT_EQ(map.size() + map.dropped(), 1000u);

@@ -8,7 +8,9 @@ using camprobe::symbols::FrameKind;
 using camprobe::symbols::short_function_name;
 
 namespace {
-std::string shorten(std::string_view name) { return short_function_name(name); }
+std::string shorten(std::string_view name) {
+  return short_function_name(name);
+}
 }  // namespace
 
 TEST(ShortName, DropsArgumentsAndTemplateArguments) {
@@ -37,11 +39,13 @@ TEST(ShortName, KeepsOperators) {
 
 TEST(ShortName, KeepsLambdasInTheirFunctions) {
   EXPECT_EQ(shorten("mesh::serve(int)::{lambda(int)#1}::operator()(int) const"), "mesh::serve::{lambda#1}::operator()");
-  EXPECT_EQ(shorten("void mesh::serve<Http>(Http&) const::{lambda()#2}::operator()() const"), "mesh::serve::{lambda#2}::operator()");
+  EXPECT_EQ(shorten("void mesh::serve<Http>(Http&) const::{lambda()#2}::operator()() const"),
+            "mesh::serve::{lambda#2}::operator()");
 }
 
 TEST(ShortName, ReadsRust) {
-  EXPECT_EQ(shorten("<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop"), "<alloc::vec::Vec as core::ops::drop::Drop>::drop");
+  EXPECT_EQ(shorten("<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop"),
+            "<alloc::vec::Vec as core::ops::drop::Drop>::drop");
   EXPECT_EQ(shorten("cam::mesh::vote::<u8>"), "cam::mesh::vote");
   EXPECT_EQ(shorten("cam::serve::{closure#0}"), "cam::serve::{closure#0}");
 }
@@ -53,13 +57,16 @@ TEST(ShortName, DropsCloneSuffixes) {
 }
 
 TEST(ShortName, LeavesOtherTextAlone) {
-  for (const char* name : {"", "main", "malloc@plt", "libfoo.so!0x1234", "[unknown]", "Builtins_ArrayMap", "<signal handler called>"}) {
+  for (const char* name :
+       {"", "main", "malloc@plt", "libfoo.so!0x1234", "[unknown]", "Builtins_ArrayMap", "<signal handler called>"}) {
     EXPECT_EQ(shorten(name), name);
   }
 }
 
 TEST(ShortName, KnowsThatOtherLanguagesNameThingsInBrackets) {
-  EXPECT_EQ(short_function_name(Frame{.function = "arbitrate.<locals>.<lambda>", .kind = FrameKind::kPython}), "arbitrate.<locals>.<lambda>");
+  EXPECT_EQ(short_function_name(Frame{.function = "arbitrate.<locals>.<lambda>", .kind = FrameKind::kPython}),
+            "arbitrate.<locals>.<lambda>");
   EXPECT_EQ(short_function_name(Frame{.function = "get cost", .kind = FrameKind::kJs}), "get cost");
-  EXPECT_EQ(short_function_name(Frame{.function = "java.lang.String.charAt(int)", .kind = FrameKind::kJava}), "java.lang.String.charAt");
+  EXPECT_EQ(short_function_name(Frame{.function = "java.lang.String.charAt(int)", .kind = FrameKind::kJava}),
+            "java.lang.String.charAt");
 }

@@ -61,7 +61,8 @@ TEST(SourceMap, FindsTheLineInTypeScript) {
 
 TEST(SourceMap, JoinsRootDirectoryAndSource) {
   const auto source = [](const std::string& root, const std::string& name) {
-    const auto map = parse(R"({"version":3,"sourceRoot":")" + root + R"(","sources":[")" + name + R"("],"mappings":"AAAA"})");
+    const auto map =
+        parse(R"({"version":3,"sourceRoot":")" + root + R"(","sources":[")" + name + R"("],"mappings":"AAAA"})");
     return map && map->find(1, 1) ? map->find(1, 1)->file : "";
   };
   EXPECT_EQ(source("", "a.ts"), "/srv/dist/a.ts");
@@ -103,7 +104,8 @@ TEST(SourceMap, SaysWhyAMapIsNone) {
   EXPECT_EQ(why(R"({"version":3,"sources":["a"],"mappings":"A!"})"), "mappings are not VLQ");
   EXPECT_EQ(why(R"({"version":3,"sources":["a"],"mappings":"ACAA"})"), "mappings lead outside of the sources");
   EXPECT_EQ(why(R"({"version":3,"sources":["a"],"mappings":"DAAA"})"), "mappings lead outside of the sources");
-  EXPECT_EQ(why(R"({"version":3,"sections":[{"offset":{"line":-1,"column":0},"map":{}}]})"), "a section without offset or map");
+  EXPECT_EQ(why(R"({"version":3,"sections":[{"offset":{"line":-1,"column":0},"map":{}}]})"),
+            "a section without offset or map");
 }
 
 namespace {
@@ -131,7 +133,9 @@ class SourceMapsTest : public ::testing::Test {
 
 TEST_F(SourceMapsTest, FollowsTheCommentAtTheEnd) {
   write("dist/cost.js.map", kTsc);
-  const std::string script = write("dist/cost.js", "\"use strict\";\n//# sourceMappingURL=old.map\n//\nfunction cost(p) {\n}\n//# sourceMappingURL=cost.js.map\n");
+  const std::string script = write(
+      "dist/cost.js",
+      "\"use strict\";\n//# sourceMappingURL=old.map\n//\nfunction cost(p) {\n}\n//# sourceMappingURL=cost.js.map\n");
   EXPECT_EQ(find(script, 4, 14), (OriginalPosition{(directory_ / "src/cost.ts").string(), 3}));
   EXPECT_EQ(find(script, 5, 5), (OriginalPosition{(directory_ / "src/cost.ts").string(), 4}));
 }
@@ -146,7 +150,8 @@ TEST_F(SourceMapsTest, ReadsAMapInTheComment) {
 TEST_F(SourceMapsTest, HasNothingToSayWithoutAMap) {
   EXPECT_EQ(find(write("dist/plain.js", "f();\n"), 1, 1), std::nullopt);
   EXPECT_EQ(find(write("dist/lost.js", "f();\n//# sourceMappingURL=nowhere.map\n"), 1, 1), std::nullopt);
-  EXPECT_EQ(find(write("dist/broken.js", "f();\n//# sourceMappingURL=data:application/json;base64,e30=\n"), 1, 1), std::nullopt);
+  EXPECT_EQ(find(write("dist/broken.js", "f();\n//# sourceMappingURL=data:application/json;base64,e30=\n"), 1, 1),
+            std::nullopt);
   EXPECT_EQ(find(write("dist/text.js", "const s = 'sourceMappingURL=cost.js.map';\n"), 1, 1), std::nullopt);
   EXPECT_EQ(find("node:internal/timers", 1, 1), std::nullopt);
   EXPECT_EQ(find("/no/such/file.js", 1, 1), std::nullopt);
