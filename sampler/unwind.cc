@@ -215,9 +215,10 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
     }
   }
   if (rule.kind() == RuleKind::kUnknown) {
-    rule = status == RowStatus::found      ? pack(row, lookup)
-           : status == RowStatus::no_entry ? Rule(RuleKind::kNoEntry)
-                                           : Rule(RuleKind::kUnusable);
+    rule = status == RowStatus::found             ? pack(row, lookup)
+           : status == RowStatus::unsupported     ? Rule(RuleKind::kUnusable)
+           : !is_leaf && is_program_entry(lookup) ? Rule(RuleKind::kRoot)
+                                                  : Rule(RuleKind::kNoEntry);
     cache.keep(lookup, generation, rule);
   }
   switch (rule.kind()) {

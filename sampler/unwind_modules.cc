@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -26,6 +27,7 @@ struct FoundObject {
 namespace {
 
 std::atomic<FindObject> find_object{nullptr};
+std::atomic<std::uintptr_t> program_entry{0};
 std::atomic<std::uint32_t> readers{0};
 std::atomic<std::uint32_t> closings{0};
 std::atomic<std::uint64_t> generation_salt{generation_of(0).salt};
@@ -42,7 +44,13 @@ void count_down(std::atomic<std::uint32_t>* count) {
 }  // namespace
 
 void start_modules() {
+  program_entry.store(getauxval(AT_ENTRY), std::memory_order_relaxed);
   find_object.store(reinterpret_cast<FindObject>(dlsym(RTLD_DEFAULT, "_dl_find_object")), std::memory_order_release);
+}
+
+bool is_program_entry(std::uintptr_t pc) {
+  constexpr std::uintptr_t kStartSize = 48;
+  return pc - program_entry.load(std::memory_order_relaxed) < kStartSize;
 }
 
 FindObject replace_module_lookup(FindObject find) {

@@ -4,6 +4,7 @@
 #include "sampler/unwind_cfi.h"
 
 #include <gtest/gtest.h>
+#include <sys/auxv.h>
 
 #include <atomic>
 #include <cstdio>
@@ -146,6 +147,14 @@ TEST_F(UnwindCfiTest, TurnsAPltStubsExpressionIntoANumber) {
     EXPECT_EQ(value.reg, kRsp);
     EXPECT_EQ(value.number, at >= 11 ? 16u : 8u);
   }
+}
+
+TEST_F(UnwindCfiTest, KnowsTheProgramsFirstFunction) {
+  const std::uintptr_t entry = getauxval(AT_ENTRY);
+  EXPECT_TRUE(is_program_entry(entry));
+  EXPECT_TRUE(is_program_entry(entry + 33));  // where its one call returns to
+  EXPECT_FALSE(is_program_entry(entry - 1));
+  EXPECT_FALSE(is_program_entry(reinterpret_cast<std::uintptr_t>(&::printf)));
 }
 
 TEST_F(UnwindCfiTest, GivesUpOnAnExpressionThatNeverEnds) {

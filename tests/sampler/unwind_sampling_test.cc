@@ -62,7 +62,7 @@ TEST(UnwindSamplingTest, AgreesWithLibunwindWhereverTheTimerStrikes) {
   unsigned round = 0;
   do {
     sink = mixed_work(round);
-    if (round % 8 == 0) sink = throw_and_catch(round / 8 % 6);  // rare: see UnwindStepTest.Exceptions
+    if (round % 32 == 0) sink = throw_and_catch(round / 32 % 6);  // rare: see UnwindStepTest.Exceptions
     ++round;
     clock_gettime(CLOCK_MONOTONIC, &now);
   } while (samples < 8000 && now.tv_sec - begin.tv_sec < 20);
