@@ -32,9 +32,10 @@ bool add_h2load_summary(LoadTimeline& timeline, std::string_view printed) {
     printed.remove_prefix(at + 1);
   }
   const std::string_view line = printed.substr(0, printed.find('\n'));
+  const auto total = number_before(line, "total");
   const auto started = number_before(line, "started");
-  const auto failed = number_before(line, "failed");
-  if (!started || !failed || *failed > *started) return false;
+  const auto succeeded = number_before(line, "succeeded");
+  if (!total || !started || !succeeded || *succeeded > *started || *started > *total) return false;
   timeline.notes.clear();
   const std::uint64_t rows = timeline.requests.value_or(0);
   if (*started < rows) {
@@ -48,8 +49,11 @@ bool add_h2load_summary(LoadTimeline& timeline, std::string_view printed) {
     timeline.notes.push_back(
         fmt::format("{} requests have no row in h2load's log file; they are in the totals only", *started - rows));
   }
-  timeline.requests = started;
-  timeline.errors = failed;
+  if (*total > *started) {
+    timeline.notes.push_back(fmt::format("{} of the {} requests asked for were never sent", *total - *started, *total));
+  }
+  timeline.requests = *started;
+  timeline.errors = *started - *succeeded;
   return true;
 }
 

@@ -49,6 +49,7 @@ bool K6Requests::belongs_to_open(const K6Point& point) const {
 }
 
 const char* K6Requests::add(const K6Point& point) {
+  if (point.metric == K6Metric::kOther) return nullptr;
   if (!std::isfinite(point.value) || point.value < 0) return "the value is not a number from 0 up";
   if (finest_ == Nanoseconds{0} || point.time.resolution < finest_) finest_ = point.time.resolution;
   switch (point.metric) {

@@ -1,0 +1,397 @@
+// collector/load/command.cc
+//
+// A reader of just enough shell to find the words of simple commands, with where they stand in the text, so that an
+// addition goes between two of the user's own words and everything else stays byte for byte what she wrote.
+#include "collector/load/command.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace camprobe::load {
+namespace {
+
+struct Word {
+  std::string value;       // after quotes and backslashes
+  std::size_t begin, end;  // in the text
+  bool plain = true;       // holds no expansion ($, `), so that value is what the shell will make of it
+};
+
+struct SimpleCommand {
+  std::vector<Word> words;
+  std::optional<Word> stdout_to;  // the word behind > or >>
+  bool stdout_appends = false;
+};
+
+bool is_space(char c) { return c == ' ' || c == '\t'; }
+
+// Reads one word at `at`. False where a quote is never closed.
+bool read_word(std::string_view text, std::size_t& at, Word& word) {
+  word.begin = at;
+  while (at < text.size()) {
+    const char c = text[at];
+    if (c == '\'') {
+      const std::size_t close = text.find('\'', at + 1);
+      if (close == std::string_view::npos) return false;
+      word.value += text.substr(at + 1, close - at - 1);
+      at = close + 1;
+    } else if (c == '"') {
+      for (++at; at < text.size() && text[at] != '"'; ++at) {
+        if (text[at] == '\\' && at + 1 < text.size() && std::string_view("\\\"$`").find(text[at + 1]) != std::string_view::npos) {
+          ++at;
+        } else if (text[at] == '$' || text[at] == '`') {
+          word.plain = false;
+        }
+        word.value += text[at];
+      }
+      if (at >= text.size()) return false;
+      ++at;
+    } else if (c == '\\' && at + 1 < text.size()) {
+      if (text[at + 1] != '\n') word.value += text[at + 1];
+      at += 2;
+    } else if (is_space(c) || std::string_view("\n;&|<>()").find(c) != std::string_view::npos) {
+      break;
+    } else {
+      if (c == '$' || c == '`' || c == '*' || c == '~') word.plain = false;
+      word.value += c;
+      ++at;
+    }
+  }
+  word.end = at;
+  return true;
+}
+
+// The simple commands of a list, in order. Empty where the text is not understood.
+std::vector<SimpleCommand> read_commands(std::string_view text) {
+  std::vector<SimpleCommand> commands(1);
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const char c = text[at];
+    if (is_space(c)) {
+      ++at;
+    } else if (c == '#') {
+      at = std::min(text.find('\n', at), text.size());
+    } else if (std::string_view("\n;|()").find(c) != std::string_view::npos ||
+               (c == '&' && !(at + 1 < text.size() && text[at + 1] == '>'))) {
+      commands.emplace_back();
+      ++at;
+    } else if (c == '<' || c == '>' || c == '&') {
+      // [n]> file, >> file, >&2, 2>&1, &> file: only where standard output goes is of interest.
+      auto& words = commands.back().words;
+      bool is_stdout = c == '>' || c == '&';
+      if (c == '>' && !words.empty() && words.back().end == at &&
+          words.back().value.find_first_not_of("0123456789") == std::string::npos && !words.back().value.empty()) {
+        is_stdout = words.back().value == "1";
+        words.pop_back();
+      }
+      const bool appends = text.substr(at, 3).find(">>") != std::string_view::npos;
+      while (at < text.size() && (text[at] == '<' || text[at] == '>' || text[at] == '&' || text[at] == '|')) {
+        if (text[at] == '&' && text[at - (at > 0)] == '>') is_stdout = false;  // >&2: a descriptor
+        ++at;
+      }
+      while (at < text.size() && is_space(text[at])) ++at;
+      Word target;
+      if (!read_word(text, at, target)) return {};
+      if (target.begin == target.end) return {};
+      if (!is_stdout) continue;
+      commands.back().stdout_to = std::move(target);
+      commands.back().stdout_appends = appends;
+    } else {
+      Word word;
+      if (!read_word(text, at, word)) return {};
+      commands.back().words.push_back(std::move(word));
+    }
+  }
+  std::erase_if(commands, [](const SimpleCommand& command) { return command.words.empty(); });
+  return commands;
+}
+
+std::string quoted(std::string_view text) {
+  static constexpr std::string_view kSafe =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
+  if (!text.empty() && text.find_first_not_of(kSafe) == std::string_view::npos) return std::string(text);
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+bool is_one_of(std::string_view text, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), text) != names.end();
+}
+
+bool is_assignment(std::string_view word) {
+  const std::size_t equals = word.find('=');
+  if (equals == std::string_view::npos || equals == 0) return false;
+  return word.substr(0, equals).find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+         std::string_view::npos;
+}
+
+// The tool that a word names: "/usr/bin/h2load", "autocannon@8", "artillery.cmd" are tools.
+std::string tool_of(std::string_view word) {
+  std::string_view name = base_name(word);
+  name = name.substr(0, name.find('@'));
+  for (const char* tool : {"h2load", "autocannon", "artillery", "k6"}) {
+    if (name == tool) return tool;
+  }
+  return {};
+}
+
+// Options of prefix commands that take a word of their own.
+bool takes_value(std::string_view prefix, std::string_view option) {
+  if (option.find('=') != std::string_view::npos) return false;
+  if (prefix == "nice") return is_one_of(option, {"-n", "--adjustment"});
+  if (prefix == "env") return is_one_of(option, {"-u", "--unset", "-C", "--chdir"});
+  if (prefix == "timeout") return is_one_of(option, {"-s", "--signal", "-k", "--kill-after"});
+  if (prefix == "sudo") return is_one_of(option, {"-u", "-g", "-C", "-D"});
+  if (prefix == "time") return is_one_of(option, {"-f", "-o", "--format", "--output"});
+  if (prefix == "ionice") return is_one_of(option, {"-c", "-n"});
+  if (prefix == "stdbuf") return is_one_of(option, {"-i", "-o", "-e"});
+  if (is_one_of(prefix, {"npx", "npm", "bunx", "pnpm", "yarn"})) return is_one_of(option, {"-p", "--package", "-w", "--workspace"});
+  return false;
+}
+
+// Skips assignments, prefix commands and package runners; the index of the first word of the command proper.
+std::size_t skip_prefixes(const std::vector<Word>& words) {
+  std::size_t i = 0;
+  while (i < words.size()) {
+    const std::string_view word = words[i].value;
+    if (is_assignment(word) || is_one_of(word, {"!", "{", "then", "do", "else", "if", "while", "until"})) {
+      ++i;
+      continue;
+    }
+    const std::string_view name = base_name(word);
+    if (!is_one_of(name, {"env", "nice", "ionice", "time", "timeout", "taskset", "chrt", "setsid", "nohup", "exec", "command",
+                          "sudo", "stdbuf", "npx", "bunx", "npm", "pnpm", "yarn"})) {
+      return i;
+    }
+    ++i;
+    if (is_one_of(name, {"npm", "pnpm", "yarn"}) && i < words.size() &&
+        is_one_of(words[i].value, {"exec", "x", "dlx", "run-script"})) {
+      ++i;
+    }
+    while (i < words.size() && words[i].value.starts_with('-')) {
+      const bool with_value = takes_value(name, words[i].value);
+      i += with_value && i + 1 < words.size() ? 2 : 1;
+    }
+    if (is_one_of(name, {"timeout", "taskset", "chrt"}) && i < words.size()) ++i;  // duration, mask, priority
+  }
+  return i;
+}
+
+// The value of an option among `words` from `from` on: --name=value, --name value, -nvalue, -n value.
+std::optional<Word> option_value(const std::vector<Word>& words, std::size_t from, std::string_view long_name,
+                                 std::string_view short_name) {
+  std::optional<Word> last;
+  for (std::size_t i = from; i < words.size(); ++i) {
+    const std::string_view word = words[i].value;
+    if (word == "--") break;
+    if ((word == long_name || (!short_name.empty() && word == short_name)) && i + 1 < words.size()) {
+      last = words[++i];
+    } else if (word.starts_with(long_name) && word.substr(long_name.size()).starts_with('=')) {
+      last = words[i];
+      last->value = word.substr(long_name.size() + 1);
+    } else if (!short_name.empty() && word.starts_with(short_name) && word.size() > short_name.size() &&
+               !word.starts_with("--")) {
+      last = words[i];
+      last->value = word.substr(word[short_name.size()] == '=' ? short_name.size() + 1 : short_name.size());
+    }
+  }
+  return last;
+}
+
+// k6's --out may be given several times: the first that writes one of our formats to a file.
+std::optional<std::string> k6_output_file(const std::vector<Word>& words, std::size_t from) {
+  for (std::size_t i = from; i < words.size(); ++i) {
+    std::string_view value = words[i].value;
+    if ((value == "--out" || value == "-o") && i + 1 < words.size()) {
+      value = words[++i].value;
+    } else if (value.starts_with("--out=")) {
+      value.remove_prefix(6);
+    } else if (value.starts_with("-o")) {
+      value.remove_prefix(value.starts_with("-o=") ? 3 : 2);
+    } else {
+      continue;
+    }
+    for (const std::string_view format : {"json=", "csv="}) {
+      if (value.starts_with(format) && words[i].plain) return std::string(value.substr(format.size()));
+    }
+  }
+  return std::nullopt;
+}
+
+std::string join(const std::string& directory, const std::string& file) {
+  if (directory.empty() || file.starts_with('/')) return file;
+  return directory + "/" + file;
+}
+
+struct Addition {
+  std::size_t at;  // in the text
+  std::string text;
+};
+
+struct Planned {
+  LoadCommand plan;
+  std::optional<Addition> addition;
+};
+
+// A results file whose name only the shell can tell ("$OUT") is the user's to name: nothing is planned then.
+std::optional<Planned> plan_h2load(const SimpleCommand& command, std::size_t tool, const std::string& results) {
+  Planned planned;
+  planned.plan.appends = true;
+  planned.plan.summary_is_stdout = !command.stdout_to;
+  if (const auto file = option_value(command.words, tool + 1, "--log-file", "")) {
+    if (!file->plain) return std::nullopt;
+    planned.plan.results = file->value;
+    planned.plan.results_are_users = true;
+  } else {
+    planned.plan.results = results;
+    planned.addition = Addition{command.words[tool].end, "--log-file=" + quoted(results)};
+  }
+  return planned;
+}
+
+std::optional<Planned> plan_autocannon(const SimpleCommand& command, std::size_t tool, const std::string& results) {
+  Planned planned;
+  if (command.stdout_to) {
+    if (!command.stdout_to->plain) return std::nullopt;
+    planned.plan.results = command.stdout_to->value;
+    planned.plan.results_are_users = true;
+    planned.plan.appends = command.stdout_appends;
+  } else {
+    planned.plan.results = results;
+    planned.plan.results_are_stdout = true;
+  }
+  for (std::size_t i = tool + 1; i < command.words.size(); ++i) {
+    const std::string& word = command.words[i].value;
+    if (word == "--") break;
+    if (word == "-j" || word == "--json") return planned;
+  }
+  planned.addition = Addition{command.words[tool].end, "-j"};
+  return planned;
+}
+
+std::optional<Planned> plan_artillery(const SimpleCommand& command, std::size_t tool, const std::string& results) {
+  if (tool + 1 >= command.words.size()) return std::nullopt;
+  const Word& verb = command.words[tool + 1];
+  if (!is_one_of(verb.value, {"run", "quick"})) return std::nullopt;
+  Planned planned;
+  if (const auto file = option_value(command.words, tool + 2, "--output", "-o")) {
+    if (!file->plain) return std::nullopt;
+    planned.plan.results = file->value;
+    planned.plan.results_are_users = true;
+  } else {
+    planned.plan.results = results;
+    planned.addition = Addition{verb.end, "--output " + quoted(results)};
+  }
+  return planned;
+}
+
+std::optional<Planned> plan_k6(const SimpleCommand& command, std::size_t tool, const std::string& results) {
+  std::size_t verb = tool + 1;
+  while (verb < command.words.size() && command.words[verb].value.starts_with('-')) ++verb;
+  if (verb >= command.words.size() || command.words[verb].value != "run") return std::nullopt;
+  Planned planned;
+  if (const auto file = k6_output_file(command.words, tool + 1)) {
+    planned.plan.results = *file;
+    planned.plan.results_are_users = true;
+    return planned;
+  }
+  // --out on the command line silences K6_OUT: what that says is then repeated beside ours.
+  std::string text = "--out " + quoted("json=" + results);
+  for (std::size_t i = 0; i < tool; ++i) {
+    const std::string_view word = command.words[i].value;
+    if (!word.starts_with("K6_OUT=")) continue;
+    const std::string_view value = word.substr(7);
+    for (const std::string_view format : {"json=", "csv="}) {
+      if (value.starts_with(format) && command.words[i].plain) {
+        planned.plan.results = value.substr(format.size());
+        planned.plan.results_are_users = true;
+        return planned;
+      }
+    }
+    text = "--out " + quoted(value) + " " + text;
+  }
+  planned.plan.results = results;
+  planned.addition = Addition{command.words[verb].end, text};
+  return planned;
+}
+
+std::optional<LoadCommand> plan(std::string_view text, const std::string& results, int depth);
+
+// `sh -c 'list'`: plans the list, and puts it back quoted where it changed.
+std::optional<LoadCommand> plan_inner_shell(std::string_view text, const SimpleCommand& command, std::size_t shell,
+                                            const std::string& results, int depth) {
+  for (std::size_t i = shell + 1; i + 1 < command.words.size(); ++i) {
+    const std::string& option = command.words[i].value;
+    if (!option.starts_with('-')) return std::nullopt;
+    if (option.starts_with("--") || !option.ends_with('c')) continue;
+    const Word& script = command.words[i + 1];
+    if (!script.plain) return std::nullopt;  // the outer shell would change it before the inner one reads it
+    std::optional<LoadCommand> inner = plan(script.value, results, depth + 1);
+    if (!inner) return std::nullopt;
+    const std::string put_back =
+        inner->added.empty() ? std::string(text.substr(script.begin, script.end - script.begin)) : quoted(inner->command);
+    inner->command = std::string(text.substr(0, script.begin)) + put_back + std::string(text.substr(script.end));
+    if (inner->results_are_stdout && command.stdout_to) {
+      if (!command.stdout_to->plain) return std::nullopt;
+      inner->results = command.stdout_to->value;
+      inner->results_are_stdout = false;
+      inner->results_are_users = true;
+      inner->appends = command.stdout_appends;
+    }
+    return inner;
+  }
+  return std::nullopt;
+}
+
+std::optional<LoadCommand> plan(std::string_view text, const std::string& results, int depth) {
+  if (depth > 3) return std::nullopt;
+  std::string directory;  // where `cd` went before
+  for (const SimpleCommand& command : read_commands(text)) {
+    const std::size_t first = skip_prefixes(command.words);
+    if (first >= command.words.size()) continue;
+    const std::string_view name = base_name(command.words[first].value);
+    if (name == "cd" && first + 1 < command.words.size() && command.words[first + 1].plain) {
+      directory = join(directory, command.words[first + 1].value);
+      continue;
+    }
+    if (is_one_of(name, {"sh", "bash", "dash", "zsh", "ash", "ksh"})) {
+      std::optional<LoadCommand> inner = plan_inner_shell(text, command, first, results, depth);
+      if (!inner) continue;
+      if (inner->results_are_users) inner->results = join(directory, inner->results);
+      return inner;
+    }
+    const std::string tool = tool_of(command.words[first].value);
+    std::optional<Planned> planned;
+    if (tool == "h2load") planned = plan_h2load(command, first, results);
+    if (tool == "autocannon") planned = plan_autocannon(command, first, results);
+    if (tool == "artillery") planned = plan_artillery(command, first, results);
+    if (tool == "k6") planned = plan_k6(command, first, results);
+    if (!planned) continue;
+    LoadCommand out = std::move(planned->plan);
+    out.tool = tool;
+    out.command = text;
+    if (planned->addition) {
+      out.added = planned->addition->text;
+      out.command.insert(planned->addition->at, " " + out.added);
+    }
+    if (out.results_are_users) out.results = join(directory, out.results);
+    return out;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<LoadCommand> plan_load_command(std::string_view command, const std::string& results) {
+  return plan(command, results, 0);
+}
+
+}  // namespace camprobe::load
