@@ -14,8 +14,8 @@
 
 namespace camprobe::symbols {
 
-inline constexpr std::size_t kMaxMangled = 16 * 1024;
-inline constexpr std::size_t kMaxDemangled = 64 * 1024;
+inline constexpr std::size_t kMaxMangled = std::size_t{16} * 1024;
+inline constexpr std::size_t kMaxDemangled = std::size_t{64} * 1024;
 
 // The readable name, or `symbol` itself if it is not mangled or cannot be demangled.
 std::string demangle(std::string_view symbol);

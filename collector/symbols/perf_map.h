@@ -32,7 +32,7 @@ struct JitCode {
 
 class PerfMap {
  public:
-  static constexpr std::size_t kMaxLine = 64 * 1024;
+  static constexpr std::size_t kMaxLine = std::size_t{64} * 1024;
 
   // Names beyond `max_bytes` of memory are dropped, and counted.
   explicit PerfMap(std::size_t max_bytes = 128u << 20) : max_bytes_(max_bytes) {}
