@@ -14,6 +14,7 @@ constexpr std::size_t kFewestPoints = 10;
 constexpr std::size_t kMostPoints = 240;
 constexpr std::size_t kMostPieces = 12;
 constexpr std::size_t kShortestPiece = 3;
+constexpr std::size_t kPointsToSeeJumps = 60;
 constexpr std::size_t kLongestSeries = 1 << 22;  // points before thinning; a run with wild gaps has no clear shape
 constexpr double kFewestEventsPerPoint = 10;     // fewer, and counting noise alone looks like a shape
 constexpr double kClearResidual = 0.2;           // of the peak
@@ -107,6 +108,24 @@ void classify(std::vector<Piece>& pieces, double peak, std::size_t points) {
     } else {
       piece.kind = piece.mean() < kIdleLevel * peak ? "idle" : "steady";
     }
+  }
+  // A jump that falls inside a point looks like a ramp of the shortest length: it is where its neighbours meet. So does a
+  // burst of connections at either end: it belongs to the neighbour.
+  const auto is_jump = [&](std::size_t i) {
+    const bool is_short = pieces[i].kind == "ramp" && pieces[i].end - pieces[i].begin <= kShortestPiece;
+    return is_short && (i == 0 || pieces[i - 1].kind != "ramp") &&
+           (i + 1 == pieces.size() || pieces[i + 1].kind != "ramp");
+  };
+  for (std::size_t i = 0; points >= kPointsToSeeJumps && pieces.size() > 1 && i < pieces.size();) {
+    if (!is_jump(i)) {
+      ++i;
+      continue;
+    }
+    const bool is_first = i == 0, is_last = i + 1 == pieces.size();
+    const std::size_t meet = is_first ? pieces[i].begin : is_last ? pieces[i].end : (pieces[i].begin + pieces[i].end) / 2;
+    if (!is_first) pieces[i - 1].end = meet;
+    if (!is_last) pieces[i + 1].begin = meet;
+    pieces.erase(pieces.begin() + static_cast<std::ptrdiff_t>(i));
   }
   // One movement, cut in two by a bend, is one phase.
   for (std::size_t i = 1; i < pieces.size();) {
