@@ -29,8 +29,8 @@ namespace camprobe::sampler {
 // Finds the loader's look-up with dlsym(), and the program's entry point.
 void start_modules();
 
-// Whether `pc` is in _start, which in programs linked with an old toolchain has no call frame information to say that nobody
-// called it.
+// Whether `pc` is in _start, which in programs linked with an old toolchain has no call frame information to say that
+// nobody called it.
 bool is_program_entry(std::uintptr_t pc);
 
 struct Module {

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <memory>
@@ -308,11 +309,11 @@ TEST_F(UnwindTest, WalksSmallCoroutinesToTheirFirstFrame) {
       0);
   swapcontext(&main_context, &coroutine_context);
   EXPECT_EQ(both.ours.end, WalkEnd::root);
-  // The visitor, 21 frames of recurse(), the coroutine's function, and __start_context.
-  EXPECT_EQ(both.ours.depth, 24u) << describe(both.ours.frames());
-  for (unsigned i = 3; i < 21; ++i) {
-    EXPECT_EQ(both.ours.pc[i], both.ours.pc[2]) << i;
-  }
+  // recurse() calls itself 20 times from one place.
+  const std::vector<std::uintptr_t> frames = both.ours.frames();
+  const auto again = std::adjacent_find(frames.begin(), frames.end());
+  ASSERT_NE(again, frames.end()) << describe(frames);
+  EXPECT_EQ(std::count(frames.begin(), frames.end(), *again), 20) << describe(frames);
   munmap(stack, kSize);
 }
 
@@ -353,13 +354,11 @@ TEST_F(UnwindTest, WalksThroughJitCodeByItsFramePointers) {
   Nest::go(&nest);
   EXPECT_EQ(both.ours.end, WalkEnd::root) << describe(both.ours.frames());
   const std::vector<std::uintptr_t> frames = both.ours.frames();
-  // One frame of visit() or of go() and this function's own, then what called this function.
-  ASSERT_EQ(frames.size(), outer.size() + 20);
+  EXPECT_EQ(std::count(frames.begin(), frames.end(), code.return_address()), 10) << describe(frames);
+  // Below visit() or go() and this function's own frame everything is the same.
+  ASSERT_GT(frames.size(), outer.size());
   EXPECT_EQ(std::vector<std::uintptr_t>(frames.end() - (static_cast<long>(outer.size()) - 2), frames.end()),
             std::vector<std::uintptr_t>(outer.begin() + 2, outer.end()));
-  for (unsigned i = 1; i <= 19; i += 2) {
-    EXPECT_EQ(frames[i], code.return_address()) << i;
-  }
 }
 
 TEST_F(UnwindTest, WalksByFramePointersAloneWhereTheLoaderTellsNothing) {
