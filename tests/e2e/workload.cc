@@ -1,0 +1,160 @@
+// tests/e2e/workload.cc
+//
+// A program whose CPU time, allocations and descriptors are known by construction, for the accuracy tests.
+//
+//   e2e_workload cpu SECONDS        spins in ten functions in fixed proportions
+//   e2e_workload heap ROUNDS        allocates in eight functions with fixed sizes; prints "function bytes" truth lines
+//   e2e_workload serve PORT         echoes: reads a 4-byte length, that many bytes, sends them back, in 1 KiB pieces
+//   e2e_workload sleep SECONDS      does nothing (to be killed)
+//   e2e_workload leak SECONDS       keeps 1 KiB of every ten allocations
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+volatile std::uint64_t g_sink;
+
+#define SPIN(name)                                                                 \
+  [[gnu::noinline]] void name(std::uint64_t rounds) {                              \
+    std::uint64_t x = rounds | 1;                                                  \
+    for (std::uint64_t i = 0; i < rounds; ++i) x = x * 6364136223846793005u + i;   \
+    g_sink = g_sink + x;                                                           \
+  }
+SPIN(spin_one)
+SPIN(spin_two)
+SPIN(spin_three)
+SPIN(spin_four)
+SPIN(spin_five)
+SPIN(spin_six)
+SPIN(spin_seven)
+SPIN(spin_eight)
+SPIN(spin_nine)
+SPIN(spin_ten)
+#undef SPIN
+
+int spin_for(double seconds) {
+  using Spin = void (*)(std::uint64_t);
+  static constexpr Spin kSpins[] = {spin_one, spin_two, spin_three, spin_four, spin_five,
+                                    spin_six, spin_seven, spin_eight, spin_nine, spin_ten};
+  const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  while (std::chrono::steady_clock::now() < until)
+    for (std::uint64_t i = 0; i < 10; ++i) kSpins[i](20'000 * (10 - i));
+  return 0;
+}
+
+template <int kSite>
+[[gnu::noinline]] std::uint64_t allocate_site(std::uint64_t rounds) {
+  constexpr std::size_t kSizes[] = {16, 48, 128, 400, 1024, 5000, 20000, 70000};
+  std::uint64_t bytes = 0;
+  for (std::uint64_t i = 0; i < rounds; ++i) {
+    void* block = std::malloc(kSizes[kSite]);
+    g_sink = g_sink + reinterpret_cast<std::uintptr_t>(block);
+    std::free(block);
+    bytes += kSizes[kSite];
+  }
+  return bytes;
+}
+
+int allocate(std::uint64_t rounds) {
+  std::uint64_t totals[8] = {};
+  for (std::uint64_t i = 0; i < rounds; ++i) {
+    totals[0] += allocate_site<0>(4000);
+    totals[1] += allocate_site<1>(3000);
+    totals[2] += allocate_site<2>(2000);
+    totals[3] += allocate_site<3>(1000);
+    totals[4] += allocate_site<4>(500);
+    totals[5] += allocate_site<5>(100);
+    totals[6] += allocate_site<6>(30);
+    totals[7] += allocate_site<7>(5);
+  }
+  for (int i = 0; i < 8; ++i) std::printf("allocate_site<%d> %llu\n", i, static_cast<unsigned long long>(totals[i]));
+  return 0;
+}
+
+bool transfer_all(int fd, char* data, std::size_t bytes, bool sending) {
+  while (bytes > 0) {
+    const std::size_t piece = bytes < 1024 ? bytes : 1024;
+    const ssize_t got = sending ? send(fd, data, piece, MSG_NOSIGNAL) : recv(fd, data, piece, 0);
+    if (got <= 0) return false;
+    data += got;
+    bytes -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+void echo(int fd) {
+  for (;;) {
+    std::uint32_t length = 0;
+    if (recv(fd, &length, sizeof length, MSG_WAITALL) != sizeof length) break;
+    std::vector<char> data(length);
+    if (!transfer_all(fd, data.data(), length, false) || !transfer_all(fd, data.data(), length, true)) break;
+  }
+  close(fd);
+}
+
+int serve(int port) {
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  const int yes = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, 64) != 0) return 1;
+  for (;;) {
+    const int fd = accept(listener, nullptr, nullptr);
+    if (fd < 0) return 1;
+    std::thread(echo, fd).detach();
+  }
+}
+
+[[gnu::noinline]] char* keep_for_ever() { return static_cast<char*>(std::malloc(1024)); }
+[[gnu::noinline]] char* use_and_drop() { return static_cast<char*>(std::malloc(1024)); }
+
+int leak(double seconds) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  std::uint64_t kept = 0;
+  while (std::chrono::steady_clock::now() < until) {
+    for (int i = 0; i < 100; ++i) {
+      char* block = i % 10 == 0 ? keep_for_ever() : use_and_drop();
+      std::memset(block, 1, 1024);
+      if (i % 10 == 0) {
+        g_sink = g_sink + reinterpret_cast<std::uintptr_t>(block);
+        kept += 1024;
+      } else {
+        std::free(block);
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::printf("kept %llu\n", static_cast<unsigned long long>(kept));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
+  const std::string what = argv[1];
+  const double amount = std::atof(argv[2]);
+  if (what == "cpu") return spin_for(amount);
+  if (what == "heap") return allocate(static_cast<std::uint64_t>(amount));
+  if (what == "serve") return serve(static_cast<int>(amount));
+  if (what == "leak") return leak(amount);
+  if (what == "sleep") {
+    std::this_thread::sleep_for(std::chrono::duration<double>(amount));
+    return 0;
+  }
+  return 2;
+}
