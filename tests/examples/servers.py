@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("CAMPROBE_BIN", ROOT / "build" / "bin"))
+NODE_FOR_SYNTAX = shutil.which("node") or shutil.which("nodejs")
 THREE = ["name=cheap,price=0.2,latency=8", "name=middle,price=1,latency=4", "name=fast,price=4,latency=1"]
 
 
