@@ -184,8 +184,7 @@ struct SpanSlot {
   std::uint32_t begin_tid;
   std::atomic<std::uint32_t> attributes;
   std::uint32_t serial;         // counts the slot's uses
-  StackId stack;
-  std::uint32_t reserved;
+  std::uint64_t reserved;
   Attribute attribute[kSpanAttributes];
 };
 static_assert(sizeof(SpanSlot) == 48 + 16 * kSpanAttributes);

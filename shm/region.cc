@@ -209,7 +209,6 @@ SpanSlot* Region::claim_span(std::uint32_t hint, SpanId* id) {
     if (!slot.id.compare_exchange_strong(free, 0xffff, std::memory_order_acquire)) continue;
     slot.serial += 1;
     slot.parent = 0;
-    slot.stack = 0;
     slot.attributes.store(0, std::memory_order_relaxed);
     *id = (static_cast<SpanId>(slot.serial) << 16) | (at + 1);
     return &slot;
