@@ -351,6 +351,20 @@ bool Recording::is_listening() const {
   });
 }
 
+std::vector<pid_t> Recording::roots() const {
+  std::set<std::int64_t> living;
+  for (const auto& target : targets_) {
+    if (!target->has_ended) living.insert(target->row.pid);
+  }
+  std::vector<pid_t> roots;
+  for (const auto& target : targets_) {
+    if (!target->has_ended && living.count(target->row.parent_pid.value_or(0)) == 0) {
+      roots.push_back(static_cast<pid_t>(target->row.pid));
+    }
+  }
+  return roots;
+}
+
 std::vector<std::string> Recording::unprobed() const {
   std::vector<std::string> lines;
   for (const auto& target : targets_) {

@@ -59,6 +59,8 @@ class Recording {
   // Whether any process of the run still lives, and whether one of them listens on TCP.
   bool has_live_process() const;
   bool is_listening() const;
+  // Living processes whose parent is not one of the run's.
+  std::vector<pid_t> roots() const;
   std::size_t process_count() const { return targets_.size(); }
   // Processes that run without the probe, and why.
   std::vector<std::string> unprobed() const;

@@ -1,0 +1,42 @@
+// cli/attach.cc: `camprobe attach PID | --all`: records processes that already run with the probe, or what a dead one left.
+#include <cstdint>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/duration.h"
+#include "collector/session.h"
+
+namespace camprobe::cli {
+
+void add_attach_command(CLI::App& app, int& exit_code) {
+  struct Arguments {
+    AttachOptions options;
+    std::int64_t duration = 0;
+    bool all = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("attach", "Record processes that already run with the probe");
+  command->footer(
+      "Records until Ctrl-C, --duration, or the process ends. Children of PID are recorded with it.\n"
+      "For a process that is dead but left its region (killed, out of memory), a post-mortem run is written at once:\n"
+      "the live heap, every counter and the last records before its end. camprobe list shows such regions.\n\n"
+      "  LD_PRELOAD=/usr/lib/libcamprobe.so ./server &   camprobe attach $!");
+  command->add_option("pid", arguments->options.pid, "The process")->type_name("PID")->check(CLI::PositiveNumber);
+  command->add_flag("--all", arguments->all, "Every process with the probe that this user may read");
+  command->add_option("-o,--output", arguments->options.run, "The run file [PROGRAM-YYYYmmdd-HHMMSS.camrun]")->type_name("RUN");
+  command->add_flag("--overwrite", arguments->options.may_replace, "Replace an older run of that name");
+  command->add_option("--load-results", arguments->options.load_results, "The file with the load tool's results, read at the end")
+      ->type_name("FILE");
+  command->add_option("--duration", arguments->duration, "Stop recording after this time; the process goes on")
+      ->transform(duration_units());
+  command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
+  command->callback([arguments, &exit_code] {
+    if (arguments->all == (arguments->options.pid != 0)) {
+      throw CLI::ValidationError("attach", "name one PID, or --all");
+    }
+    if (arguments->duration > 0) arguments->options.duration = std::chrono::seconds(arguments->duration);
+    exit_code = record_running(arguments->options).exit_code;
+  });
+}
+
+}  // namespace camprobe::cli

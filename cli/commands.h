@@ -1,0 +1,15 @@
+// cli/commands.h: what main() puts together. One file a subcommand; each function adds its own, and when it is chosen its
+// exit code goes to `exit_code`: 0, 2 where the user can put it right, 1 for anything else.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace camprobe::cli {
+
+void add_run_command(CLI::App& app, int& exit_code);
+void add_attach_command(CLI::App& app, int& exit_code);
+void add_list_command(CLI::App& app, int& exit_code);
+void add_mark_command(CLI::App& app, int& exit_code);
+void add_doctor_command(CLI::App& app, int& exit_code);
+
+}  // namespace camprobe::cli

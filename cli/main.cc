@@ -1,0 +1,52 @@
+// cli/main.cc: the `camprobe` command. It only puts the subcommands together; each is a file of its own.
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "collector/version.h"
+
+int main(int argc, char** argv) {
+  CLI::App app{"camprobe: find leaks and degradation of servers under load"};
+  app.name("camprobe");
+  app.set_version_flag("--version", std::string("camprobe ") + camprobe::kVersion);
+  app.set_help_all_flag("--help-all", "The help of every command");
+  app.require_subcommand(1);
+  app.footer("camprobe COMMAND --help says everything about a command.");
+  bool is_verbose = false;
+  app.add_flag("-v,--verbose", is_verbose, "Log what is done to standard error");
+
+  spdlog::set_default_logger(spdlog::stderr_color_mt("camprobe"));
+  spdlog::set_level(spdlog::level::off);
+  app.parse_complete_callback([&] {
+    if (is_verbose) spdlog::set_level(spdlog::level::debug);
+  });
+
+  int exit_code = 0;
+  camprobe::cli::add_run_command(app, exit_code);
+  camprobe::cli::add_attach_command(app, exit_code);
+  camprobe::cli::add_load_command(app, exit_code);
+  camprobe::cli::add_list_command(app, exit_code);
+  camprobe::cli::add_mark_command(app, exit_code);
+  camprobe::cli::add_doctor_command(app, exit_code);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    return app.exit(wanted);
+  } catch (const CLI::ParseError& wrong) {
+    std::string what = wrong.what();
+    for (char& c : what) c = c == '\n' ? ' ' : c;
+    fmt::print(stderr, "camprobe: {} (camprobe --help lists the commands)\n", what);
+    return 2;
+  } catch (const std::exception& failure) {
+    fmt::print(stderr, "camprobe: {}\n", failure.what());
+    return 1;
+  }
+  return exit_code;
+}

@@ -1,0 +1,20 @@
+// collector/doctor.h
+//
+// What works here and what does not, each with what to do about it: the machine, the probe library, and one program.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace camprobe {
+
+struct Finding {
+  enum class Grade { kGood, kNote, kBad } grade = Grade::kGood;
+  std::string what;    // "/dev/shm: 64 MiB, 60 MiB free"
+  std::string advice;  // empty where nothing is to be done
+};
+
+// `program` may be empty: then only the machine and the library are looked at.
+std::vector<Finding> examine(const std::string& program);
+
+}  // namespace camprobe

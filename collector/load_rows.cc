@@ -1,0 +1,84 @@
+#include "collector/load_rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+namespace camprobe {
+namespace {
+
+constexpr double kSecond = 1e9;
+
+void merge(load::LoadCell& into, const load::LoadCell& cell) {
+  into.requests += cell.requests;
+  into.errors += cell.errors;
+  into.latency.merge(cell.latency);
+  if (!into.given) into.given = cell.given;
+  if (cell.users) into.users = std::max(into.users.value_or(0), *cell.users);
+}
+
+run::LoadBucket as_row(const load::LoadCell& cell) {
+  run::LoadBucket row;
+  row.requests = static_cast<std::int64_t>(cell.requests);
+  row.errors = static_cast<std::int64_t>(cell.errors);
+  if (!cell.latency.empty()) row.latency = cell.latency.to_json();
+  if (cell.given) {
+    row.p50_ms = cell.given->p50_ms;
+    row.p95_ms = cell.given->p95_ms;
+    row.p99_ms = cell.given->p99_ms;
+    row.max_ms = cell.given->max_ms;
+  }
+  row.users = cell.users;
+  return row;
+}
+
+}  // namespace
+
+std::size_t write_load(run::Writer& writer, const load::LoadTimeline& timeline, const std::string& file,
+                       std::int64_t started_realtime_ns, load::Nanoseconds skew) {
+  const auto run_ns = [&](load::WallTime at) {
+    return (at.time_since_epoch() + skew).count() - started_realtime_ns;
+  };
+
+  run::LoadSource source;
+  source.tool = timeline.tool;
+  source.file = file;
+  if (timeline.requests) source.requests = static_cast<std::int64_t>(*timeline.requests);
+  if (timeline.errors) source.errors = static_cast<std::int64_t>(*timeline.errors);
+  source.skew_ns = skew.count();
+  source.skipped = static_cast<std::int64_t>(timeline.skipped.rows);
+  for (const std::string& why : timeline.skipped.why) source.skipped_why += (source.skipped_why.empty() ? "" : "\n") + why;
+  source.latency_basis = load::to_string(timeline.latency_basis);
+  const run::SourceId id = writer.add(source);
+
+  // The tool's buckets begin where its clock has whole seconds, the run's somewhere in between: each goes to the nearest.
+  // Two that land on one are added up.
+  std::map<std::pair<std::int64_t, std::string>, std::pair<std::int64_t, load::LoadCell>> cells;
+  for (const load::LoadBucket& bucket : timeline.buckets) {
+    const auto second = static_cast<std::int64_t>(std::llround(static_cast<double>(run_ns(bucket.from)) / kSecond));
+    const auto width = std::max<std::int64_t>(1, std::llround(static_cast<double>(bucket.width.count()) / kSecond));
+    const auto add = [&](const std::string& endpoint, const load::LoadCell& cell) {
+      auto [at, is_new] = cells.try_emplace({second, endpoint}, width, cell);
+      if (!is_new) merge(at->second.second, cell);
+    };
+    add("", bucket.all);
+    for (const auto& [index, cell] : bucket.endpoints) {
+      if (index < timeline.endpoints.size()) add(timeline.endpoints[index], cell);
+    }
+  }
+  for (const auto& [key, cell] : cells) {
+    run::LoadBucket row = as_row(cell.second);
+    row.source = id;
+    row.second = key.first;
+    row.width = cell.first;
+    row.endpoint = key.second;
+    writer.put(row);
+  }
+  for (const load::LoadPhase& phase : timeline.phases) {
+    writer.put(run::LoadWindow{0, id, phase.name, phase.kind, run_ns(phase.from), run_ns(phase.to)});
+  }
+  return timeline.buckets.size();
+}
+
+}  // namespace camprobe

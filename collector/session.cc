@@ -1,0 +1,445 @@
+#include "collector/session.h"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <utility>
+
+#include "collector/attach/launch.h"
+#include "collector/attach/program.h"
+#include "collector/attach/regions.h"
+#include "collector/load/adapter.h"
+#include "collector/load/command.h"
+#include "collector/load/h2load_summary.h"
+#include "collector/load_rows.h"
+#include "collector/recording.h"
+#include "run/reader.h"
+
+namespace camprobe {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+void say(const std::string& line) { fmt::print(stderr, "camprobe: {}\n", line); }
+
+Outcome usage_error(const std::string& line) {
+  say(line);
+  return {2, {}};
+}
+
+// The signals a session waits for, blocked while it lives; programs it starts get the mask as it was.
+class Signals {
+ public:
+  Signals() {
+    ::sigemptyset(&waited_);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD}) ::sigaddset(&waited_, signal);
+    ::sigprocmask(SIG_BLOCK, &waited_, &before_);
+    fd_ = ::signalfd(-1, &waited_, SFD_CLOEXEC | SFD_NONBLOCK);
+  }
+  ~Signals() {
+    ::close(fd_);
+    ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  const sigset_t& before() const { return before_; }
+
+  // Waits for a signal, at most so long.
+  std::optional<signalfd_siginfo> wait(milliseconds limit) {
+    pollfd waiting{fd_, POLLIN, 0};
+    ::poll(&waiting, 1, static_cast<int>(limit.count()));
+    signalfd_siginfo signal{};
+    if (::read(fd_, &signal, sizeof signal) != sizeof signal) return std::nullopt;
+    return signal;
+  }
+
+ private:
+  sigset_t waited_{}, before_{};
+  int fd_ = -1;
+};
+
+bool is_end_signal(std::uint32_t signal) {
+  return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
+}
+
+std::string default_run(const std::string& program) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  return fmt::format("{}-{:%Y%m%d-%H%M%S}.camrun", fs::path(program).filename().string(), local);
+}
+
+// An older run in the way is removed only where that was asked for, and only if it is a run.
+std::optional<std::string> make_way(const std::string& path, bool may_replace) {
+  if (!may_replace || !fs::exists(path)) return std::nullopt;
+  if (const auto old = run::Reader::open(path); !old) return old.error() + ": it is not replaced";
+  for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
+  return std::nullopt;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+int exit_code_of(int wait_status) {
+  return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+void finish_run(Recording& recording, const std::string& path, std::string_view state, bool is_quiet) {
+  bool has_said = false;
+  const auto finished = recording.finish(state, [&](std::size_t left) {
+    if (!is_quiet && !has_said) say(fmt::format("naming {} stacks ...", left));
+    has_said = true;
+  });
+  if (!finished) say(finished.error());
+  else if (!is_quiet) say(fmt::format("the run is in {}", path));
+}
+
+// Takes a load tool's output into the run. False: it could not be read, which has been said.
+bool take_load(Recording& recording, const std::string& file, const std::string& shown, const std::string& h2load_text) {
+  auto timeline = load::read_load_file(file);
+  if (!timeline) {
+    say(timeline.error());
+    return false;
+  }
+  if (!h2load_text.empty()) load::add_h2load_summary(*timeline, h2load_text);
+  const std::int64_t realtime_ns = drain::to_integer(drain::clock_ns(CLOCK_REALTIME)) - recording.clock().now_ns();
+  write_load(recording.writer(), *timeline, shown, realtime_ns, load::Nanoseconds{0});
+  for (const std::string& why : timeline->skipped.why) spdlog::info("{}: {}", shown, why);
+  if (timeline->skipped.rows != 0) {
+    say(fmt::format("{}: {} rows could not be used ({})", shown, timeline->skipped.rows,
+                    timeline->skipped.why.empty() ? "see the run" : timeline->skipped.why.front()));
+  }
+  return true;
+}
+
+std::string read_text(const std::string& path) {
+  const auto text = proc::read_file(path);
+  return text ? *text : std::string();
+}
+
+// A load command while it runs.
+class Load {
+ public:
+  Load(const RunOptions& options, const std::string& run_path) : options_(options) {
+    const std::string beside = fs::absolute(run_path).string();
+    results_ = beside + ".load";
+    plan_ = load::plan_load_command(options.load, results_);
+    output_ = beside + ".load-stdout";
+  }
+  ~Load() {
+    std::error_code ignored;
+    if (captures_) fs::remove(output_, ignored);
+    if (!(plan_ && plan_->results_are_users)) fs::remove(results_, ignored);
+  }
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+
+  // False: it could not be started, which has been said.
+  bool start(const sigset_t& mask) {
+    attach::Launch what;
+    what.path = "/bin/sh";
+    what.arguments = {"sh", "-c", plan_ ? plan_->command : options_.load};
+    what.environment = attach::own_environment();
+    what.signal_mask = mask;
+    what.own_group = true;
+    captures_ = plan_ && (plan_->results_are_stdout || plan_->summary_is_stdout);
+    int output = -1;
+    if (captures_) {
+      if (plan_->results_are_stdout) output_ = plan_->results;
+      output = ::open(output_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+      if (output < 0) {
+        say(fmt::format("{} cannot be written: {}", output_, std::strerror(errno)));
+        return false;
+      }
+      what.standard_output = output;
+    }
+    if (plan_ && plan_->appends && options_.load_results.empty()) {
+      std::error_code none;
+      skip_bytes_ = fs::exists(plan_->results, none) ? fs::file_size(plan_->results, none) : 0;
+    }
+    if (plan_ && !plan_->added.empty()) spdlog::info("load command: added {}", plan_->added);
+    auto started = attach::launch(what);
+    if (output >= 0) ::close(output);
+    if (!started) {
+      say(started.error());
+      return false;
+    }
+    pid_ = *started;
+    return true;
+  }
+
+  pid_t pid() const { return pid_; }
+  bool is_running() const { return pid_ != 0 && !has_ended_; }
+  void ended(int wait_status) {
+    has_ended_ = true;
+    exit_code_ = exit_code_of(wait_status);
+  }
+  void stop() const {
+    if (is_running()) ::kill(-pid_, SIGTERM);
+  }
+
+  // False: the load failed, or left nothing to read; either has been said.
+  bool take(Recording& recording) {
+    const bool has_failed = exit_code_ != 0;
+    if (has_failed) say(fmt::format("the load command failed with exit code {}: {}", exit_code_, options_.load));
+    std::string printed;
+    if (captures_) printed = read_text(output_);
+    if (captures_ && !plan_->results_are_stdout) fmt::print("{}", printed);  // hers: it was only looked at
+    std::string file = options_.load_results;
+    if (file.empty() && plan_) file = plan_->results;
+    if (file.empty()) {
+      say("no load tool was recognised in the load command, so requests and latencies are not in the run: "
+          "name its results with --load-results FILE");
+      return !has_failed;
+    }
+    if (skip_bytes_ != 0) file = without_what_was_there(file);
+    std::error_code none;
+    if (!fs::exists(file, none)) {
+      say(fmt::format("{}: the load command left no results there", file));
+      return false;
+    }
+    const std::string summary = plan_ && plan_->summary_is_stdout ? printed : std::string();
+    const bool is_kept = !options_.load_results.empty() || (plan_ && plan_->results_are_users);
+    return take_load(recording, file, is_kept ? file : options_.load, summary) && !has_failed;
+  }
+
+ private:
+  // A tool that appends: only what came after what was there is this run's.
+  std::string without_what_was_there(const std::string& file) const {
+    const int from = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    const int to = ::open(results_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (from < 0 || to < 0) return file;
+    ::lseek(from, static_cast<off_t>(skip_bytes_), SEEK_SET);
+    char buffer[1 << 16];
+    for (ssize_t got; (got = ::read(from, buffer, sizeof buffer)) > 0;) {
+      if (::write(to, buffer, static_cast<std::size_t>(got)) != got) break;
+    }
+    ::close(from);
+    ::close(to);
+    return results_;
+  }
+
+  const RunOptions& options_;
+  std::optional<load::LoadCommand> plan_;
+  std::string results_, output_;
+  std::uintmax_t skip_bytes_ = 0;
+  bool captures_ = false;
+  pid_t pid_ = 0;
+  bool has_ended_ = false;
+  int exit_code_ = 0;
+};
+
+}  // namespace
+
+Outcome record_program(const RunOptions& options) {
+  const auto program = attach::find_program(options.program.front());
+  if (!program) return usage_error(program.error());
+  const auto library = attach::find_probe_library();
+  if (!library) return usage_error(library.error());
+  if (options.load.empty() && !options.load_results.empty() && !fs::exists(options.load_results)) {
+    spdlog::info("{} is not there yet: it is read when the program has ended", options.load_results);
+  }
+  const std::string path = options.run.empty() ? default_run(program->path) : options.run;
+  if (const auto refused = make_way(path, options.may_replace)) return usage_error(*refused);
+
+  Signals signals;
+  run::Meta meta;
+  meta.command = options.program;
+  meta.load_command = options.load;
+  auto created = Recording::create(path, meta);
+  if (!created) return usage_error(created.error());
+  Recording& recording = **created;
+  recording.follow_run();
+
+  attach::Launch what;
+  what.path = program->path;
+  what.arguments = options.program;
+  what.environment = attach::target_environment(attach::own_environment(), *library, recording.run_id(), ::getpid());
+  what.signal_mask = signals.before();
+  const auto started = attach::launch(what);
+  if (!started) {
+    created->reset();
+    for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
+    return usage_error(started.error());
+  }
+  const pid_t child = *started;
+  recording.follow_child(child, program->executable, joined(options.program));
+
+  std::optional<Load> load;
+  if (!options.load.empty()) load.emplace(options, path);
+  const auto began = steady_clock::now();
+  bool child_lives = true, load_failed = false;
+  int child_status = 0;
+  enum class Stop { kNo, kAsked, kTerminated, kKilled } stop = Stop::kNo;
+  steady_clock::time_point kill_at{};
+  auto next_look = began;
+  // A program that went to the background is whoever of the run has no parent in it.
+  const auto send = [&](int signal) {
+    if (child_lives) ::kill(child, signal);
+    else for (const pid_t pid : recording.roots()) ::kill(pid, signal);
+  };
+  const auto terminate = [&] {
+    if (stop != Stop::kNo) return;
+    stop = Stop::kTerminated;
+    send(SIGTERM);
+    kill_at = steady_clock::now() + options.grace;
+  };
+
+  while (child_lives || recording.has_live_process() || (load && load->is_running())) {
+    const milliseconds next = recording.poll();
+    if (const auto error = recording.take_error()) say(*error);
+    for (auto signal = signals.wait(std::max(next, milliseconds{1})); signal; signal = signals.wait(milliseconds{0})) {
+      if (is_end_signal(signal->ssi_signo)) {
+        if (stop == Stop::kNo) stop = Stop::kAsked;
+        if (load) load->stop();
+        // A terminal's Ctrl-C has reached the program already, as it is in our process group.
+        if (signal->ssi_code != SI_KERNEL || !child_lives) send(static_cast<int>(signal->ssi_signo));
+      }
+    }
+    int status = 0;
+    for (pid_t ended; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+      if (ended == child) {
+        child_lives = false;
+        child_status = status;
+        recording.child_ended(child, status);
+        if (recording.has_live_process()) {
+          say("the program ended but left processes behind, which are recorded until they end (Ctrl-C ends them)");
+        } else if (load && load->is_running()) {
+          if (stop == Stop::kNo) say("the program ended before its load");
+          load->stop();
+        }
+      } else if (load && ended == load->pid()) {
+        load->ended(status);
+        terminate();
+      }
+    }
+    const auto now = steady_clock::now();
+    if (load && load->pid() == 0 && stop == Stop::kNo && recording.has_live_process() && now >= next_look) {
+      next_look = now + milliseconds{50};
+      const bool is_late = now - began > options.load_wait;
+      if (recording.is_listening() || is_late) {
+        if (is_late) say(fmt::format("the program does not listen on TCP after {} s: the load starts anyway", options.load_wait.count()));
+        if (!load->start(signals.before())) {
+          load_failed = true;
+          terminate();
+        }
+      }
+    }
+    if (options.duration && now - began >= *options.duration) {
+      if (load) load->stop();
+      terminate();
+    }
+    if (stop == Stop::kTerminated && now >= kill_at && (child_lives || recording.has_live_process())) {
+      stop = Stop::kKilled;
+      say(fmt::format("the program did not end within {} s of SIGTERM and is killed", options.grace.count()));
+      send(SIGKILL);
+    }
+  }
+
+  if (load && load->pid() == 0 && !load_failed) {
+    say("the load was never started: the program ended first");
+    load_failed = true;
+  }
+  if (load && load->pid() != 0) load_failed |= !load->take(recording);
+  if (!load && !options.load_results.empty()) load_failed |= !take_load(recording, options.load_results, options.load_results, {});
+  for (const std::string& line : recording.unprobed()) say("not sampled: " + line);
+  finish_run(recording, path, run::kComplete, options.is_quiet);
+
+  Outcome outcome{0, path};
+  const bool we_ended_it = stop == Stop::kTerminated || stop == Stop::kKilled;
+  if (!we_ended_it) outcome.exit_code = exit_code_of(child_status);
+  else if (load_failed) outcome.exit_code = 1;
+  return outcome;
+}
+
+Outcome record_running(const AttachOptions& options) {
+  const auto regions = attach::find_regions(::geteuid());
+  std::optional<attach::RegionFile> dead;
+  std::string name = "camprobe";
+  if (options.pid != 0) {
+    const auto process = proc::ProcessFiles::open(options.pid);
+    const bool is_alive = process && !process->is_dead();
+    bool has_region = false;
+    for (const attach::RegionFile& region : regions) {
+      if (region.name.pid != static_cast<std::uint32_t>(options.pid)) continue;
+      if (region.is_alive) has_region = true;
+      else dead = region;
+    }
+    if (is_alive && !has_region) {
+      const auto owner = process->owner();
+      if (owner && *owner != ::geteuid() && ::geteuid() != 0) {
+        return usage_error(fmt::format("pid {} belongs to another user: attach as that user, or as root", options.pid));
+      }
+      return usage_error(fmt::format("pid {} runs without the probe: start it under camprobe run, or with LD_PRELOAD=libcamprobe.so", options.pid));
+    }
+    if (!is_alive && !dead) return usage_error(fmt::format("there is no process {}, and no region of a dead one (camprobe list shows both)", options.pid));
+    if (is_alive) {
+      dead.reset();
+      name = fs::path(process->executable()).filename().string();
+    } else {
+      name = fmt::format("pid{}", options.pid);
+    }
+  } else if (regions.empty()) {
+    return usage_error("no process runs with the probe: start one under camprobe run, or with LD_PRELOAD=libcamprobe.so");
+  }
+  const std::string path = options.run.empty() ? default_run(name.empty() ? "camprobe" : name) : options.run;
+  if (const auto refused = make_way(path, options.may_replace)) return usage_error(*refused);
+
+  run::Meta meta;
+  meta.command = {"attach", options.pid != 0 ? std::to_string(options.pid) : "--all"};
+  if (dead) {
+    std::string why;
+    const auto region = shm::RegionReader::open(dead->path, &why);
+    if (!region) return usage_error(why);
+    // The run is the dead process's life.
+    meta.started_monotonic_ns = drain::to_integer(region->info().created_ns);
+    meta.started_realtime_ns = drain::to_integer(region->info().created_realtime_ns);
+  }
+  Signals signals;
+  auto created = Recording::create(path, meta);
+  if (!created) return usage_error(created.error());
+  Recording& recording = **created;
+  if (dead) {
+    if (const auto taken = recording.take_dead(*dead); !taken) say(taken.error());
+    finish_run(recording, path, run::kPostMortem, options.is_quiet);
+    return {0, path};
+  }
+  if (options.pid != 0) recording.follow(options.pid);
+  else recording.follow_all();
+  if (!options.is_quiet) say(fmt::format("recording to {}; Ctrl-C ends it", path));
+  const auto began = steady_clock::now();
+  for (bool is_ending = false; !is_ending;) {
+    const milliseconds next = recording.poll();
+    if (const auto error = recording.take_error()) {
+      say(*error);
+      is_ending = true;
+    }
+    if (const auto signal = signals.wait(std::max(next, milliseconds{1})); signal && is_end_signal(signal->ssi_signo)) is_ending = true;
+    if (options.duration && steady_clock::now() - began >= *options.duration) is_ending = true;
+    if (options.pid != 0 && recording.process_count() != 0 && !recording.has_live_process()) is_ending = true;
+  }
+  bool load_failed = false;
+  if (!options.load_results.empty()) load_failed = !take_load(recording, options.load_results, options.load_results, {});
+  finish_run(recording, path, run::kComplete, options.is_quiet);
+  return {load_failed ? 1 : 0, path};
+}
+
+}  // namespace camprobe
