@@ -1,4 +1,5 @@
-// cli/attach.cc: `camprobe attach PID | --all`: records processes that already run with the probe, or what a dead one left.
+// cli/attach.cc: `camprobe attach PID | --all`: records processes that already run with the probe, or what a dead one
+// left.
 #include <cstdint>
 #include <memory>
 
@@ -23,12 +24,16 @@ void add_attach_command(CLI::App& app, int& exit_code) {
       "  LD_PRELOAD=/usr/lib/libcamprobe.so ./server &   camprobe attach $!");
   command->add_option("pid", arguments->options.pid, "The process")->type_name("PID")->check(CLI::PositiveNumber);
   command->add_flag("--all", arguments->all, "Every process with the probe that this user may read");
-  command->add_option("-o,--output", arguments->options.run, "The run file [PROGRAM-YYYYmmdd-HHMMSS.camrun]")->type_name("RUN");
+  command->add_option("-o,--output", arguments->options.run, "The run file [PROGRAM-YYYYmmdd-HHMMSS.camrun]")
+      ->type_name("RUN");
   command->add_flag("--overwrite", arguments->options.may_replace, "Replace an older run of that name");
-  command->add_option("--load-results", arguments->options.load_results, "The file with the load tool's results, read at the end")
+  command
+      ->add_option("--load-results", arguments->options.load_results,
+                   "The file with the load tool's results, read at the end")
       ->type_name("FILE");
   command->add_option("--duration", arguments->duration, "Stop recording after this time; the process goes on")
-      ->transform(duration_units());
+      ->transform(duration_units())
+      ->type_name("TIME");
   command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
   command->callback([arguments, &exit_code] {
     if (arguments->all == (arguments->options.pid != 0)) {

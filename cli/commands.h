@@ -1,5 +1,5 @@
-// cli/commands.h: what main() puts together. One file a subcommand; each function adds its own, and when it is chosen its
-// exit code goes to `exit_code`: 0, 2 where the user can put it right, 1 for anything else.
+// cli/commands.h: what main() puts together. One file a subcommand; each function adds its own, and when it is chosen
+// its exit code goes to `exit_code`: 0, 2 where the user can put it right, 1 for anything else.
 #pragma once
 
 #include <CLI/CLI.hpp>

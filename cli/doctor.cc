@@ -13,7 +13,9 @@ namespace {
 int print_findings(const std::string& program) {
   bool all_good = true;
   for (const Finding& finding : examine(program)) {
-    const char* sign = finding.grade == Finding::Grade::kGood ? "ok  " : finding.grade == Finding::Grade::kNote ? "note" : "BAD ";
+    const char* sign = finding.grade == Finding::Grade::kGood   ? "ok  "
+                       : finding.grade == Finding::Grade::kNote ? "note"
+                                                                : "BAD ";
     fmt::print("{}  {}\n", sign, finding.what);
     if (!finding.advice.empty()) fmt::print("      {}\n", finding.advice);
     all_good &= finding.grade != Finding::Grade::kBad;

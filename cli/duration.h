@@ -11,7 +11,7 @@ namespace camprobe::cli {
 // For an option bound to a number of seconds.
 inline CLI::AsNumberWithUnit duration_units() {
   return CLI::AsNumberWithUnit(std::map<std::string, std::int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
-                               CLI::AsNumberWithUnit::DEFAULT, "TIME (s, m, h, d)");
+                               CLI::AsNumberWithUnit::DEFAULT);
 }
 
 }  // namespace camprobe::cli

@@ -25,13 +25,19 @@ std::string age_text(std::int64_t seconds) {
 }
 
 const char* state_text(const attach::RegionFile& file, shm::RegionState state) {
-  if (!file.is_alive) return state == shm::RegionState::kExited ? "ended" : state == shm::RegionState::kExec ? "exec" : "killed";
+  if (!file.is_alive)
+    return state == shm::RegionState::kExited ? "ended" : state == shm::RegionState::kExec ? "exec" : "killed";
   switch (state) {
-    case shm::RegionState::kCreating: return "starting";
-    case shm::RegionState::kRunning: return "running";
-    case shm::RegionState::kOff: return "off";
-    case shm::RegionState::kExited: return "ending";
-    case shm::RegionState::kExec: return "exec";
+    case shm::RegionState::kCreating:
+      return "starting";
+    case shm::RegionState::kRunning:
+      return "running";
+    case shm::RegionState::kOff:
+      return "off";
+    case shm::RegionState::kExited:
+      return "ending";
+    case shm::RegionState::kExec:
+      return "exec";
   }
   return "?";
 }
@@ -40,7 +46,8 @@ int list_regions(bool clean) {
   const auto files = attach::find_regions(::geteuid());
   int failures = 0, removed = 0;
   const std::int64_t now = std::time(nullptr);
-  if (!clean && !files.empty()) fmt::print("{:>8}  {:<8}  {:>8}  {:>9}  {}\n", "PID", "STATE", "AGE", "MEMORY", "PROGRAM");
+  if (!clean && !files.empty())
+    fmt::print("{:>8}  {:<8}  {:>8}  {:>9}  {}\n", "PID", "STATE", "AGE", "MEMORY", "PROGRAM");
   for (const attach::RegionFile& file : files) {
     if (clean) {
       if (file.is_alive) continue;
@@ -56,14 +63,19 @@ int list_regions(bool clean) {
     const auto region = shm::RegionReader::open(file.path, &why);
     const auto status = region ? region->status() : std::nullopt;
     if (file.is_alive) {
-      if (const auto process = proc::ProcessFiles::open(static_cast<pid_t>(file.name.pid))) program = process->executable();
+      if (const auto process = proc::ProcessFiles::open(static_cast<pid_t>(file.name.pid)))
+        program = process->executable();
     } else if (region && !region->modules().empty()) {
       program = region->name(region->modules().front().path).value_or("");
     }
-    const std::int64_t began = region ? static_cast<std::int64_t>(region->info().created_realtime_ns / 1'000'000'000) : 0;
-    fmt::print("{:>8}  {:<8}  {:>8}  {:>5.1f} MiB  {}{}\n", file.name.pid, status ? state_text(file, status->state) : "unusable",
-               began != 0 ? age_text(now - began) : "?", static_cast<double>(file.bytes) / (1 << 20), program,
-               status && !status->message.empty() ? "  (" + status->message + ")" : !region ? "  (" + why + ")" : "");
+    const std::int64_t began =
+        region ? static_cast<std::int64_t>(region->info().created_realtime_ns / 1'000'000'000) : 0;
+    fmt::print("{:>8}  {:<8}  {:>8}  {:>5.1f} MiB  {}{}\n", file.name.pid,
+               status ? state_text(file, status->state) : "unusable", began != 0 ? age_text(now - began) : "?",
+               static_cast<double>(file.bytes) / (1 << 20), program,
+               status && !status->message.empty() ? "  (" + status->message + ")"
+               : !region                          ? "  (" + why + ")"
+                                                  : "");
   }
   if (clean) {
     fmt::print("{} regions of dead processes removed\n", removed);
@@ -82,7 +94,8 @@ void add_list_command(CLI::App& app, int& exit_code) {
   auto clean = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand("list", "Show processes with the probe, and what dead ones left behind");
   command->footer(
-      "STATE: running, off (the probe is loaded but records nothing), ended (the program ended by itself), killed (it did\n"
+      "STATE: running, off (the probe is loaded but records nothing), ended (the program ended by itself), killed (it "
+      "did\n"
       "not: camprobe attach PID writes a post-mortem run). Root sees everybody's.");
   command->add_flag("--clean", *clean, "Remove the regions of dead processes");
   command->callback([clean, &exit_code] { exit_code = list_regions(*clean); });

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <exception>
 #include <string>
 
@@ -35,13 +36,25 @@ int main(int argc, char** argv) {
   camprobe::cli::add_mark_command(app, exit_code);
   camprobe::cli::add_doctor_command(app, exit_code);
 
+  // CLI11 would only say that a command is missing.
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with('-')) continue;
+    const auto named = [&](CLI::App* command) { return command->get_name() == word; };
+    if (app.get_subcommands(named).empty()) {
+      fmt::print(stderr, "camprobe: there is no command {} (camprobe --help lists the commands)\n", word);
+      return 2;
+    }
+    break;
+  }
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
     return app.exit(wanted);
   } catch (const CLI::ParseError& wrong) {
     std::string what = wrong.what();
-    for (char& c : what) c = c == '\n' ? ' ' : c;
+    std::replace(what.begin(), what.end(), '\n', ' ');
     fmt::print(stderr, "camprobe: {} (camprobe --help lists the commands)\n", what);
     return 2;
   } catch (const std::exception& failure) {

@@ -29,7 +29,8 @@ bool has_process(const std::string& path, std::int64_t pid) {
   auto reader = run::Reader::open(path);
   if (!reader) return false;
   const auto processes = reader->processes();
-  return std::any_of(processes.begin(), processes.end(), [&](const run::Process& process) { return process.pid == pid; });
+  return std::any_of(processes.begin(), processes.end(),
+                     [&](const run::Process& process) { return process.pid == pid; });
 }
 
 int mark(const Arguments& arguments) {
@@ -38,16 +39,20 @@ int mark(const Arguments& arguments) {
     auto active = attach::find_recordings();
     if (arguments.pid != 0) {
       std::erase_if(active, [&](const auto& recording) { return !has_process(recording.run, arguments.pid); });
-      if (active.empty()) return refuse(fmt::format("pid {} is not being recorded (camprobe list shows who is)", arguments.pid));
+      if (active.empty())
+        return refuse(fmt::format("pid {} is not being recorded (camprobe list shows who is)", arguments.pid));
     }
-    if (active.empty()) return refuse("nothing is being recorded: start camprobe run or camprobe attach first, or name a run with --run");
-    if (active.size() > 1) return refuse(fmt::format("{} runs are being recorded: name one with --run or --pid", active.size()));
+    if (active.empty())
+      return refuse("nothing is being recorded: start camprobe run or camprobe attach first, or name a run with --run");
+    if (active.size() > 1)
+      return refuse(fmt::format("{} runs are being recorded: name one with --run or --pid", active.size()));
     path = active.front().run;
   }
   auto reader = run::Reader::open(path);
   if (!reader) return refuse(reader.error());
   const run::Meta meta = reader->meta();
-  if (meta.state != run::kRecording) return refuse(fmt::format("{} is not being recorded any more: a mark says \"now\"", path));
+  if (meta.state != run::kRecording)
+    return refuse(fmt::format("{} is not being recorded any more: a mark says \"now\"", path));
   const drain::RunClock clock{static_cast<std::uint64_t>(meta.started_monotonic_ns)};
   const auto added = run::add_mark(path, run::Mark{0, clock.now_ns(), arguments.text, "user"});
   if (!added) return refuse(added.error());
@@ -59,7 +64,8 @@ int mark(const Arguments& arguments) {
 void add_mark_command(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("mark", "Mark this instant in the run that is being recorded");
-  command->footer("Marks stand on the report's timeline beside what changed there.\n\n  camprobe mark \"provider failover\"");
+  command->footer(
+      "Marks stand on the report's timeline beside what changed there.\n\n  camprobe mark \"provider failover\"");
   command->add_option("text", arguments->text, "What happens now")->required()->type_name("TEXT");
   command->add_option("--run", arguments->run, "The run file, where several are being recorded")->type_name("RUN");
   command->add_option("--pid", arguments->pid, "A process of the run")->type_name("PID")->check(CLI::PositiveNumber);

@@ -17,23 +17,34 @@ void add_run_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("run", "Start a program with the probe and record it until it ends");
   command->footer(
       "The program's standard input, output and error are its own. SIGINT and SIGTERM are passed on to it.\n"
-      "camprobe ends with the program's exit code (128 + signal number if it was killed); with 0 where camprobe itself\n"
+      "camprobe ends with the program's exit code (128 + signal number if it was killed); with 0 where camprobe "
+      "itself\n"
       "ended the program after its load or --duration, 1 where the load failed, 2 where nothing was started.\n\n"
-      "With --load, the command is started by sh -c once the program (or a child of it) listens on TCP. When it is done,\n"
-      "the program is ended by SIGTERM, and the load tool's results go into the run. h2load, autocannon, Artillery and k6\n"
-      "are recognised in the command and asked for results; for a script of yours, name the file with --load-results.\n\n"
+      "With --load, the command is started by sh -c once the program (or a child of it) listens on TCP. When it is "
+      "done,\n"
+      "the program is ended by SIGTERM, and the load tool's results go into the run. h2load, autocannon, Artillery and "
+      "k6\n"
+      "are recognised in the command and asked for results; for a script of yours, name the file with "
+      "--load-results.\n\n"
       "  camprobe run -- redis-server\n"
       "  camprobe run -o soak.camrun --load 'h2load -D 60 -c 8 http://127.0.0.1:8080/' -- ./server --port 8080");
-  command->add_option("-o,--output", arguments->options.run, "The run file [PROGRAM-YYYYmmdd-HHMMSS.camrun]")->type_name("RUN");
+  command->add_option("-o,--output", arguments->options.run, "The run file [PROGRAM-YYYYmmdd-HHMMSS.camrun]")
+      ->type_name("RUN");
   command->add_flag("--overwrite", arguments->options.may_replace, "Replace an older run of that name");
   command->add_option("--load", arguments->options.load, "A command that puts load on the program")->type_name("CMD");
-  command->add_option("--load-results", arguments->options.load_results, "The file with the load tool's results, read at the end")
+  command
+      ->add_option("--load-results", arguments->options.load_results,
+                   "The file with the load tool's results, read at the end")
       ->type_name("FILE");
   command->add_option("--duration", arguments->duration, "End the program (SIGTERM) after this time")
-      ->transform(duration_units());
+      ->transform(duration_units())
+      ->type_name("TIME");
   command->add_option("--load-wait", arguments->load_wait, "How long to wait for the program to listen [30s]")
-      ->transform(duration_units());
-  command->add_option("--grace", arguments->grace, "How long after SIGTERM it is killed [10s]")->transform(duration_units());
+      ->transform(duration_units())
+      ->type_name("TIME");
+  command->add_option("--grace", arguments->grace, "How long after SIGTERM it is killed [10s]")
+      ->transform(duration_units())
+      ->type_name("TIME");
   command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
   command->add_option("program", arguments->options.program, "The program and its arguments, after --")
       ->required()

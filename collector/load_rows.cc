@@ -37,9 +37,7 @@ run::LoadBucket as_row(const load::LoadCell& cell) {
 
 std::size_t write_load(run::Writer& writer, const load::LoadTimeline& timeline, const std::string& file,
                        std::int64_t started_realtime_ns, load::Nanoseconds skew) {
-  const auto run_ns = [&](load::WallTime at) {
-    return (at.time_since_epoch() + skew).count() - started_realtime_ns;
-  };
+  const auto run_ns = [&](load::WallTime at) { return (at.time_since_epoch() + skew).count() - started_realtime_ns; };
 
   run::LoadSource source;
   source.tool = timeline.tool;
@@ -48,12 +46,13 @@ std::size_t write_load(run::Writer& writer, const load::LoadTimeline& timeline, 
   if (timeline.errors) source.errors = static_cast<std::int64_t>(*timeline.errors);
   source.skew_ns = skew.count();
   source.skipped = static_cast<std::int64_t>(timeline.skipped.rows);
-  for (const std::string& why : timeline.skipped.why) source.skipped_why += (source.skipped_why.empty() ? "" : "\n") + why;
+  for (const std::string& why : timeline.skipped.why)
+    source.skipped_why += (source.skipped_why.empty() ? "" : "\n") + why;
   source.latency_basis = load::to_string(timeline.latency_basis);
   const run::SourceId id = writer.add(source);
 
-  // The tool's buckets begin where its clock has whole seconds, the run's somewhere in between: each goes to the nearest.
-  // Two that land on one are added up.
+  // The tool's buckets begin where its clock has whole seconds, the run's somewhere in between: each goes to the
+  // nearest. Two that land on one are added up.
   std::map<std::pair<std::int64_t, std::string>, std::pair<std::int64_t, load::LoadCell>> cells;
   for (const load::LoadBucket& bucket : timeline.buckets) {
     const auto second = static_cast<std::int64_t>(std::llround(static_cast<double>(run_ns(bucket.from)) / kSecond));

@@ -1,7 +1,8 @@
 // collector/metrics.h
 //
-// The time series a run holds, by their stable names: what docs/run-file.md lists, the viewer draws and the analysis reads.
-// A counter is cumulative (its rate is the difference of two points); a gauge is how things stand at the end of its second.
+// The time series a run holds, by their stable names: what docs/run-file.md lists, the viewer draws and the analysis
+// reads. A counter is cumulative (its rate is the difference of two points); a gauge is how things stand at the end of
+// its second.
 #pragma once
 
 #include "run/rows.h"

@@ -24,7 +24,7 @@ struct Recording::Target {
   std::optional<proc::ProcessSeries> series;
   std::unique_ptr<drain::RegionDrain> region;
   std::string region_path;
-  std::uint64_t seen_ns = 0;   // when we first saw it
+  std::uint64_t seen_ns = 0;  // when we first saw it
   std::size_t notes_told = 0;
   bool is_our_child = false;
   bool has_ended = false;
@@ -75,9 +75,15 @@ run::Result<std::unique_ptr<Recording>> Recording::create(const std::string& pat
 Recording::Recording(run::Writer writer, drain::RunClock clock) : writer_(std::move(writer)), clock_(clock) {}
 Recording::~Recording() = default;
 
-void Recording::follow_run() { follows_run_ = true; }
-void Recording::follow(pid_t pid) { followed_.insert(pid); }
-void Recording::follow_all() { follows_all_ = true; }
+void Recording::follow_run() {
+  follows_run_ = true;
+}
+void Recording::follow(pid_t pid) {
+  followed_.insert(pid);
+}
+void Recording::follow_all() {
+  follows_all_ = true;
+}
 
 Recording::Target& Recording::add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image) {
   auto target = std::make_unique<Target>();
@@ -197,7 +203,8 @@ void Recording::adopt(shm::RegionReader region, const std::string& path, bool is
   target->region_path = path;
   if (is_alive) describe(*target);
   if (is_new) target->row.id = writer_.add(target->row);
-  target->region = std::make_unique<drain::RegionDrain>(std::move(region), writer_, symbolizer_, clock_, target->row.id);
+  target->region =
+      std::make_unique<drain::RegionDrain>(std::move(region), writer_, symbolizer_, clock_, target->row.id);
   target->region->claim(true);
   note_probe_state(*target);
   writer_.update(target->row);
@@ -254,8 +261,9 @@ void Recording::end_target(Target& target, std::uint64_t died_ns, bool has_exece
   if (!has_execed) return;
   auto series = std::move(target.series);
   const bool is_our_child = target.is_our_child;
-  Target& next = add_target(static_cast<pid_t>(target.row.pid), static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)),
-                            static_cast<std::uint32_t>(target.row.image) + 1);
+  Target& next =
+      add_target(static_cast<pid_t>(target.row.pid), static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)),
+                 static_cast<std::uint32_t>(target.row.image) + 1);
   next.is_our_child = is_our_child;
   next.series = std::move(series);
   describe(next);
@@ -274,7 +282,8 @@ run::Result<void> Recording::take_dead(const attach::RegionFile& file) {
 }
 
 void Recording::write_frames() {
-  for (drain::Symbolizer::Resolved& resolved : symbolizer_.take()) writer_.set_frames(resolved.stack, resolved.leaf_first);
+  for (drain::Symbolizer::Resolved& resolved : symbolizer_.take())
+    writer_.set_frames(resolved.stack, resolved.leaf_first);
 }
 
 // What has gathered during a second, written once it is over.
@@ -289,7 +298,9 @@ void Recording::end_second(std::int64_t second) {
   machine_.sample(writer_, second);
   struct rusage usage {};
   if (::getrusage(RUSAGE_SELF, &usage) == 0) {
-    const auto ns = [](const timeval& time) { return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_usec) * 1e3; };
+    const auto ns = [](const timeval& time) {
+      return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_usec) * 1e3;
+    };
     writer_.point(metrics::kCollectorCpu, run::kMachine, second, ns(usage.ru_utime) + ns(usage.ru_stime));
     if (const auto statm = proc::read_file("/proc/self/statm")) {
       if (const auto parsed = proc::parse_statm(*statm)) {
@@ -320,9 +331,10 @@ std::chrono::milliseconds Recording::poll() {
   for (std::size_t i = 0; i < targets_.size(); ++i) {  // grows when a process execs
     Target& target = *targets_[i];
     if (target.has_ended) continue;
-    const bool has_died = target.series ? target.series->files().is_dead()
-                                        : !attach::is_alive(static_cast<pid_t>(target.row.pid),
-                                                            static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)));
+    const bool has_died = target.series
+                              ? target.series->files().is_dead()
+                              : !attach::is_alive(static_cast<pid_t>(target.row.pid),
+                                                  static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)));
     if (target.region != nullptr) {
       target.region->drain();
       const shm::RegionState state = target.region->status().state;
@@ -376,7 +388,9 @@ std::vector<std::string> Recording::unprobed() const {
   return lines;
 }
 
-std::optional<std::string> Recording::take_error() { return std::exchange(error_, std::nullopt); }
+std::optional<std::string> Recording::take_error() {
+  return std::exchange(error_, std::nullopt);
+}
 
 run::Result<void> Recording::finish(std::string_view state, const std::function<void(std::size_t)>& progress) {
   const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);

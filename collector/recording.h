@@ -4,8 +4,8 @@
 //
 //     auto recording = Recording::create("a.camrun", meta);
 //     recording->follow_run();                       // regions that name this run
-//     while (...) wait(recording->poll());           // poll() does what is due and says when it wants to be called again
-//     recording->finish(run::kComplete);
+//     while (...) wait(recording->poll());           // poll() does what is due and says when it wants to be called
+//     again recording->finish(run::kComplete);
 //
 // One thread; the symbolizer inside has one of its own.
 #pragma once
@@ -43,9 +43,9 @@ class Recording {
   const std::string& run_id() const { return writer_.run_id(); }
 
   // What belongs to the run; each adds to the others.
-  void follow_run();           // every process whose region names this run
-  void follow(pid_t pid);      // this process and its descendants
-  void follow_all();           // every process with a region that we may read
+  void follow_run();       // every process whose region names this run
+  void follow(pid_t pid);  // this process and its descendants
+  void follow_all();       // every process with a region that we may read
   // A child of ours: its /proc series are recorded even if the probe never comes up in it.
   void follow_child(pid_t pid, const std::string& executable, const std::string& command);
   // What wait() said about it.
@@ -92,8 +92,8 @@ class Recording {
   bool follows_run_ = false, follows_all_ = false;
   std::set<pid_t> followed_;
   std::vector<std::unique_ptr<Target>> targets_;
-  std::set<std::string> known_paths_;        // adopted, or not ours
-  std::map<std::string, int> not_ready_;     // could not be opened yet, and how often that was tried
+  std::set<std::string> known_paths_;     // adopted, or not ours
+  std::map<std::string, int> not_ready_;  // could not be opened yet, and how often that was tried
   std::uint64_t next_drain_ns_ = 0;
   std::int64_t last_second_ = -1;
   std::optional<std::string> error_;

@@ -34,7 +34,9 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-void say(const std::string& line) { fmt::print(stderr, "camprobe: {}\n", line); }
+void say(const std::string& line) {
+  fmt::print(stderr, "camprobe: {}\n", line);
+}
 
 Outcome usage_error(const std::string& line) {
   say(line);
@@ -108,12 +110,15 @@ void finish_run(Recording& recording, const std::string& path, std::string_view 
     if (!is_quiet && !has_said) say(fmt::format("naming {} stacks ...", left));
     has_said = true;
   });
-  if (!finished) say(finished.error());
-  else if (!is_quiet) say(fmt::format("the run is in {}", path));
+  if (!finished)
+    say(finished.error());
+  else if (!is_quiet)
+    say(fmt::format("the run is in {}", path));
 }
 
 // Takes a load tool's output into the run. False: it could not be read, which has been said.
-bool take_load(Recording& recording, const std::string& file, const std::string& shown, const std::string& h2load_text) {
+bool take_load(Recording& recording, const std::string& file, const std::string& shown,
+               const std::string& h2load_text) {
   auto timeline = load::read_load_file(file);
   if (!timeline) {
     say(timeline.error());
@@ -293,8 +298,10 @@ Outcome record_program(const RunOptions& options) {
   auto next_look = began;
   // A program that went to the background is whoever of the run has no parent in it.
   const auto send = [&](int signal) {
-    if (child_lives) ::kill(child, signal);
-    else for (const pid_t pid : recording.roots()) ::kill(pid, signal);
+    if (child_lives)
+      ::kill(child, signal);
+    else
+      for (const pid_t pid : recording.roots()) ::kill(pid, signal);
   };
   const auto terminate = [&] {
     if (stop != Stop::kNo) return;
@@ -336,7 +343,9 @@ Outcome record_program(const RunOptions& options) {
       next_look = now + milliseconds{50};
       const bool is_late = now - began > options.load_wait;
       if (recording.is_listening() || is_late) {
-        if (is_late) say(fmt::format("the program does not listen on TCP after {} s: the load starts anyway", options.load_wait.count()));
+        if (is_late)
+          say(fmt::format("the program does not listen on TCP after {} s: the load starts anyway",
+                          options.load_wait.count()));
         if (!load->start(signals.before())) {
           load_failed = true;
           terminate();
@@ -359,14 +368,17 @@ Outcome record_program(const RunOptions& options) {
     load_failed = true;
   }
   if (load && load->pid() != 0) load_failed |= !load->take(recording);
-  if (!load && !options.load_results.empty()) load_failed |= !take_load(recording, options.load_results, options.load_results, {});
+  if (!load && !options.load_results.empty())
+    load_failed |= !take_load(recording, options.load_results, options.load_results, {});
   for (const std::string& line : recording.unprobed()) say("not sampled: " + line);
   finish_run(recording, path, run::kComplete, options.is_quiet);
 
   Outcome outcome{0, path};
   const bool we_ended_it = stop == Stop::kTerminated || stop == Stop::kKilled;
-  if (!we_ended_it) outcome.exit_code = exit_code_of(child_status);
-  else if (load_failed) outcome.exit_code = 1;
+  if (!we_ended_it)
+    outcome.exit_code = exit_code_of(child_status);
+  else if (load_failed)
+    outcome.exit_code = 1;
   return outcome;
 }
 
@@ -380,17 +392,23 @@ Outcome record_running(const AttachOptions& options) {
     bool has_region = false;
     for (const attach::RegionFile& region : regions) {
       if (region.name.pid != static_cast<std::uint32_t>(options.pid)) continue;
-      if (region.is_alive) has_region = true;
-      else dead = region;
+      if (region.is_alive)
+        has_region = true;
+      else
+        dead = region;
     }
     if (is_alive && !has_region) {
       const auto owner = process->owner();
       if (owner && *owner != ::geteuid() && ::geteuid() != 0) {
         return usage_error(fmt::format("pid {} belongs to another user: attach as that user, or as root", options.pid));
       }
-      return usage_error(fmt::format("pid {} runs without the probe: start it under camprobe run, or with LD_PRELOAD=libcamprobe.so", options.pid));
+      return usage_error(
+          fmt::format("pid {} runs without the probe: start it under camprobe run, or with LD_PRELOAD=libcamprobe.so",
+                      options.pid));
     }
-    if (!is_alive && !dead) return usage_error(fmt::format("there is no process {}, and no region of a dead one (camprobe list shows both)", options.pid));
+    if (!is_alive && !dead)
+      return usage_error(
+          fmt::format("there is no process {}, and no region of a dead one (camprobe list shows both)", options.pid));
     if (is_alive) {
       dead.reset();
       name = fs::path(process->executable()).filename().string();
@@ -398,7 +416,8 @@ Outcome record_running(const AttachOptions& options) {
       name = fmt::format("pid{}", options.pid);
     }
   } else if (regions.empty()) {
-    return usage_error("no process runs with the probe: start one under camprobe run, or with LD_PRELOAD=libcamprobe.so");
+    return usage_error(
+        "no process runs with the probe: start one under camprobe run, or with LD_PRELOAD=libcamprobe.so");
   }
   const std::string path = options.run.empty() ? default_run(name.empty() ? "camprobe" : name) : options.run;
   if (const auto refused = make_way(path, options.may_replace)) return usage_error(*refused);
@@ -422,8 +441,10 @@ Outcome record_running(const AttachOptions& options) {
     finish_run(recording, path, run::kPostMortem, options.is_quiet);
     return {0, path};
   }
-  if (options.pid != 0) recording.follow(options.pid);
-  else recording.follow_all();
+  if (options.pid != 0)
+    recording.follow(options.pid);
+  else
+    recording.follow_all();
   if (!options.is_quiet) say(fmt::format("recording to {}; Ctrl-C ends it", path));
   const auto began = steady_clock::now();
   for (bool is_ending = false; !is_ending;) {
@@ -432,12 +453,14 @@ Outcome record_running(const AttachOptions& options) {
       say(*error);
       is_ending = true;
     }
-    if (const auto signal = signals.wait(std::max(next, milliseconds{1})); signal && is_end_signal(signal->ssi_signo)) is_ending = true;
+    if (const auto signal = signals.wait(std::max(next, milliseconds{1})); signal && is_end_signal(signal->ssi_signo))
+      is_ending = true;
     if (options.duration && steady_clock::now() - began >= *options.duration) is_ending = true;
     if (options.pid != 0 && recording.process_count() != 0 && !recording.has_live_process()) is_ending = true;
   }
   bool load_failed = false;
-  if (!options.load_results.empty()) load_failed = !take_load(recording, options.load_results, options.load_results, {});
+  if (!options.load_results.empty())
+    load_failed = !take_load(recording, options.load_results, options.load_results, {});
   finish_run(recording, path, run::kComplete, options.is_quiet);
   return {load_failed ? 1 : 0, path};
 }

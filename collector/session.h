@@ -1,8 +1,8 @@
 // collector/session.h
 //
-// The three ways to make a run, from beginning to end: start a program (with a load beside it), attach to processes that
-// run, or take what a dead one left. Each prints what the user must know to standard error, one line a fact, and gives the
-// exit code of the command: 2 for what the user can put right.
+// The three ways to make a run, from beginning to end: start a program (with a load beside it), attach to processes
+// that run, or take what a dead one left. Each prints what the user must know to standard error, one line a fact, and
+// gives the exit code of the command: 2 for what the user can put right.
 #pragma once
 
 #include <sys/types.h>
@@ -20,21 +20,21 @@ struct Outcome {
 };
 
 struct RunOptions {
-  std::vector<std::string> program;      // with its arguments
-  std::string run;                       // the file; empty: PROGRAM-YYYYmmdd-HHMMSS.camrun here
-  bool may_replace = false;              // an older run of that name
-  std::string load;                      // a shell command
-  std::string load_results;              // a file that it writes
+  std::vector<std::string> program;  // with its arguments
+  std::string run;                   // the file; empty: PROGRAM-YYYYmmdd-HHMMSS.camrun here
+  bool may_replace = false;          // an older run of that name
+  std::string load;                  // a shell command
+  std::string load_results;          // a file that it writes
   std::optional<std::chrono::seconds> duration;
-  std::chrono::seconds load_wait{30};    // how long to wait for the program to listen
-  std::chrono::seconds grace{10};        // between SIGTERM and SIGKILL
+  std::chrono::seconds load_wait{30};  // how long to wait for the program to listen
+  std::chrono::seconds grace{10};      // between SIGTERM and SIGKILL
   bool is_quiet = false;
 };
 
 Outcome record_program(const RunOptions& options);
 
 struct AttachOptions {
-  pid_t pid = 0;       // 0: all
+  pid_t pid = 0;  // 0: all
   std::string run;
   bool may_replace = false;
   std::string load_results;  // taken in at the end

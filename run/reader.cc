@@ -127,8 +127,12 @@ int open_database(const std::string& uri, sqlite3** database) {
   return sqlite3_exec(*database, "SELECT count(*) FROM sqlite_schema", nullptr, nullptr, nullptr);
 }
 
-std::int64_t first_second(std::int64_t from_ns) { return from_ns <= 0 ? 0 : (from_ns - 1) / kSecond + 1; }
-std::int64_t end_second(std::int64_t to_ns) { return to_ns <= 0 ? 0 : (to_ns - 1) / kSecond + 1; }
+std::int64_t first_second(std::int64_t from_ns) {
+  return from_ns <= 0 ? 0 : (from_ns - 1) / kSecond + 1;
+}
+std::int64_t end_second(std::int64_t to_ns) {
+  return to_ns <= 0 ? 0 : (to_ns - 1) / kSecond + 1;
+}
 
 // " WHERE ..." for a slice of a table that has process and second; the binder binds in the same order.
 struct SliceFilter {
@@ -204,12 +208,15 @@ Result<Reader> Reader::open(const std::string& path) {
     sqlite3_close_v2(std::exchange(state->database, nullptr));
     status = open_database(as_uri(path, "immutable=1"), &state->database);
   } else if (status == SQLITE_CANTOPEN || status == SQLITE_READONLY) {
-    // A write-ahead log left by a killed collector holds the last seconds, and only a writable place lets SQLite read it.
+    // A write-ahead log left by a killed collector holds the last seconds, and only a writable place lets SQLite read
+    // it.
     sqlite3_close_v2(std::exchange(state->database, nullptr));
     std::string directory = (std::filesystem::temp_directory_path() / "camprobe-XXXXXX").string();
     if (::mkdtemp(directory.data()) == nullptr) {
-      return Error{fmt::format("{}: neither its directory nor {} can be written to, which reading a run that was cut "
-                               "short needs", path, std::filesystem::temp_directory_path().string())};
+      return Error{
+          fmt::format("{}: neither its directory nor {} can be written to, which reading a run that was cut "
+                      "short needs",
+                      path, std::filesystem::temp_directory_path().string())};
     }
     state->private_copy = directory;
     std::error_code failed;
@@ -224,9 +231,8 @@ Result<Reader> Reader::open(const std::string& path) {
   }
 
   std::int64_t foreign = -1;
-  state->each(
-      "SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'",
-      kBindNothing, [&](Statement& s) { foreign = s.integer(); });
+  state->each("SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'",
+              kBindNothing, [&](Statement& s) { foreign = s.integer(); });
   if (state->error || foreign < 0) {
     return Error{fmt::format("{} is not a readable camprobe run: {}", path, sqlite3_errmsg(state->database))};
   }
@@ -243,16 +249,24 @@ Reader::Reader(Reader&&) noexcept = default;
 Reader& Reader::operator=(Reader&&) noexcept = default;
 Reader::~Reader() = default;
 
-const std::optional<Error>& Reader::error() const { return state_->error; }
-const std::string& Reader::path() const { return state_->path; }
-sqlite3* Reader::handle() { return state_->database; }
+const std::optional<Error>& Reader::error() const {
+  return state_->error;
+}
+const std::string& Reader::path() const {
+  return state_->path;
+}
+sqlite3* Reader::handle() {
+  return state_->database;
+}
 
 void Reader::pin() {
   Statement begin(state_->database, "BEGIN");
   begin.run();
   state_->check(begin);
 }
-void Reader::unpin() { sqlite3_exec(state_->database, "COMMIT", nullptr, nullptr, nullptr); }
+void Reader::unpin() {
+  sqlite3_exec(state_->database, "COMMIT", nullptr, nullptr, nullptr);
+}
 
 Meta Reader::meta() {
   Meta meta;
@@ -296,8 +310,8 @@ Meta Reader::meta() {
 std::int64_t Reader::duration_ns() {
   if (const auto ended = meta().ended_ns) return *ended;
   std::int64_t seconds = 0;
-  for (const char* sql : {"SELECT max(second + width) FROM point", "SELECT max(second) + 1 FROM cpu",
-                          "SELECT max(second) + 1 FROM io"}) {
+  for (const char* sql :
+       {"SELECT max(second + width) FROM point", "SELECT max(second) + 1 FROM cpu", "SELECT max(second) + 1 FROM io"}) {
     state_->each(sql, kBindNothing, [&](Statement& s) { seconds = std::max(seconds, s.integer()); });
   }
   return std::min(seconds, kEver / kSecond) * kSecond;
@@ -305,7 +319,8 @@ std::int64_t Reader::duration_ns() {
 
 std::vector<Process> Reader::processes() {
   return state_->all<Process>(
-      "SELECT id, pid, parent_pid, start_ticks, image, executable, command, began_ns, ended_ns, ended_how, exit_status, "
+      "SELECT id, pid, parent_pid, start_ticks, image, executable, command, began_ns, ended_ns, ended_how, "
+      "exit_status, "
       "probe_state, memory_limit_bytes, note FROM process ORDER BY id",
       kBindNothing, [](Statement& s) {
         Process row;
@@ -366,8 +381,9 @@ std::vector<Module> Reader::modules(std::optional<ProcessId> process) {
 const std::string& Reader::name(NameId id) {
   auto [found, is_new] = state_->names.try_emplace(id);
   if (is_new && id != kNoName) {
-    state_->each("SELECT text FROM name WHERE id = ?", [&](Statement& s) { s.bind(id); },
-                 [&](Statement& s) { found->second = s.text(); });
+    state_->each(
+        "SELECT text FROM name WHERE id = ?", [&](Statement& s) { s.bind(id); },
+        [&](Statement& s) { found->second = s.text(); });
   }
   return found->second;
 }
@@ -375,8 +391,9 @@ const std::string& Reader::name(NameId id) {
 std::optional<NameId> Reader::find_name(std::string_view text) {
   if (text.empty()) return kNoName;
   std::optional<NameId> id;
-  state_->each("SELECT id FROM name WHERE text = ?", [&](Statement& s) { s.bind(text); },
-               [&](Statement& s) { id = s.id<NameId>(); });
+  state_->each(
+      "SELECT id FROM name WHERE text = ?", [&](Statement& s) { s.bind(text); },
+      [&](Statement& s) { id = s.id<NameId>(); });
   return id;
 }
 
@@ -385,13 +402,15 @@ const Stack& Reader::stack(StackId id) {
   Stack& stack = found->second;
   if (!is_new) return stack;
   stack.id = id;
-  state_->each("SELECT process, truncated FROM stack WHERE id = ?", [&](Statement& s) { s.bind(id); },
-               [&](Statement& s) {
-                 stack.process = s.id<ProcessId>();
-                 stack.truncated = s.integer() != 0;
-               });
-  state_->each("SELECT frame FROM stack_frame WHERE stack = ? ORDER BY depth", [&](Statement& s) { s.bind(id); },
-               [&](Statement& s) { stack.frames.push_back(s.id<FrameId>()); });
+  state_->each(
+      "SELECT process, truncated FROM stack WHERE id = ?", [&](Statement& s) { s.bind(id); },
+      [&](Statement& s) {
+        stack.process = s.id<ProcessId>();
+        stack.truncated = s.integer() != 0;
+      });
+  state_->each(
+      "SELECT frame FROM stack_frame WHERE stack = ? ORDER BY depth", [&](Statement& s) { s.bind(id); },
+      [&](Statement& s) { stack.frames.push_back(s.id<FrameId>()); });
   return stack;
 }
 
@@ -400,16 +419,16 @@ const Frame& Reader::frame(FrameId id) {
   Frame& frame = found->second;
   if (!is_new) return frame;
   frame.id = id;
-  state_->each("SELECT function, file, line, module, address, kind FROM frame WHERE id = ?",
-               [&](Statement& s) { s.bind(id); },
-               [&](Statement& s) {
-                 frame.function = s.text();
-                 frame.file = s.text();
-                 frame.line = s.optional_integer();
-                 frame.module = s.text();
-                 frame.address = s.optional_integer();
-                 frame.kind = s.text();
-               });
+  state_->each(
+      "SELECT function, file, line, module, address, kind FROM frame WHERE id = ?", [&](Statement& s) { s.bind(id); },
+      [&](Statement& s) {
+        frame.function = s.text();
+        frame.file = s.text();
+        frame.line = s.optional_integer();
+        frame.module = s.text();
+        frame.address = s.optional_integer();
+        frame.kind = s.text();
+      });
   return frame;
 }
 
@@ -490,9 +509,7 @@ void bind_objects_alive(Statement& s, const Slice& slice, std::int64_t from, std
 std::vector<StackWeight> Reader::live(std::int64_t at_ns, const Slice& slice) {
   return state_->all<StackWeight>(
       objects_alive_sql(slice),
-      [&](Statement& s) {
-        bind_objects_alive(s, slice, std::numeric_limits<std::int64_t>::min(), kEver, at_ns);
-      },
+      [&](Statement& s) { bind_objects_alive(s, slice, std::numeric_limits<std::int64_t>::min(), kEver, at_ns); },
       stack_weight_of);
 }
 
@@ -558,7 +575,8 @@ void Reader::each_heap_object(std::optional<ProcessId> process, const std::funct
   const ProcessFilter filter{process};
   state_->each(
       "SELECT process, sample, stack, thread, span_name, size, interval, bytes, objects, born_ns, died_ns FROM "
-      "heap_object" + filter.where() + " ORDER BY process, sample",
+      "heap_object" +
+          filter.where() + " ORDER BY process, sample",
       filter, [&](Statement& s) { row(heap_object_of(s)); });
 }
 
@@ -570,8 +588,8 @@ std::vector<HeapObject> Reader::heap_objects(std::optional<ProcessId> process) {
 
 std::vector<Lifetime> Reader::lifetimes(const Slice& slice) {
   const SliceFilter filter{slice};
-  return state_->all<Lifetime>("SELECT process, second, octave, samples, objects, bytes FROM lifetime" + filter.where() +
-                                   " ORDER BY process, second, octave",
+  return state_->all<Lifetime>("SELECT process, second, octave, samples, objects, bytes FROM lifetime" +
+                                   filter.where() + " ORDER BY process, second, octave",
                                filter, [](Statement& s) {
                                  Lifetime row;
                                  row.process = s.id<ProcessId>();
@@ -605,7 +623,8 @@ std::vector<Descriptor> Reader::descriptors(std::optional<ProcessId> process) {
   const ProcessFilter filter{process};
   return state_->all<Descriptor>(
       "SELECT id, process, fd, generation, kind, peer, stack, opened_ns, closed_ns, read_ops, read_bytes, write_ops, "
-      "write_bytes FROM descriptor" + filter.where() + " ORDER BY id",
+      "write_bytes FROM descriptor" +
+          filter.where() + " ORDER BY id",
       filter, [](Statement& s) {
         Descriptor row;
         row.id = s.integer();
@@ -629,7 +648,8 @@ std::vector<DescriptorSum> Reader::descriptor_sums(const Slice& slice) {
   const SliceFilter filter{slice};
   return state_->all<DescriptorSum>(
       "SELECT process, second, kind, peer, stack, opened, closed, read_ops, read_bytes, write_ops, write_bytes FROM "
-      "descriptor_sum" + filter.where() + " ORDER BY process, second, kind, peer, stack",
+      "descriptor_sum" +
+          filter.where() + " ORDER BY process, second, kind, peer, stack",
       filter, [](Statement& s) {
         DescriptorSum row;
         row.process = s.id<ProcessId>();
@@ -683,21 +703,20 @@ std::vector<SpanStat> Reader::span_stats(const Slice& slice) {
 
 std::vector<SpanAttribute> Reader::span_attributes(const Slice& slice) {
   const SliceFilter filter{slice};
-  return state_->all<SpanAttribute>(
-      "SELECT process, second, name, key, text, spans, sum, changes FROM span_attribute" + filter.where() +
-          " ORDER BY process, second, name, key, text",
-      filter, [](Statement& s) {
-        SpanAttribute row;
-        row.process = s.id<ProcessId>();
-        row.second = s.integer();
-        row.name = s.id<NameId>();
-        row.key = s.id<NameId>();
-        row.text = s.text();
-        row.spans = s.integer();
-        row.sum = s.real();
-        row.changes = s.integer();
-        return row;
-      });
+  return state_->all<SpanAttribute>("SELECT process, second, name, key, text, spans, sum, changes FROM span_attribute" +
+                                        filter.where() + " ORDER BY process, second, name, key, text",
+                                    filter, [](Statement& s) {
+                                      SpanAttribute row;
+                                      row.process = s.id<ProcessId>();
+                                      row.second = s.integer();
+                                      row.name = s.id<NameId>();
+                                      row.key = s.id<NameId>();
+                                      row.text = s.text();
+                                      row.spans = s.integer();
+                                      row.sum = s.real();
+                                      row.changes = s.integer();
+                                      return row;
+                                    });
 }
 
 std::vector<Span> Reader::spans(const Slice& slice) {
@@ -731,7 +750,8 @@ std::vector<Span> Reader::spans(const Slice& slice) {
 
 std::vector<LoadSource> Reader::load_sources() {
   return state_->all<LoadSource>(
-      "SELECT id, tool, file, requests, errors, skew_ns, skipped, skipped_why, latency_basis FROM load_source ORDER BY id",
+      "SELECT id, tool, file, requests, errors, skew_ns, skipped, skipped_why, latency_basis FROM load_source ORDER BY "
+      "id",
       kBindNothing, [](Statement& s) {
         LoadSource row;
         row.id = s.id<SourceId>();

@@ -1,7 +1,7 @@
 // run/reader.h
 //
-// A recorded run, read: every question reports, exporters and the analysis ask of it, as typed rows. Works while the run
-// is still being written, after the collector was killed, and on a file and directory that cannot be written to.
+// A recorded run, read: every question reports, exporters and the analysis ask of it, as typed rows. Works while the
+// run is still being written, after the collector was killed, and on a file and directory that cannot be written to.
 //
 //     auto reader = run::Reader::open("server.camrun");
 //     if (!reader) return fail(reader.error());          // "server.camrun is not a camprobe run: ..."
@@ -41,8 +41,8 @@ struct Slice {
   std::int64_t from_ns = 0;
   std::int64_t to_ns = kEver;
   std::optional<ProcessId> process{};
-  std::optional<ThreadId> thread{};    // cpu() and wait() only
-  std::optional<NameId> span_name{};   // cpu(), alloc(), live() and retained() only
+  std::optional<ThreadId> thread{};   // cpu() and wait() only
+  std::optional<NameId> span_name{};  // cpu(), alloc(), live() and retained() only
 };
 
 // One stack and how much it stands for. cpu(), wait(): weight is nanoseconds; the others: weight is bytes, objects set.
@@ -96,7 +96,8 @@ class Reader {
   std::vector<StackWeight> cpu(const Slice& slice = {});
   std::vector<StackWeight> wait(const Slice& slice = {});
   std::vector<StackWeight> alloc(const Slice& slice = {});
-  // Sampled objects alive at an instant; of those younger than meta.heap_object_min_age_ns only what is still alive counts.
+  // Sampled objects alive at an instant; of those younger than meta.heap_object_min_age_ns only what is still alive
+  // counts.
   std::vector<StackWeight> live(std::int64_t at_ns, const Slice& slice = {});
   // Allocated in the slice and not freed by its end.
   std::vector<StackWeight> retained(const Slice& slice);

@@ -96,11 +96,11 @@ struct Module {
 struct Frame {
   FrameId id{};
   std::string function;
-  std::string file;                // empty where unknown
+  std::string file;  // empty where unknown
   std::optional<std::int64_t> line;
-  std::string module;              // empty where none
+  std::string module;  // empty where none
   std::optional<std::int64_t> address;
-  std::string kind = "unknown";    // native | inlined | js | python | java | kernel | unknown | lost
+  std::string kind = "unknown";  // native | inlined | js | python | java | kernel | unknown | lost
 };
 
 struct Stack {

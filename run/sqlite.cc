@@ -8,7 +8,9 @@ Statement::Statement(sqlite3* database, std::string_view sql) {
   status_ = sqlite3_prepare_v2(database, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);
 }
 
-Statement::~Statement() { sqlite3_finalize(statement_); }
+Statement::~Statement() {
+  sqlite3_finalize(statement_);
+}
 
 Statement& Statement::bind(std::int64_t value) {
   sqlite3_bind_int64(statement_, ++parameter_, value);
@@ -56,8 +58,12 @@ void Statement::reset() {
   column_ = 0;
 }
 
-std::int64_t Statement::integer() { return sqlite3_column_int64(statement_, column_++); }
-double Statement::real() { return sqlite3_column_double(statement_, column_++); }
+std::int64_t Statement::integer() {
+  return sqlite3_column_int64(statement_, column_++);
+}
+double Statement::real() {
+  return sqlite3_column_double(statement_, column_++);
+}
 
 std::string Statement::text() {
   const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column_));
@@ -75,7 +81,11 @@ bool Statement::is_null() {
 std::optional<std::int64_t> Statement::optional_integer() {
   return is_null() ? std::nullopt : std::optional(integer());
 }
-std::optional<double> Statement::optional_real() { return is_null() ? std::nullopt : std::optional(real()); }
-std::optional<std::string> Statement::optional_text() { return is_null() ? std::nullopt : std::optional(text()); }
+std::optional<double> Statement::optional_real() {
+  return is_null() ? std::nullopt : std::optional(real());
+}
+std::optional<std::string> Statement::optional_text() {
+  return is_null() ? std::nullopt : std::optional(text());
+}
 
 }  // namespace camprobe::run

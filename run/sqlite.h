@@ -36,10 +36,7 @@ class Statement {
     return value ? bind(*value) : bind_null();
   }
   template <class Id>
-    requires std::is_enum_v<Id>
-  Statement& bind(Id id) {
-    return bind(number(id));
-  }
+  requires std::is_enum_v<Id> Statement& bind(Id id) { return bind(number(id)); }
 
   // True while there is a row.
   bool step();

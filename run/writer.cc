@@ -27,10 +27,13 @@ namespace {
 
 constexpr int kBusyTimeoutMs = 5000;  // how long a `camprobe mark` or a reader may hold the file
 
-// One row per function and line as a reader sees it: the calls on one line share it, and it keeps the first one's address.
+// One row per function and line as a reader sees it: the calls on one line share it, and it keeps the first one's
+// address.
 using FrameKey = std::tuple<std::string, std::string, std::int64_t, std::string, std::string>;
 
-FrameKey key_of(const Frame& f) { return {f.function, f.file, f.line.value_or(-1), f.module, f.kind}; }
+FrameKey key_of(const Frame& f) {
+  return {f.function, f.file, f.line.value_or(-1), f.module, f.kind};
+}
 
 std::string random_id() {
   std::uint64_t bits = 0;
@@ -146,7 +149,8 @@ Result<Writer> Writer::create(const std::string& path, Meta meta) {
   writer.set_meta("started_realtime_ns", std::to_string(meta.started_realtime_ns));
   writer.set_meta("started_monotonic_ns", std::to_string(meta.started_monotonic_ns));
   if (meta.ended_ns) writer.set_meta("ended_ns", std::to_string(*meta.ended_ns));
-  writer.set_meta("command", nlohmann::json(meta.command).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  writer.set_meta("command",
+                  nlohmann::json(meta.command).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   writer.set_meta("host", meta.host);
   writer.set_meta("kernel", meta.kernel);
   writer.set_meta("cpus", std::to_string(meta.cpus));
@@ -166,8 +170,12 @@ Writer::Writer(Writer&&) noexcept = default;
 Writer& Writer::operator=(Writer&&) noexcept = default;
 Writer::~Writer() = default;
 
-const std::string& Writer::path() const { return state_->path; }
-const std::string& Writer::run_id() const { return state_->run_id; }
+const std::string& Writer::path() const {
+  return state_->path;
+}
+const std::string& Writer::run_id() const {
+  return state_->run_id;
+}
 
 NameId Writer::name(std::string_view raw) {
   if (raw.empty()) return kNoName;
@@ -210,11 +218,21 @@ SourceId Writer::add(LoadSource row) {
   state_->pending.load_sources.push_back(std::move(row));
   return SourceId{state_->sources};
 }
-void Writer::update(const Process& row) { state_->pending.processes[number(row.id)] = row; }
-void Writer::update(const Thread& row) { state_->pending.threads[number(row.id)] = row; }
-void Writer::update(const Module& row) { state_->pending.modules[row.id] = row; }
-void Writer::update(const Mapping& row) { state_->pending.mappings[row.id] = row; }
-void Writer::update(const Descriptor& row) { state_->pending.descriptors[row.id] = row; }
+void Writer::update(const Process& row) {
+  state_->pending.processes[number(row.id)] = row;
+}
+void Writer::update(const Thread& row) {
+  state_->pending.threads[number(row.id)] = row;
+}
+void Writer::update(const Module& row) {
+  state_->pending.modules[row.id] = row;
+}
+void Writer::update(const Mapping& row) {
+  state_->pending.mappings[row.id] = row;
+}
+void Writer::update(const Descriptor& row) {
+  state_->pending.descriptors[row.id] = row;
+}
 
 StackId Writer::add_stack(ProcessId process, bool truncated) {
   const StackId id{++state_->stacks};
@@ -251,7 +269,8 @@ void Writer::point(const Metric& metric, ProcessId process, std::int64_t second,
 }
 
 void Writer::count(const CpuRow& row) {
-  auto [at, is_new] = state_->pending.cpu.try_emplace({row.process, row.second, row.thread, row.stack, row.span_name}, row);
+  auto [at, is_new] =
+      state_->pending.cpu.try_emplace({row.process, row.second, row.thread, row.stack, row.span_name}, row);
   if (is_new) return;
   at->second.samples += row.samples;
   at->second.weight_ns += row.weight_ns;
@@ -282,8 +301,8 @@ void Writer::count(const Lifetime& row) {
 }
 
 void Writer::count(const DescriptorSum& row) {
-  auto [at, is_new] = state_->pending.descriptor_sums.try_emplace(
-      {row.process, row.second, row.kind, row.peer, row.stack}, row);
+  auto [at, is_new] =
+      state_->pending.descriptor_sums.try_emplace({row.process, row.second, row.kind, row.peer, row.stack}, row);
   if (is_new) return;
   DescriptorSum& sum = at->second;
   sum.opened += row.opened;
@@ -304,8 +323,8 @@ void Writer::count(const IoRow& row) {
 }
 
 void Writer::count(const SpanAttribute& row) {
-  auto [at, is_new] = state_->pending.span_attributes.try_emplace(
-      {row.process, row.second, row.name, row.key, row.text}, row);
+  auto [at, is_new] =
+      state_->pending.span_attributes.try_emplace({row.process, row.second, row.name, row.key, row.text}, row);
   if (is_new) return;
   at->second.spans += row.spans;
   at->second.sum += row.sum;
@@ -329,13 +348,27 @@ void Writer::count(const SpanEnd& span) {
   histogram.record(static_cast<std::uint64_t>(duration));
 }
 
-void Writer::put(const HeapObject& row) { state_->pending.heap_objects[{row.process, row.sample}] = row; }
-void Writer::put(const Span& row) { state_->pending.spans[{row.process, row.span}] = row; }
-void Writer::put(const LoadBucket& row) { state_->pending.load_buckets.push_back(row); }
-void Writer::put(const SpanStat& row) { state_->pending.whole_span_stats.push_back(row); }
-void Writer::put(const LoadWindow& row) { state_->pending.load_windows.push_back(row); }
-void Writer::put(const Mark& row) { state_->pending.marks.push_back(row); }
-void Writer::put(const Setting& row) { state_->pending.settings.push_back(row); }
+void Writer::put(const HeapObject& row) {
+  state_->pending.heap_objects[{row.process, row.sample}] = row;
+}
+void Writer::put(const Span& row) {
+  state_->pending.spans[{row.process, row.span}] = row;
+}
+void Writer::put(const LoadBucket& row) {
+  state_->pending.load_buckets.push_back(row);
+}
+void Writer::put(const SpanStat& row) {
+  state_->pending.whole_span_stats.push_back(row);
+}
+void Writer::put(const LoadWindow& row) {
+  state_->pending.load_windows.push_back(row);
+}
+void Writer::put(const Mark& row) {
+  state_->pending.marks.push_back(row);
+}
+void Writer::put(const Setting& row) {
+  state_->pending.settings.push_back(row);
+}
 void Writer::set_meta(std::string_view key, std::string_view value) {
   state_->pending.meta[std::string(key)] = valid_utf8(value);
 }
@@ -354,8 +387,9 @@ bool Writer::State::write(const Pending& rows) {
                  [](Statement& s, const auto& row) { s.bind(row.first).bind(row.second); }) &&
          put_all("INSERT INTO name(id, text) VALUES (?, ?)", rows.names,
                  [](Statement& s, const auto& row) { s.bind(row.first).bind(row.second); }) &&
-         put_all("INSERT INTO metric(id, name, unit, kind) VALUES (?, ?, ?, ?)", rows.metrics,
-                 [](Statement& s, const Metric& row) { s.bind(row.id).bind(row.name).bind(row.unit).bind(row.kind); }) &&
+         put_all(
+             "INSERT INTO metric(id, name, unit, kind) VALUES (?, ?, ?, ?)", rows.metrics,
+             [](Statement& s, const Metric& row) { s.bind(row.id).bind(row.name).bind(row.unit).bind(row.kind); }) &&
          put_all(
              "INSERT OR REPLACE INTO process(id, pid, parent_pid, start_ticks, image, executable, command, began_ns, "
              "ended_ns, ended_how, exit_status, probe_state, memory_limit_bytes, note) "
@@ -369,7 +403,8 @@ bool Writer::State::write(const Pending& rows) {
                s.bind(valid_utf8(row.note));
              }) &&
          put_all(
-             "INSERT OR REPLACE INTO thread(id, process, tid, name, began_ns, ended_ns, stack) VALUES (?, ?, ?, ?, ?, ?, ?)",
+             "INSERT OR REPLACE INTO thread(id, process, tid, name, began_ns, ended_ns, stack) VALUES (?, ?, ?, ?, ?, "
+             "?, ?)",
              rows.threads,
              [](Statement& s, const auto& entry) {
                const Thread& row = entry.second;
@@ -386,7 +421,8 @@ bool Writer::State::write(const Pending& rows) {
                s.bind(row.low).bind(row.high).bind(row.opened_ns).bind(row.closed_ns);
              }) &&
          put_all(
-             "INSERT OR REPLACE INTO frame(id, function, file, line, module, address, kind) VALUES (?, ?, ?, ?, ?, ?, ?)",
+             "INSERT OR REPLACE INTO frame(id, function, file, line, module, address, kind) VALUES (?, ?, ?, ?, ?, ?, "
+             "?)",
              rows.frames,
              [](Statement& s, const Frame& row) {
                s.bind(row.id).bind(row.function);
@@ -438,8 +474,9 @@ bool Writer::State::write(const Pending& rows) {
                s.bind(row.process).bind(row.sample).bind(row.stack).bind(row.thread).bind(row.span_name).bind(row.size);
                s.bind(row.interval).bind(row.bytes).bind(row.objects).bind(row.born_ns).bind(row.died_ns);
              }) &&
-         put_all("INSERT INTO mark(at_ns, text, source) VALUES (?, ?, ?)", rows.marks,
-                 [](Statement& s, const Mark& row) { s.bind(row.at_ns).bind(valid_utf8(row.text)).bind(row.source); }) &&
+         put_all(
+             "INSERT INTO mark(at_ns, text, source) VALUES (?, ?, ?)", rows.marks,
+             [](Statement& s, const Mark& row) { s.bind(row.at_ns).bind(valid_utf8(row.text)).bind(row.source); }) &&
          put_all("INSERT INTO setting(process, at_ns, name, value) VALUES (?, ?, ?, ?)", rows.settings,
                  [](Statement& s, const Setting& row) {
                    s.bind(row.process).bind(row.at_ns).bind(row.name).bind(row.value);
@@ -466,8 +503,10 @@ bool Writer::State::write_sums(const Pending& rows) {
     }
   }
   return add_all(
-             "INSERT INTO cpu(process, second, thread, stack, span_name, samples, weight_ns) VALUES (?, ?, ?, ?, ?, ?, ?) "
-             "ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, weight_ns = weight_ns + excluded.weight_ns",
+             "INSERT INTO cpu(process, second, thread, stack, span_name, samples, weight_ns) VALUES (?, ?, ?, ?, ?, ?, "
+             "?) "
+             "ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, weight_ns = weight_ns + "
+             "excluded.weight_ns",
              rows.cpu,
              [](Statement& s, const CpuRow& row) {
                s.bind(row.process).bind(row.second).bind(row.thread).bind(row.stack).bind(row.span_name);
@@ -475,7 +514,8 @@ bool Writer::State::write_sums(const Pending& rows) {
              }) &&
          add_all(
              "INSERT INTO wait(process, second, thread, stack, call, samples, weight_ns) VALUES (?, ?, ?, ?, ?, ?, ?) "
-             "ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, weight_ns = weight_ns + excluded.weight_ns",
+             "ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, weight_ns = weight_ns + "
+             "excluded.weight_ns",
              rows.wait,
              [](Statement& s, const WaitRow& row) {
                s.bind(row.process).bind(row.second).bind(row.thread).bind(row.stack).bind(row.call);
@@ -497,7 +537,12 @@ bool Writer::State::write_sums(const Pending& rows) {
              "bytes = bytes + excluded.bytes",
              rows.lifetimes,
              [](Statement& s, const Lifetime& row) {
-               s.bind(row.process).bind(row.second).bind(row.octave).bind(row.samples).bind(row.objects).bind(row.bytes);
+               s.bind(row.process)
+                   .bind(row.second)
+                   .bind(row.octave)
+                   .bind(row.samples)
+                   .bind(row.objects)
+                   .bind(row.bytes);
              }) &&
          add_all(
              "INSERT INTO descriptor_sum(process, second, kind, peer, stack, opened, closed, read_ops, read_bytes, "
@@ -533,7 +578,9 @@ bool Writer::State::write_spans(const Pending& rows) {
   for (const auto& [key, added] : rows.span_stats) {
     SpanStat stat = added.first;
     Histogram histogram = added.second;
-    Statement old(database, "SELECT spans, total_ns, max_ns, latency FROM span_stat WHERE process = ? AND second = ? AND name = ?");
+    Statement old(
+        database,
+        "SELECT spans, total_ns, max_ns, latency FROM span_stat WHERE process = ? AND second = ? AND name = ?");
     old.bind(stat.process).bind(stat.second).bind(stat.name);
     if (old.step()) {
       stat.spans += old.integer();
@@ -541,12 +588,16 @@ bool Writer::State::write_spans(const Pending& rows) {
       stat.max_ns = std::max(stat.max_ns, old.integer());
       if (const auto before = Histogram::from_json(old.text())) histogram.merge(*before);
     }
-    Statement put(database, "INSERT OR REPLACE INTO span_stat(process, second, name, spans, total_ns, max_ns, latency) VALUES (?, ?, ?, ?, ?, ?, ?)");
+    Statement put(database,
+                  "INSERT OR REPLACE INTO span_stat(process, second, name, spans, total_ns, max_ns, latency) VALUES "
+                  "(?, ?, ?, ?, ?, ?, ?)");
     put.bind(stat.process).bind(stat.second).bind(stat.name).bind(stat.spans).bind(stat.total_ns).bind(stat.max_ns);
     if (!put.bind(histogram.to_json()).run()) return false;
   }
   for (const SpanStat& row : rows.whole_span_stats) {
-    Statement put(database, "INSERT OR REPLACE INTO span_stat(process, second, name, spans, total_ns, max_ns, latency) VALUES (?, ?, ?, ?, ?, ?, ?)");
+    Statement put(database,
+                  "INSERT OR REPLACE INTO span_stat(process, second, name, spans, total_ns, max_ns, latency) VALUES "
+                  "(?, ?, ?, ?, ?, ?, ?)");
     put.bind(row.process).bind(row.second).bind(row.name).bind(row.spans).bind(row.total_ns).bind(row.max_ns);
     if (!put.bind(row.latency).run()) return false;
   }
@@ -561,9 +612,10 @@ bool Writer::State::write_spans(const Pending& rows) {
     }
   }
   if (!rows.spans.empty()) {
-    Statement s(database,
-                "INSERT OR REPLACE INTO span(process, span, parent, name, began_ns, ended_ns, begin_thread, end_thread, "
-                "attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    Statement s(
+        database,
+        "INSERT OR REPLACE INTO span(process, span, parent, name, began_ns, ended_ns, begin_thread, end_thread, "
+        "attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     for (const auto& [key, row] : rows.spans) {
       s.bind(row.process).bind(row.span).bind(row.parent).bind(row.name).bind(row.began_ns).bind(row.ended_ns);
       if (!s.bind(row.begin_thread).bind(row.end_thread).bind(row.attributes).run()) return false;
@@ -574,16 +626,19 @@ bool Writer::State::write_spans(const Pending& rows) {
 
 bool Writer::State::write_load(const Pending& rows) {
   for (const LoadSource& row : rows.load_sources) {
-    Statement s(database,
-                "INSERT INTO load_source(id, tool, file, requests, errors, skew_ns, skipped, skipped_why, latency_basis) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    Statement s(
+        database,
+        "INSERT INTO load_source(id, tool, file, requests, errors, skew_ns, skipped, skipped_why, latency_basis) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     s.bind(row.id).bind(valid_utf8(row.tool)).bind(valid_utf8(row.file)).bind(row.requests).bind(row.errors);
-    if (!s.bind(row.skew_ns).bind(row.skipped).bind(valid_utf8(row.skipped_why)).bind(row.latency_basis).run()) return false;
+    if (!s.bind(row.skew_ns).bind(row.skipped).bind(valid_utf8(row.skipped_why)).bind(row.latency_basis).run())
+      return false;
   }
   if (!rows.load_buckets.empty()) {
-    Statement s(database,
-                "INSERT OR REPLACE INTO load_bucket(source, second, width, endpoint, requests, errors, latency, p50_ms, "
-                "p95_ms, p99_ms, max_ms, users) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    Statement s(
+        database,
+        "INSERT OR REPLACE INTO load_bucket(source, second, width, endpoint, requests, errors, latency, p50_ms, "
+        "p95_ms, p99_ms, max_ms, users) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     for (const LoadBucket& row : rows.load_buckets) {
       s.bind(row.source).bind(row.second).bind(row.width).bind(valid_utf8(row.endpoint)).bind(row.requests);
       s.bind(row.errors).bind(row.latency).bind(row.p50_ms).bind(row.p95_ms).bind(row.p99_ms).bind(row.max_ms);
@@ -592,7 +647,8 @@ bool Writer::State::write_load(const Pending& rows) {
   }
   for (const LoadWindow& row : rows.load_windows) {
     Statement s(database, "INSERT INTO load_window(source, name, kind, from_ns, to_ns) VALUES (?, ?, ?, ?, ?)");
-    if (!s.bind(row.source).bind(valid_utf8(row.name)).bind(row.kind).bind(row.from_ns).bind(row.to_ns).run()) return false;
+    if (!s.bind(row.source).bind(valid_utf8(row.name)).bind(row.kind).bind(row.from_ns).bind(row.to_ns).run())
+      return false;
   }
   return true;
 }

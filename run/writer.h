@@ -1,8 +1,8 @@
 // run/writer.h
 //
-// A run being recorded. Rows are collected in memory, added up per bucket, and written in one transaction a flush (about
-// once a second), so the file is consistent whenever the collector dies, and another program (`camprobe mark`) gets its
-// turn to write in between.
+// A run being recorded. Rows are collected in memory, added up per bucket, and written in one transaction a flush
+// (about once a second), so the file is consistent whenever the collector dies, and another program (`camprobe mark`)
+// gets its turn to write in between.
 //
 // While recording, the file is in SQLite's WAL mode and meta.state says "recording"; finish() makes it one plain file.
 // A failure to write (a full disk) is final: it is reported once by flush(), and everything after it is dropped, so a

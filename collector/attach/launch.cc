@@ -20,7 +20,8 @@ run::Result<pid_t> launch(const Launch& what) {
 
   // exec closes the pipe; what comes through it before is the errno of an exec that failed.
   int report[2];
-  if (::pipe2(report, O_CLOEXEC) != 0) return run::Error{fmt::format("cannot start {}: {}", what.path, std::strerror(errno))};
+  if (::pipe2(report, O_CLOEXEC) != 0)
+    return run::Error{fmt::format("cannot start {}: {}", what.path, std::strerror(errno))};
   const pid_t child = ::fork();
   if (child < 0) {
     const int why = errno;

@@ -1,7 +1,7 @@
 // collector/attach/launch.h
 //
-// Starts a program as a shell would have: our standard streams, the signal mask and dispositions we were started with. What goes wrong up to
-// and including exec is an error here, and nothing was started.
+// Starts a program as a shell would have: our standard streams, the signal mask and dispositions we were started with.
+// What goes wrong up to and including exec is an error here, and nothing was started.
 #pragma once
 
 #include <signal.h>
@@ -20,7 +20,7 @@ struct Launch {
   std::vector<std::string> environment;  // "NAME=value"
   int standard_output = -1;              // a descriptor instead of ours; -1: ours
   sigset_t signal_mask{};                // as it was before we blocked anything
-  bool own_group = false;                // a process group of its own, so that it and its children can be ended together
+  bool own_group = false;  // a process group of its own, so that it and its children can be ended together
 };
 
 run::Result<pid_t> launch(const Launch& what);

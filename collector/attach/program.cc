@@ -100,7 +100,8 @@ ElfFacts look_at_elf(const File& file) {
     }
     if (segment.p_type == PT_NOTE && segment.p_filesz < 65536) {
       std::string notes(segment.p_filesz, '\0');
-      if (file.read(segment.p_offset, notes.data(), notes.size()) && notes.find(std::string("Go\0\0", 4)) != std::string::npos) {
+      if (file.read(segment.p_offset, notes.data(), notes.size()) &&
+          notes.find(std::string("Go\0\0", 4)) != std::string::npos) {
         facts.is_go = true;
       }
     }
@@ -141,7 +142,8 @@ run::Result<Program> look_into(const std::string& name, const std::string& path,
   if (head.starts_with("#!")) {
     const std::string interpreter = interpreter_of(head);
     if (interpreter.empty() || !fs::exists(interpreter)) {
-      return run::Error{fmt::format("{}: its interpreter {} is not there", name, interpreter.empty() ? "(none named)" : interpreter)};
+      return run::Error{
+          fmt::format("{}: its interpreter {} is not there", name, interpreter.empty() ? "(none named)" : interpreter)};
     }
     if (depth == 0) return run::Error{fmt::format("{}: too many interpreters of interpreters", name)};
     auto inner = look_into(interpreter, interpreter, depth - 1);
@@ -153,17 +155,19 @@ run::Result<Program> look_into(const std::string& name, const std::string& path,
     return program;
   }
   if (!head.starts_with(ELFMAG)) {
-    return run::Error{fmt::format("{} is neither a program nor a script with #!: run its interpreter, as in camprobe run -- sh {}", name, name)};
+    return run::Error{fmt::format(
+        "{} is neither a program nor a script with #!: run its interpreter, as in camprobe run -- sh {}", name, name)};
   }
   const ElfFacts facts = look_at_elf(file);
   if (!facts.is_readable || !facts.is_our_machine) {
-    return run::Error{fmt::format("{} is a program of another kind of machine: libcamprobe.so cannot be loaded into it", name)};
+    return run::Error{
+        fmt::format("{} is a program of another kind of machine: libcamprobe.so cannot be loaded into it", name)};
   }
   program.is_go = facts.is_go;
   program.loader = facts.loader;
   if (facts.loader.empty()) {
-    return run::Error{fmt::format("{} is statically linked{}, so nothing can be preloaded into it: link it dynamically", name,
-                                  facts.is_go ? " (Go)" : "")};
+    return run::Error{fmt::format("{} is statically linked{}, so nothing can be preloaded into it: link it dynamically",
+                                  name, facts.is_go ? " (Go)" : "")};
   }
   if (facts.loader.find("ld-musl") != std::string::npos) {
     return run::Error{fmt::format("{} runs on musl, and libcamprobe.so needs glibc: build it for glibc", name)};
@@ -171,7 +175,8 @@ run::Result<Program> look_into(const std::string& name, const std::string& path,
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0 && ((status.st_mode & S_ISUID) != 0 || (status.st_mode & S_ISGID) != 0) &&
       (::geteuid() != status.st_uid || (status.st_mode & S_ISGID) != 0)) {
-    return run::Error{fmt::format("{} is setuid or setgid, so the loader ignores LD_PRELOAD: run a copy without that bit", name)};
+    return run::Error{
+        fmt::format("{} is setuid or setgid, so the loader ignores LD_PRELOAD: run a copy without that bit", name)};
   }
   return program;
 }
@@ -206,7 +211,8 @@ run::Result<std::string> find_probe_library() {
     const fs::path found = fs::canonical(candidate, failed);
     if (failed) continue;
     if (found.string().find_first_of(" :") != std::string::npos) {
-      return run::Error{fmt::format("{}: LD_PRELOAD cannot name a file with a space or colon in its path: move it", found.string())};
+      return run::Error{
+          fmt::format("{}: LD_PRELOAD cannot name a file with a space or colon in its path: move it", found.string())};
     }
     return found.string();
   }

@@ -37,7 +37,8 @@ std::vector<RegionFile> find_regions(uid_t uid, const std::string& directory) {
     regions.push_back(std::move(region));
   }
   std::sort(regions.begin(), regions.end(), [](const RegionFile& a, const RegionFile& b) {
-    return std::tie(a.name.pid, a.name.start_ticks, a.name.image) < std::tie(b.name.pid, b.name.start_ticks, b.name.image);
+    return std::tie(a.name.pid, a.name.start_ticks, a.name.image) <
+           std::tie(b.name.pid, b.name.start_ticks, b.name.image);
   });
   return regions;
 }

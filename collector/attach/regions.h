@@ -16,13 +16,13 @@ namespace camprobe::attach {
 struct RegionFile {
   std::string path;
   shm::RegionName name;
-  std::int64_t bytes = 0;         // what it takes of /dev/shm
-  std::int64_t modified_ns = 0;   // wall clock
-  bool is_alive = false;          // its process runs
+  std::int64_t bytes = 0;        // what it takes of /dev/shm
+  std::int64_t modified_ns = 0;  // wall clock
+  bool is_alive = false;         // its process runs
 };
 
-// Regions in `directory`, by pid and image; those of `uid` only, or of everybody for root. A file that only looks like a
-// region by its name is left out where it is not a regular file of the user that its name says.
+// Regions in `directory`, by pid and image; those of `uid` only, or of everybody for root. A file that only looks like
+// a region by its name is left out where it is not a regular file of the user that its name says.
 std::vector<RegionFile> find_regions(uid_t uid, const std::string& directory = shm::kRegionDirectory);
 
 // Whether pid still is the process that began at start_ticks; a zombie is not.

@@ -10,15 +10,24 @@ namespace camprobe::drain {
 
 const char* descriptor_kind(shm::DescriptorKind kind) {
   switch (kind) {
-    case shm::DescriptorKind::kFile: return "file";
-    case shm::DescriptorKind::kPipe: return "pipe";
-    case shm::DescriptorKind::kSocket: return "socket";
-    case shm::DescriptorKind::kListen: return "listen";
-    case shm::DescriptorKind::kAccept: return "accept";
-    case shm::DescriptorKind::kConnect: return "connect";
-    case shm::DescriptorKind::kEpoll: return "epoll";
-    case shm::DescriptorKind::kEvent: return "event";
-    case shm::DescriptorKind::kOther: break;
+    case shm::DescriptorKind::kFile:
+      return "file";
+    case shm::DescriptorKind::kPipe:
+      return "pipe";
+    case shm::DescriptorKind::kSocket:
+      return "socket";
+    case shm::DescriptorKind::kListen:
+      return "listen";
+    case shm::DescriptorKind::kAccept:
+      return "accept";
+    case shm::DescriptorKind::kConnect:
+      return "connect";
+    case shm::DescriptorKind::kEpoll:
+      return "epoll";
+    case shm::DescriptorKind::kEvent:
+      return "event";
+    case shm::DescriptorKind::kOther:
+      break;
   }
   return "other";
 }
@@ -138,12 +147,14 @@ void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std
     row.write_ops = to_integer(entry->write_ops);
     row.write_bytes = to_integer(entry->write_bytes);
     open.is_accepted = entry->kind == shm::DescriptorKind::kAccept;
-    const bool has_changed = row.kind != open.row.kind || row.peer != open.row.peer || row.read_ops != open.row.read_ops ||
-                             row.write_ops != open.row.write_ops || row.read_bytes != open.row.read_bytes ||
-                             row.write_bytes != open.row.write_bytes;
+    const bool has_changed = row.kind != open.row.kind || row.peer != open.row.peer ||
+                             row.read_ops != open.row.read_ops || row.write_ops != open.row.write_ops ||
+                             row.read_bytes != open.row.read_bytes || row.write_bytes != open.row.write_bytes;
     open.row = row;
-    if (open.row.id == 0) open.row.id = context_.writer.add(open.row);
-    else if (has_changed) context_.writer.update(open.row);
+    if (open.row.id == 0)
+      open.row.id = context_.writer.add(open.row);
+    else if (has_changed)
+      context_.writer.update(open.row);
   }
   for (auto at = open_.begin(); at != open_.end();) {
     Open& open = at->second;

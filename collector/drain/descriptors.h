@@ -2,8 +2,8 @@
 //
 // Descriptors of one region into the run: a row for each that was open for a second or still is, sums for the others.
 //
-// Like the heap: records tell of openings and closings as they happen, and the descriptor table, copied once a second, is
-// the truth about what is open, with exact counts.
+// Like the heap: records tell of openings and closings as they happen, and the descriptor table, copied once a second,
+// is the truth about what is open, with exact counts.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +33,8 @@ class DescriptorDrain {
 
  private:
   struct Open {
-    run::Descriptor row;      // row.id 0: too young to have one
-    bool is_accepted = false; // its peer's port is the other side's choice, so sums leave it out
+    run::Descriptor row;       // row.id 0: too young to have one
+    bool is_accepted = false;  // its peer's port is the other side's choice, so sums leave it out
     std::uint64_t opened_ns = 0;
     int missed = 0;
   };

@@ -33,7 +33,8 @@ void HeapDrain::allocated(const shm::ReadRecord& record, run::ThreadId thread, r
   const std::int64_t second = context_.clock.second(record.time_ns);
   if (second >= 0) {
     const SampleWeight weight = weigh(alloc.size, alloc.interval);
-    context_.writer.count(run::AllocRow{context_.process, second, object.stack, span_name, 1, weight.objects, weight.bytes, 0});
+    context_.writer.count(
+        run::AllocRow{context_.process, second, object.stack, span_name, 1, weight.objects, weight.bytes, 0});
   }
   const auto late = late_frees_.find(alloc.sample);
   if (late != late_frees_.end()) {
@@ -98,12 +99,12 @@ void HeapDrain::die(std::uint64_t sample, const Object& object, std::uint64_t di
   const SampleWeight weight = weigh(object.size, object.interval);
   const std::int64_t second = context_.clock.second(died_ns);
   if (second >= 0) {
-    context_.writer.count(
-        run::Lifetime{context_.process, second, age_octave(age), 1, weight.objects, weight.bytes});
+    context_.writer.count(run::Lifetime{context_.process, second, age_octave(age), 1, weight.objects, weight.bytes});
   }
   const std::int64_t born_second = context_.clock.second(object.born_ns);
   if (is_temporary && born_second >= 0) {
-    context_.writer.count(run::AllocRow{context_.process, born_second, object.stack, object.span_name, 0, 0, 0, weight.objects});
+    context_.writer.count(
+        run::AllocRow{context_.process, born_second, object.stack, object.span_name, 0, 0, 0, weight.objects});
   }
   if (object.is_stored || (age >= kMinAgeNs && second >= 0)) store(sample, object, died_ns);
 }
@@ -189,7 +190,8 @@ void HeapDrain::compare(const std::vector<shm::ReadLiveSample>& live, std::uint6
     at = live_.erase(at);
   }
   for (auto at = mappings_.begin(); at != mappings_.end();) {
-    if (seen.count(at->first) != 0 || at->second.mapped_ns + static_cast<std::int64_t>(kMinAgeNs) > context_.clock.run_ns(now_ns)) {
+    if (seen.count(at->first) != 0 ||
+        at->second.mapped_ns + static_cast<std::int64_t>(kMinAgeNs) > context_.clock.run_ns(now_ns)) {
       ++at;
       continue;
     }

@@ -3,12 +3,12 @@
 // Sampled allocations of one region into the run: what was allocated (alloc), what outlived a second (heap_object), how
 // long things lived (lifetime), and the live heap.
 //
-// Records are history and may be lost; the live table is the truth. So once a second the table is copied and compared: a
-// sample in the table that no record told of is taken up, one that is gone without a record is dead. A free may be drained
-// before its allocation (they are in different threads' rings): it then waits two rounds for it.
+// Records are history and may be lost; the live table is the truth. So once a second the table is copied and compared:
+// a sample in the table that no record told of is taken up, one that is gone without a record is dead. A free may be
+// drained before its allocation (they are in different threads' rings): it then waits two rounds for it.
 //
-// Weights (Horvitz-Thompson): an allocation of n bytes is sampled with probability p = 1 - exp(-n/T), so it stands for 1/p
-// objects and n/p bytes; T 0 means every one is recorded. A size of 0 counts as 1 here, as the probe counts it.
+// Weights (Horvitz-Thompson): an allocation of n bytes is sampled with probability p = 1 - exp(-n/T), so it stands for
+// 1/p objects and n/p bytes; T 0 means every one is recorded. A size of 0 counts as 1 here, as the probe counts it.
 #pragma once
 
 #include <cstdint>
@@ -63,10 +63,10 @@ class HeapDrain {
   void die(std::uint64_t sample, const Object& object, std::uint64_t died_ns, bool is_temporary);
 
   RegionContext& context_;
-  std::unordered_map<std::uint64_t, Object> live_;  // by sample; as many as the live table holds
+  std::unordered_map<std::uint64_t, Object> live_;             // by sample; as many as the live table holds
   std::deque<std::pair<std::uint64_t, std::uint64_t>> young_;  // sample, birth; oldest first
   std::unordered_map<std::uint64_t, LateFree> late_frees_;
-  std::unordered_map<std::uint64_t, run::Mapping> mappings_;   // by sample
+  std::unordered_map<std::uint64_t, run::Mapping> mappings_;  // by sample
 };
 
 }  // namespace camprobe::drain

@@ -25,7 +25,9 @@ run::NameId RegionContext::name(shm::NameId id) {
   return names_.emplace(id, writer.name(*text)).first->second;
 }
 
-std::string RegionContext::text(shm::NameId id) { return id != 0 ? region.name(id).value_or("") : std::string(); }
+std::string RegionContext::text(shm::NameId id) {
+  return id != 0 ? region.name(id).value_or("") : std::string();
+}
 
 void RegionContext::lane_begins(std::uint32_t lane, std::uint64_t began_ns, run::ThreadId thread) {
   constexpr std::size_t kRemembered = 8;  // a lane changes hands many times between two drains only in a thread storm
@@ -64,8 +66,8 @@ void RegionContext::read_modules(std::uint32_t modules_used) {
       known.row.opened_ns = clock.run_ns(module.opened_ns);
       known.row.id = writer.add(known.row);
       known.symbol_number = symbol_modules_++;
-      symbolizer.add_module(symbol_process_, {known.row.path, module.build_id, module.base, module.low, module.high,
-                                              module.opened_ns});
+      symbolizer.add_module(symbol_process_,
+                            {known.row.path, module.build_id, module.base, module.low, module.high, module.opened_ns});
     }
     if (!module.loaded && !known.row.closed_ns) {
       known.row.closed_ns = clock.run_ns(module.closed_ns);

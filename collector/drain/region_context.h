@@ -21,7 +21,11 @@ class RegionContext {
  public:
   RegionContext(shm::RegionReader& region, run::Writer& writer, Symbolizer& symbolizer, RunClock clock,
                 run::ProcessId process, std::size_t symbol_process)
-      : region(region), writer(writer), symbolizer(symbolizer), clock(clock), process(process),
+      : region(region),
+        writer(writer),
+        symbolizer(symbolizer),
+        clock(clock),
+        process(process),
         symbol_process_(symbol_process) {}
 
   shm::RegionReader& region;
@@ -30,8 +34,8 @@ class RegionContext {
   const RunClock clock;
   const run::ProcessId process;
 
-  // The run's stack of a region's stack; on first sight it goes to the symbolizer. `leaf_is_exact`: an interrupted program
-  // counter rather than a return address.
+  // The run's stack of a region's stack; on first sight it goes to the symbolizer. `leaf_is_exact`: an interrupted
+  // program counter rather than a return address.
   run::StackId stack(shm::StackId id, bool leaf_is_exact, std::uint64_t taken_ns);
   run::NameId name(shm::NameId id);
   std::string text(shm::NameId id);  // "" where there is none
@@ -61,7 +65,7 @@ class RegionContext {
   std::unordered_map<shm::NameId, run::NameId> names_;
   std::unordered_map<std::uint32_t, std::vector<Tenant>> tenants_;  // by lane, at most the last few
   std::unordered_map<std::uint32_t, run::ThreadId> by_tid_;
-  std::unordered_map<std::uint32_t, KnownModule> modules_;          // by index in the region
+  std::unordered_map<std::uint32_t, KnownModule> modules_;  // by index in the region
 };
 
 }  // namespace camprobe::drain

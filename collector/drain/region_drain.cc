@@ -96,15 +96,16 @@ void RegionDrain::use(const Taken& taken) {
       break;
     case shm::RecordKind::kCpu:
       if (second >= 0) {
-        context_.writer.count(run::CpuRow{context_.process, second, thread(), context_.stack(record.stack, true, record.time_ns),
-                                          spans_.name_of(record.span).value_or(run::kNoName), 1,
-                                          static_cast<double>(record.cpu.weight_ns)});
+        context_.writer.count(run::CpuRow{
+            context_.process, second, thread(), context_.stack(record.stack, true, record.time_ns),
+            spans_.name_of(record.span).value_or(run::kNoName), 1, static_cast<double>(record.cpu.weight_ns)});
       }
       break;
     case shm::RecordKind::kWait:
       if (second >= 0) {
-        context_.writer.count(run::WaitRow{context_.process, second, thread(), context_.stack(record.stack, false, record.time_ns),
-                                           context_.name(record.wait.call), 1, weigh(record.wait.duration_ns, record.wait.interval_ns).bytes});
+        context_.writer.count(run::WaitRow{
+            context_.process, second, thread(), context_.stack(record.stack, false, record.time_ns),
+            context_.name(record.wait.call), 1, weigh(record.wait.duration_ns, record.wait.interval_ns).bytes});
       }
       break;
     case shm::RecordKind::kOpen:
@@ -127,16 +128,26 @@ void RegionDrain::use(const Taken& taken) {
       break;
     case shm::RecordKind::kMark:
       if (second >= 0) {
-        context_.writer.put(run::Mark{0, context_.clock.run_ns(record.time_ns), context_.text(record.mark.text), "program"});
+        context_.writer.put(
+            run::Mark{0, context_.clock.run_ns(record.time_ns), context_.text(record.mark.text), "program"});
       }
       break;
     case shm::RecordKind::kSetting:
       switch (record.setting.setting) {
-        case shm::Setting::kHeapInterval: note_setting(record.time_ns, "heap_interval_bytes", record.setting.value); break;
-        case shm::Setting::kCpuHz: note_setting(record.time_ns, "cpu_hz", record.setting.value); break;
-        case shm::Setting::kFamilies: note_setting(record.time_ns, "families", record.setting.value); break;
-        case shm::Setting::kWaitInterval: note_setting(record.time_ns, "wait_interval_ns", record.setting.value); break;
-        case shm::Setting::kNone: break;
+        case shm::Setting::kHeapInterval:
+          note_setting(record.time_ns, "heap_interval_bytes", record.setting.value);
+          break;
+        case shm::Setting::kCpuHz:
+          note_setting(record.time_ns, "cpu_hz", record.setting.value);
+          break;
+        case shm::Setting::kFamilies:
+          note_setting(record.time_ns, "families", record.setting.value);
+          break;
+        case shm::Setting::kWaitInterval:
+          note_setting(record.time_ns, "wait_interval_ns", record.setting.value);
+          break;
+        case shm::Setting::kNone:
+          break;
       }
       break;
     default:  // spans were taken first; forks and execs show as processes of their own
@@ -160,7 +171,9 @@ void RegionDrain::note_settings() {
   note_setting(at, "families", status_.families);
 }
 
-void RegionDrain::end_second(std::int64_t second) { end_second_at(clock_ns(CLOCK_MONOTONIC), second); }
+void RegionDrain::end_second(std::int64_t second) {
+  end_second_at(clock_ns(CLOCK_MONOTONIC), second);
+}
 
 void RegionDrain::end_second_at(std::uint64_t now_ns, std::int64_t second) {
   constexpr std::uint64_t kModulesEvery = 5;  // for those that were closed; new ones are seen at once

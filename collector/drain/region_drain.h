@@ -1,14 +1,15 @@
 // collector/drain/region_drain.h
 //
-// One region, from its rings and tables into the run: the same code for a process that runs and for what a dead one left.
+// One region, from its rings and tables into the run: the same code for a process that runs and for what a dead one
+// left.
 //
 //     RegionDrain drain(std::move(region), writer, symbolizer, clock, process);
 //     every 100 ms   drain.drain()         rings
 //     every second   drain.end_second(s)   tables and counters, booked on the second s that has ended
 //     at the end     drain.finish(when)
 //
-// Rings are read one after the other, so a round's records are sorted by time before they are used; a record whose span is
-// not known yet waits one round for it.
+// Rings are read one after the other, so a round's records are sorted by time before they are used; a record whose span
+// is not known yet waits one round for it.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +41,8 @@ class RegionDrain {
   // Records drained.
   std::uint64_t drain();
   void end_second(std::int64_t second);
-  // The last of it. `died_ns`: when the process was seen to be dead, 0 where nobody saw it: then the region itself says.
-  // Gives the time that was taken for its end.
+  // The last of it. `died_ns`: when the process was seen to be dead, 0 where nobody saw it: then the region itself
+  // says. Gives the time that was taken for its end.
   std::uint64_t finish(std::uint64_t died_ns);
 
  private:

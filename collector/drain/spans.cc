@@ -27,8 +27,10 @@ void SpanDrain::ended(std::uint32_t lane, const shm::ReadRecord& record) {
   span.end_tid = payload.end_tid;
   span.attributes_to_come = std::min(payload.attributes, shm::kSpanAttributes);
   names_[span.id] = span.name;
-  if (span.attributes_to_come == 0) book(span);
-  else incomplete_.emplace(lane, std::move(span));
+  if (span.attributes_to_come == 0)
+    book(span);
+  else
+    incomplete_.emplace(lane, std::move(span));
 }
 
 void SpanDrain::attributes(std::uint32_t lane, const shm::ReadRecord& record) {
@@ -49,8 +51,7 @@ void SpanDrain::book(Ended& span) {
   const std::int64_t second = context_.clock.second(span.end_ns);
   if (second < 0) return;
   const run::NameId name = context_.name(span.name);
-  context_.writer.count(
-      run::Writer::SpanEnd{context_.process, second, name, to_integer(span.end_ns - span.begin_ns)});
+  context_.writer.count(run::Writer::SpanEnd{context_.process, second, name, to_integer(span.end_ns - span.begin_ns)});
   for (const shm::Attribute& attribute : span.attributes) {
     run::SpanAttribute row;
     row.process = context_.process;

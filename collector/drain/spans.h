@@ -3,9 +3,9 @@
 // Ended spans of one region into the run: a latency histogram of all of them per second and name, sums of all their
 // attributes, and single rows for a bounded choice: of each name and second the slowest few and the first few.
 //
-// A bucket's second is the one the span ended in. `changes` counts how often a text attribute differs from the one of the
-// span begun just before it, so spans are held back for two seconds and taken in order of their beginnings; one that
-// lasted longer than that comes too late to be counted as a change.
+// A bucket's second is the one the span ended in. `changes` counts how often a text attribute differs from the one of
+// the span begun just before it, so spans are held back for two seconds and taken in order of their beginnings; one
+// that lasted longer than that comes too late to be counted as a change.
 //
 // It also knows, for a while, what the spans were called that samples were taken in.
 #pragma once
@@ -23,8 +23,8 @@ namespace camprobe::drain {
 
 class SpanDrain {
  public:
-  static constexpr std::size_t kFirstRows = 10, kSlowestRows = 5;      // per name and second
-  static constexpr std::int64_t kMostRows = 500'000;                   // per process
+  static constexpr std::size_t kFirstRows = 10, kSlowestRows = 5;  // per name and second
+  static constexpr std::int64_t kMostRows = 500'000;               // per process
   static constexpr std::uint64_t kOrderingNs = 2 * 1'000'000'000ull;
 
   explicit SpanDrain(RegionContext& context) : context_(context) {}
@@ -57,7 +57,7 @@ class SpanDrain {
     std::int64_t second = 0;
     std::string text;
   };
-  struct Sequence {             // of one name and key
+  struct Sequence {  // of one name and key
     std::vector<TextValue> waiting;
     std::string last;
     bool has_last = false;
@@ -69,8 +69,8 @@ class SpanDrain {
   void write_row(const Ended& span);
 
   RegionContext& context_;
-  std::unordered_map<std::uint32_t, Ended> incomplete_;                        // by lane
-  std::unordered_map<shm::SpanId, shm::NameId> names_, older_names_;           // two generations
+  std::unordered_map<std::uint32_t, Ended> incomplete_;               // by lane
+  std::unordered_map<shm::SpanId, shm::NameId> names_, older_names_;  // two generations
   std::map<std::pair<run::NameId, run::NameId>, Sequence> sequences_;
   std::map<std::pair<std::int64_t, shm::NameId>, std::vector<Ended>> chosen_;  // by second and name
   std::int64_t rows_ = 0;

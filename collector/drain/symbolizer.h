@@ -1,8 +1,8 @@
 // collector/drain/symbolizer.h
 //
-// Stacks into frames, on a thread of its own and at a low priority, so that reading DWARF never holds up the draining of
-// rings. Jobs are done in the order given; what a job needs (which modules were open, which process) is given before it in
-// the same order. JIT code moves, so stacks are resolved while the target runs, not at the end.
+// Stacks into frames, on a thread of its own and at a low priority, so that reading DWARF never holds up the draining
+// of rings. Jobs are done in the order given; what a job needs (which modules were open, which process) is given before
+// it in the same order. JIT code moves, so stacks are resolved while the target runs, not at the end.
 //
 // Everything here but the constructor may be called from one thread only, the session's.
 #pragma once

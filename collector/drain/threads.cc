@@ -56,8 +56,8 @@ void ThreadDrain::compare(const std::vector<shm::ReadLane>& lanes, std::uint64_t
     const auto known = tenants_.find(lane.index);
     if (lane.active) {
       const bool is_same = known != tenants_.end() && !known->second.has_ended && known->second.row.tid == lane.tid;
-      Tenant& tenant = is_same ? known->second
-                               : begin(lane.index, lane.tid, lane.began_ns, lane.name, lane.start_stack);
+      Tenant& tenant =
+          is_same ? known->second : begin(lane.index, lane.tid, lane.began_ns, lane.name, lane.start_stack);
       if (tenant.row.name != lane.name && !lane.name.empty()) {
         tenant.row.name = lane.name;
         context_.writer.update(tenant.row);

@@ -1,7 +1,7 @@
 // collector/drain/threads.h
 //
-// Threads of one region into the run. A lane passes from thread to thread; which thread a record belongs to follows from
-// the lane and the record's time.
+// Threads of one region into the run. A lane passes from thread to thread; which thread a record belongs to follows
+// from the lane and the record's time.
 #pragma once
 
 #include <cstdint>

@@ -53,7 +53,9 @@ Directory open_directory_at(int base, const char* name) {
 
 }  // namespace
 
-std::optional<std::string> read_file(const std::string& path) { return read_all(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); }
+std::optional<std::string> read_file(const std::string& path) {
+  return read_all(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+}
 
 std::optional<ProcessFiles> ProcessFiles::open(pid_t pid, std::uint64_t start_ticks) {
   const int directory = ::open(("/proc/" + std::to_string(pid)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

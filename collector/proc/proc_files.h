@@ -33,8 +33,8 @@ class ProcessFiles {
   // Gone, or dead and not yet waited for.
   bool is_dead() const;
 
-  std::string executable() const;               // where /proc/<pid>/exe points, "" where that is not allowed
-  std::vector<std::string> command() const;     // arguments
+  std::string executable() const;            // where /proc/<pid>/exe points, "" where that is not allowed
+  std::vector<std::string> command() const;  // arguments
   std::optional<uid_t> owner() const;
   std::optional<std::int64_t> count_descriptors() const;
   std::vector<std::uint64_t> socket_inodes() const;  // of its descriptors

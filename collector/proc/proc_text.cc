@@ -117,8 +117,10 @@ std::optional<MemoryRlimits> parse_limits(std::string_view text) {
       found = true;
       return number(next_word(*line));
     };
-    if (line->starts_with("Max address space")) limits.address_space = soft_limit("Max address space");
-    else if (line->starts_with("Max data size")) limits.data = soft_limit("Max data size");
+    if (line->starts_with("Max address space"))
+      limits.address_space = soft_limit("Max address space");
+    else if (line->starts_with("Max data size"))
+      limits.data = soft_limit("Max data size");
   }
   return found ? std::optional(limits) : std::nullopt;
 }
@@ -184,10 +186,10 @@ std::vector<std::uint64_t> parse_listening_inodes(std::string_view text) {
   std::vector<std::uint64_t> inodes;
   next_line(text);  // the heading
   while (auto line = next_line(text)) {
-    next_word(*line);  // sl
-    next_word(*line);  // local address
-    next_word(*line);  // remote address
-    if (next_word(*line) != "0A") continue;  // TCP_LISTEN
+    next_word(*line);                              // sl
+    next_word(*line);                              // local address
+    next_word(*line);                              // remote address
+    if (next_word(*line) != "0A") continue;        // TCP_LISTEN
     for (int i = 0; i < 5; ++i) next_word(*line);  // queues, timer, retransmits, uid, timeout
     if (const auto inode = number(next_word(*line)); inode && *inode != 0) inodes.push_back(*inode);
   }

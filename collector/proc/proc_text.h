@@ -1,8 +1,8 @@
 // collector/proc/proc_text.h
 //
-// What the texts under /proc and /sys/fs/cgroup say. Pure functions from text to numbers: no file is opened here, so that
-// odd ones (a command named "a) R 1 (b", a missing field, a cgroup without a limit) are tested as text. A text that does
-// not hold what it should yields nothing, never a guess.
+// What the texts under /proc and /sys/fs/cgroup say. Pure functions from text to numbers: no file is opened here, so
+// that odd ones (a command named "a) R 1 (b", a missing field, a cgroup without a limit) are tested as text. A text
+// that does not hold what it should yields nothing, never a guess.
 #pragma once
 
 #include <cstdint>

@@ -22,12 +22,12 @@ double page_bytes() {
 }
 
 struct CgroupFiles {
-  std::string current, limit;  // paths of this process's own group
+  std::string current, limit;       // paths of this process's own group
   std::vector<std::string> limits;  // of it and its parents: any of them may bind
 };
 
-// Where the memory controller of this process's cgroup is mounted. In a container the path under /sys/fs/cgroup may not be
-// the one /proc names (the mount is already the group), so both are tried.
+// Where the memory controller of this process's cgroup is mounted. In a container the path under /sys/fs/cgroup may not
+// be the one /proc names (the mount is already the group), so both are tried.
 CgroupFiles find_cgroup(const ProcessFiles& process) {
   CgroupFiles found;
   const auto text = process.read("cgroup");
@@ -48,7 +48,8 @@ CgroupFiles find_cgroup(const ProcessFiles& process) {
       if (path.empty()) break;
     }
   };
-  if (paths.v1_memory) look("/sys/fs/cgroup/memory", *paths.v1_memory, "memory.usage_in_bytes", "memory.limit_in_bytes");
+  if (paths.v1_memory)
+    look("/sys/fs/cgroup/memory", *paths.v1_memory, "memory.usage_in_bytes", "memory.limit_in_bytes");
   if (found.current.empty() && paths.v2) look("/sys/fs/cgroup", *paths.v2, "memory.current", "memory.max");
   return found;
 }
@@ -87,7 +88,9 @@ bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int
   const auto stat = files_.stat();
   if (!stat || stat->state == 'Z' || stat->state == 'X') return false;
   const auto put = [&](const run::Metric& metric, double value) { writer.point(metric, process, second, value); };
-  const auto put_count = [&](const run::Metric& metric, std::uint64_t value) { put(metric, static_cast<double>(value)); };
+  const auto put_count = [&](const run::Metric& metric, std::uint64_t value) {
+    put(metric, static_cast<double>(value));
+  };
 
   put(metrics::kThreads, static_cast<double>(stat->threads));
   put(metrics::kCpuUser, static_cast<double>(stat->user_ticks) * tick_ns());
@@ -115,8 +118,10 @@ bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int
   }
   if (!refused_[kFds]) {
     errno = 0;
-    if (const auto fds = files_.count_descriptors()) put(metrics::kOpenFds, static_cast<double>(*fds));
-    else refuse(kFds, "fd");
+    if (const auto fds = files_.count_descriptors())
+      put(metrics::kOpenFds, static_cast<double>(*fds));
+    else
+      refuse(kFds, "fd");
   }
   if (second >= next_rollup_) {
     next_rollup_ = second + kRollupEverySeconds;
@@ -165,11 +170,13 @@ void MachineSeries::sample(run::Writer& writer, std::int64_t second) const {
     }
   }
   if (const auto text = read_file("/proc/meminfo")) {
-    if (const auto memory = parse_meminfo(*text)) put(metrics::kMachineMemoryAvailable, static_cast<double>(memory->available));
+    if (const auto memory = parse_meminfo(*text))
+      put(metrics::kMachineMemoryAvailable, static_cast<double>(memory->available));
   }
   // Absent where the kernel has no pressure accounting.
   if (const auto text = read_file("/proc/pressure/cpu")) {
-    if (const auto pressure = parse_pressure(*text)) put(metrics::kPsiCpuSome, static_cast<double>(pressure->some_us) * 1e3);
+    if (const auto pressure = parse_pressure(*text))
+      put(metrics::kPsiCpuSome, static_cast<double>(pressure->some_us) * 1e3);
   }
   if (const auto text = read_file("/proc/pressure/memory")) {
     if (const auto pressure = parse_pressure(*text)) {

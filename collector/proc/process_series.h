@@ -39,7 +39,8 @@ class ProcessSeries {
   std::string cgroup_current_, cgroup_limit_;  // paths, empty: none
 };
 
-// The smallest of the process's cgroup limits (its own and its parents'), RLIMIT_AS, RLIMIT_DATA and the machine's memory.
+// The smallest of the process's cgroup limits (its own and its parents'), RLIMIT_AS, RLIMIT_DATA and the machine's
+// memory.
 std::optional<std::uint64_t> memory_limit(const ProcessFiles& process);
 
 class MachineSeries {

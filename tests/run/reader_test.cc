@@ -209,16 +209,17 @@ TEST_F(ReaderOfAnythingElse, TellsANewerRunApart) {
 }
 
 TEST_F(ReaderOfAnythingElse, RefusesViewsAndTriggers) {
-  EXPECT_THAT(why_not(database("PRAGMA application_id = 0x63616d70; PRAGMA user_version = 1; CREATE TABLE meta(key, value);"
-                               "INSERT INTO meta VALUES ('run_id', 'x');"
-                               "CREATE VIEW cpu AS WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i FROM r) SELECT i FROM r")),
+  EXPECT_THAT(why_not(database(
+                  "PRAGMA application_id = 0x63616d70; PRAGMA user_version = 1; CREATE TABLE meta(key, value);"
+                  "INSERT INTO meta VALUES ('run_id', 'x');"
+                  "CREATE VIEW cpu AS WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i FROM r) SELECT i FROM r")),
               HasSubstr("views or triggers"));
 }
 
 TEST_F(ReaderOfAnythingElse, AMissingTableIsAnErrorNotARow) {
-  auto reader = Reader::open(database(
-      "PRAGMA application_id = 0x63616d70; PRAGMA user_version = 1; CREATE TABLE meta(key, value);"
-      "INSERT INTO meta VALUES ('run_id', 'x')"));
+  auto reader = Reader::open(
+      database("PRAGMA application_id = 0x63616d70; PRAGMA user_version = 1; CREATE TABLE meta(key, value);"
+               "INSERT INTO meta VALUES ('run_id', 'x')"));
   ASSERT_TRUE(reader) << reader.error();
   EXPECT_TRUE(reader->cpu().empty());
   ASSERT_TRUE(reader->error());

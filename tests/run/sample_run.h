@@ -69,7 +69,8 @@ inline SampleIds write_sample(Writer& writer) {
 
   ids.leak = writer.add_stack(ids.server, false);
   ids.copy = writer.add_stack(ids.server, true);
-  writer.set_frames(ids.leak, {native("leak", "leak.cc", 12), native("handle", "server.cc", 40), native("main", "server.cc", 99)});
+  writer.set_frames(
+      ids.leak, {native("leak", "leak.cc", 12), native("handle", "server.cc", 40), native("main", "server.cc", 99)});
   writer.set_frames(ids.copy, {native("copy", "copy.cc", 7), native("main", "server.cc", 99)});
   ids.arbitration = writer.name("cam.arbitration");
   ids.provider = writer.name("provider");
