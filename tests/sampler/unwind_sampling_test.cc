@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <stdexcept>
 #include <string>
 
 #include "sampler/unwind.h"
@@ -39,22 +41,96 @@ void on_tick(int, siginfo_t*, void* context) {
   }
 }
 
+// Interrupts this thread every `period_ns` of real time.
+class Ticker {
+ public:
+  Ticker(void (*handler)(int, siginfo_t*, void*), long period_ns) {
+    struct sigaction action {};
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    action.sa_sigaction = handler;
+    sigaction(SIGPROF, &action, nullptr);
+    sigevent event{};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = SIGPROF;
+    event._sigev_un._tid = static_cast<int>(syscall(SYS_gettid));
+    itimerspec period{};
+    period.it_interval.tv_nsec = period.it_value.tv_nsec = period_ns;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer_) != 0 || timer_settime(timer_, 0, &period, nullptr) != 0) {
+      throw std::runtime_error("no timer");
+    }
+  }
+  ~Ticker() { stop(); }
+  Ticker(const Ticker&) = delete;
+  Ticker& operator=(const Ticker&) = delete;
+
+  void stop() {
+    if (!stopped_) timer_delete(timer_);
+    stopped_ = true;
+    signal(SIGPROF, SIG_IGN);
+  }
+
+ private:
+  timer_t timer_;
+  bool stopped_ = false;
+};
+
+struct Repeated {
+  Stack first;
+  Stack again;
+  unsigned walks = 0;
+  unsigned different = 0;
+};
+
+void walk_repeatedly(void* argument) {
+  Repeated* repeated = static_cast<Repeated*>(argument);
+  for (unsigned i = 0; i < 200'000 && samples < 400; ++i) {
+    if (i % 64 == 0) {  // forget every rule, so that learning one is interrupted too
+      module_closing_begin();
+      module_closing_end();
+    }
+    Stack stack;
+    const Walk walk = walk_here(stack.pc, kMostFrames, bounds, 1);
+    stack.depth = walk.depth;
+    stack.end = walk.end;
+    if (repeated->walks++ == 0) {
+      repeated->first = stack;
+    } else if (stack.end != WalkEnd::root || stack.frames() != repeated->first.frames()) {
+      ++repeated->different;
+      repeated->again = stack;
+    }
+  }
+}
+
+TEST(UnwindSamplingTest, AWalkInAHandlerDoesNotDisturbTheWalkItInterrupted) {
+  start_unwinding();
+  bounds = bounds_of_this_thread();
+  samples = 0;
+  rooted = 0;
+  Repeated repeated;
+  {
+    const Ticker ticker(
+        [](int, siginfo_t*, void* context) {
+          const Walk walk = walk_context(both.ours.pc, kMostFrames, bounds, static_cast<const ucontext_t*>(context));
+          samples = samples + 1;
+          rooted = rooted + (walk.end == WalkEnd::root);
+        },
+        53'000);
+    recurse(30, walk_repeatedly, &repeated);
+  }
+  EXPECT_GT(repeated.walks, 1000u);
+  EXPECT_EQ(repeated.different, 0u) << describe(repeated.first.frames()) << "became\n"
+                                    << describe(repeated.again.frames());
+  EXPECT_GE(samples, 50u);
+  // All but those that struck between module_closing_begin() and module_closing_end().
+  EXPECT_GE(rooted, samples - samples / 10);
+}
+
 TEST(UnwindSamplingTest, AgreesWithLibunwindWhereverTheTimerStrikes) {
   start_unwinding();
   bounds = bounds_of_this_thread();
-  struct sigaction action {};
-  action.sa_flags = SA_SIGINFO | SA_RESTART;
-  action.sa_sigaction = on_tick;
-  sigaction(SIGPROF, &action, nullptr);
-  sigevent event{};
-  event.sigev_notify = SIGEV_THREAD_ID;
-  event.sigev_signo = SIGPROF;
-  event._sigev_un._tid = static_cast<int>(syscall(SYS_gettid));
-  timer_t timer;
-  ASSERT_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
-  itimerspec period{};
-  period.it_interval.tv_nsec = period.it_value.tv_nsec = 211'000;
-  ASSERT_EQ(timer_settime(timer, 0, &period, nullptr), 0);
+  samples = 0;
+  rooted = 0;
+  Ticker ticker(on_tick, 211'000);
 
   timespec begin;
   timespec now;
@@ -66,8 +142,7 @@ TEST(UnwindSamplingTest, AgreesWithLibunwindWhereverTheTimerStrikes) {
     ++round;
     clock_gettime(CLOCK_MONOTONIC, &now);
   } while (samples < 8000 && now.tv_sec - begin.tv_sec < 20);
-  timer_delete(timer);
-  signal(SIGPROF, SIG_IGN);
+  ticker.stop();
 
   EXPECT_GE(samples, 2000u) << "too few to say anything";
   std::string text;
