@@ -375,7 +375,9 @@ class Folder {
 
   [[nodiscard]] std::int64_t width() const { return width_; }
 
-  void write(json& profile, double scale, bool has_gone) const {
+  [[nodiscard]] bool empty() const { return weights_.empty(); }
+
+  [[nodiscard]] json layer(double scale, bool has_gone) const {
     std::vector<std::int64_t> at, gone, weight;
     std::vector<std::uint32_t> node;
     for (const auto& [entry, sum] : weights_) {
@@ -386,12 +388,9 @@ class Folder {
       node.push_back(entry.node);
       weight.push_back(scaled);
     }
-    profile["width_s"] = width_;
-    profile["scale"] = scale;
-    profile["at"] = std::move(at);
-    if (has_gone) profile["gone"] = std::move(gone);
-    profile["node"] = std::move(node);
-    profile["weight"] = std::move(weight);
+    json layer{{"width_s", width_}, {"at", std::move(at)}, {"node", std::move(node)}, {"weight", std::move(weight)}};
+    if (has_gone) layer["gone"] = std::move(gone);
+    return layer;
   }
 
  private:
@@ -462,19 +461,32 @@ Totals totals_of(const ProfileKind& kind) {
 
 json profile(const ProfileKind& kind, const Totals& totals, StackTree& tree, const PageLimits& limits, json& notes) {
   for (const auto& [key, weight] : totals.heaviest_first) std::apply([&](auto... part) { tree.insert(part...); }, key);
-  Folder folder(limits.profile_entries);
+  // What matters is known finely, the long tail coarsely: the heaviest stacks get most of the room, and each of the two
+  // layers widens its buckets on its own.
+  constexpr std::size_t kFineBuckets = 240;
+  const std::size_t room_for_heavy = limits.profile_entries * 7 / 10;
+  const std::size_t heavy_count = std::min(totals.heaviest_first.size(), std::max<std::size_t>(1, room_for_heavy / kFineBuckets));
+  std::set<Totals::Key> heavy;
+  for (std::size_t i = 0; i < heavy_count; ++i) heavy.insert(totals.heaviest_first[i].first);
+  Folder fine(room_for_heavy);
+  Folder coarse(limits.profile_entries - room_for_heavy);
   kind.each([&](const Weight& row) {
     const auto node = tree.end_of(row.process, row.stack, row.leaf);
-    if (node && std::isfinite(row.weight) && row.weight > 0) {
-      folder.add(std::max<std::int64_t>(0, row.second), row.gone_second, *node, row.weight);
-    }
+    if (!node || !std::isfinite(row.weight) || row.weight <= 0) return;
+    Folder& folder = heavy.contains({row.process, row.stack, row.leaf}) ? fine : coarse;
+    folder.add(std::max<std::int64_t>(0, row.second), row.gone_second, *node, row.weight);
   });
-  json out{{"what", kind.what}, {"unit", kind.unit}, {"samples", totals.samples}};
-  folder.write(out, kind.scale, kind.has_gone);
-  if (out["node"].empty()) out["absent"] = kind.absent;
-  if (folder.width() > 1) {
-    notes.push_back(fmt::format("The {} flame graph knows its {} stacks by {}: a range chosen on the timeline is rounded to that.",
-                                kind.what, totals.heaviest_first.size(), width_text(folder.width())));
+  json out{{"what", kind.what}, {"unit", kind.unit}, {"scale", kind.scale}, {"samples", totals.samples}, {"layers", json::array()}};
+  for (const Folder* folder : {&fine, &coarse}) {
+    if (!folder->empty()) out["layers"].push_back(folder->layer(kind.scale, kind.has_gone));
+  }
+  if (out["layers"].empty()) out["absent"] = kind.absent;
+  if (fine.width() > 1) {
+    notes.push_back(fmt::format("The {} flame graph knows its stacks by {}: within that they count as even.", kind.what, width_text(fine.width())));
+  }
+  if (coarse.width() > fine.width()) {
+    notes.push_back(fmt::format("The {} lightest stacks of the {} flame graph are known by {} only.",
+                                totals.heaviest_first.size() - heavy_count, kind.what, width_text(coarse.width())));
   }
   return out;
 }

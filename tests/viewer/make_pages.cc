@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "exporters/flamegraph_svg.h"
 #include "run/reader.h"
 #include "tests/exporters/synthetic_run.h"
 #include "viewer/html.h"
@@ -103,6 +104,11 @@ int main(int argc, char** argv) {
     std::cout << fmt::format("{}: {} KiB in {:.2f} s, notes {}\n", name, html.size() / 1024, took.count(), data["notes"].dump(-1, ' ', false, json::error_handler_t::replace));
     return data;
   };
+  const auto svg = [&](const std::string& name, camprobe::exporters::What what) {
+    camprobe::run::Reader run = opened(directory / (name + ".camrun"));
+    write(directory / fmt::format("{}.{}.svg", name, camprobe::exporters::name_of(what)),
+          camprobe::exporters::to_flamegraph_svg(camprobe::exporters::read_slice(run, what, {0, run.duration_ns()})));
+  };
   tests::server_run(directory / "server.camrun");
   const json served = page("server", server_report());
   write(directory / "served.html", camprobe::viewer::served_page());
@@ -113,5 +119,9 @@ int main(int argc, char** argv) {
   page("hostile", hostile_report());
   tests::large_run(directory / "large.camrun");
   page("large", {{"schema", "camprobe.report/1"}, {"verdict", "pass"}, {"findings", json::array()}});
+  svg("server", camprobe::exporters::What::kCpu);
+  svg("server", camprobe::exporters::What::kLive);
+  svg("hostile", camprobe::exporters::What::kCpu);
+  svg("large", camprobe::exporters::What::kCpu);
   return 0;
 }

@@ -100,24 +100,29 @@ export interface Frames {
   kind: string[];
 }
 
+export interface Profile {
+  what: 'cpu' | 'alloc' | 'live' | 'wait';
+  unit: 'ns' | 'bytes';
+  /** Every weight times this is in `unit`. */
+  scale: number;
+  samples: number;
+  /** Heavy stacks by narrow buckets, the light rest by wide ones. */
+  layers: Layer[];
+  /** Why there is nothing, where there is nothing. */
+  absent?: string;
+}
+
 /**
  * Weights by bucket and stack. In `cpu`, `alloc` and `wait` entry i happened in bucket at[i]. In `live` it was allocated
  * in bucket at[i] and freed in bucket gone[i] (-1: alive when the run ended), so the bytes alive at any instant and those
  * retained from any range come from the same columns.
  */
-export interface Profile {
-  what: 'cpu' | 'alloc' | 'live' | 'wait';
-  unit: 'ns' | 'bytes';
+export interface Layer {
   width_s: number;
-  /** weight[i] * scale is in `unit`. */
-  scale: number;
   at: number[];
   gone?: number[];
   node: number[];
   weight: number[];
-  samples: number;
-  /** Why there is nothing, where there is nothing. */
-  absent?: string;
 }
 
 export interface Socket {

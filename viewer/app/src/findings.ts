@@ -18,6 +18,15 @@ export function stackOf(finding: Finding): Where[] {
   });
 }
 
+// Where the allocator, the C library and the containers end, and somebody's own code begins.
+const kPlumbing = /^(malloc|calloc|realloc|reallocarray|free|aligned_alloc|memalign|posix_memalign|mmap|mmap64|operator new|operator delete|std::|__gnu_cxx::|__|void std::|connect|socket|accept|accept4|open|openat|dup|pthread_create|clone|\[)/;
+
+/** Which frame of a stack (leaf first) to name: the first that is not plumbing. */
+export function siteOf(stack: Where[]): number {
+  const own = stack.findIndex((frame) => !kPlumbing.test(frame.function));
+  return own < 0 ? 0 : own;
+}
+
 /** Seconds since the start at which it began, where the report says so. */
 export function onsetOf(finding: Finding): number | null {
   const since = finding.since;
@@ -78,8 +87,8 @@ export function titleOf(finding: Finding): (Node | string)[] {
     finding.verdict ?? ''
   ];
   const verbPlural = resource.endsWith('s') ? verb?.replace(/^leaks$/, 'leak').replace(/^gets/, 'get').replace(/^is /, 'are ').replace(/^levels/, 'level') : verb;
-  const leaf = stackOf(finding)[0];
-  const place = leaf?.function ?? finding.where?.span ?? finding.where?.endpoint ?? finding.where?.peer;
+  const stack = stackOf(finding);
+  const place = stack[siteOf(stack)]?.function ?? finding.where?.span ?? finding.where?.endpoint ?? finding.where?.peer;
   return place ? [`${resource} ${verbPlural ?? ''} in `, name(place)] : [`${resource} ${verbPlural ?? ''}`.trim()];
 }
 
@@ -123,6 +132,7 @@ function forecastText(finding: Finding): string {
 function card(page: PageData, finding: Finding, index: number, state: State): HTMLElement {
   const tone = toneOf(finding);
   const stack = stackOf(finding);
+  const site = siteOf(stack);
   const onset = onsetOf(finding);
   const since = typeof finding.since === 'object' ? finding.since : null;
   const window = since?.window ?? (onset === null ? undefined : page.windows.find((w) => w.from_s <= onset && onset < w.to_s)?.name);
@@ -145,9 +155,9 @@ function card(page: PageData, finding: Finding, index: number, state: State): HT
       h(
         'p',
         { class: 'where' },
-        stack[0]!.at && h('code', {}, h('bdi', {}, stack[0]!.at)),
-        ...stack.slice(1, 4).map((frame) => h('span', { class: 'caller' }, ' ← ', name(frame.function, frame.at || frame.function))),
-        stack.length > 4 && h('span', { class: 'caller' }, ` ← ${stack.length - 4} more`),
+        stack[site]!.at && h('code', {}, h('bdi', {}, stack[site]!.at)),
+        ...stack.slice(site + 1, site + 3).map((frame) => h('span', { class: 'caller' }, ' ← ', name(frame.function, frame.at || frame.function))),
+        stack.length > site + 3 && h('span', { class: 'caller' }, ` ← ${stack.length - site - 3} more`),
       ),
     stack.length === 0 && finding.where?.endpoint && h('p', { class: 'where' }, h('code', {}, h('bdi', {}, finding.where.endpoint))),
     h('div', { class: 'figures' }, interval(finding.per_1000_requests, 'per 1,000 requests'), interval(finding.per_hour, 'per hour')),

@@ -9,9 +9,9 @@ import flamegraph, { type FlameDatum, type FlameGraph, type FlameNode, type Flam
 import { select } from 'd3-selection';
 import type { PageData, Profile } from './data';
 import { h, name, replace } from './dom';
-import { stackOf, whatOf } from './findings';
+import { siteOf, stackOf, whatOf } from './findings';
 import * as format from './format';
-import { faded, frameColour, kHit, moduleColour } from './palette';
+import { faded, frameColour, isNeutral, kHit, moduleColours, neutral, script } from './palette';
 import type { State, View, What } from './state';
 import { byFunction, findStack, matches, profileOf, toFlameTree, weigh, type Weighed } from './tree';
 
@@ -44,7 +44,8 @@ export class Flame {
   private hits: Uint8Array | null = null;
   private path = new Set<number>();
   private width = 0;
-  private colours: string[] = [];
+  private readonly colours: string[] = [];
+  private readonly modules: Map<string, string>;
 
   constructor(
     private readonly page: PageData,
@@ -52,6 +53,7 @@ export class Flame {
   ) {
     this.programs = new Set(page.processes.map((p) => p.name));
     this.weighed = weigh(page, state.view.what, state.view.range);
+    this.modules = this.rankModules();
     this.search = h('input', {
       type: 'search',
       id: 'search',
@@ -105,7 +107,7 @@ export class Flame {
       this.weighed = weigh(this.page, view.what, view.range);
     }
     if (changed.has('finding') && view.finding !== null) {
-      const target = this.findingNode(view);
+      const target = this.siteNode(view);
       if (target > 0 && target !== view.node) {
         this.state.set({ node: target });
         this.draw();
@@ -124,6 +126,15 @@ export class Flame {
     return findStack(this.page, weigh(this.page, whatOf(finding), view.range), stackOf(finding).map((f) => f.function));
   }
 
+  // Where its own code ends and the allocator or the C library begins: zoomed to, both sides stay in sight.
+  private siteNode(view: View): number {
+    const leaf = this.findingNode(view);
+    const chain: number[] = [];
+    for (let node = leaf; node > 0; node = this.page.nodes.parent[node]!) chain.push(node);
+    const stack = chain.map((node) => ({ function: this.page.frames.function[this.frameOf(node)]!, at: '' }));
+    return chain[siteOf(stack)] ?? leaf;
+  }
+
   // The nodes of the chosen finding's stack, to be outlined.
   private pathOf(view: View): Set<number> {
     const path = new Set<number>();
@@ -135,19 +146,30 @@ export class Flame {
     return this.page.nodes.frame[node]!;
   }
 
-  private isProgram(frame: number): boolean {
-    const module = this.page.frames.strings[this.page.frames.module[frame]!] ?? '';
-    return this.programs.has(module.slice(module.lastIndexOf('/') + 1));
+  // By their share of CPU and of bytes, so that a module keeps its colour whatever is looked at.
+  private rankModules(): Map<string, string> {
+    const { module, strings, kind } = this.page.frames;
+    const weights = new Map<number, number>();
+    for (const what of ['cpu', 'alloc', 'live'] as What[]) {
+      const { self, all } = weigh(this.page, what, null);
+      if (all <= 0) continue;
+      for (let node = 1; node < self.length; node++) {
+        const frame = this.frameOf(node);
+        if (!isNeutral(kind[frame]!)) weights.set(module[frame]!, (weights.get(module[frame]!) ?? 0) + self[node]! / all);
+      }
+    }
+    const ranked = [...weights].sort((a, b) => b[1] - a[1]).map(([m]) => strings[m] ?? '');
+    return moduleColours(ranked.filter(Boolean).map((path) => ({ path, isProgram: this.programs.has(path.slice(path.lastIndexOf('/') + 1)) })));
+  }
+
+  private baseColour(frame: number): string {
+    const { strings, module, kind } = this.page.frames;
+    if (isNeutral(kind[frame]!)) return neutral;
+    return this.modules.get(strings[module[frame]!] ?? '') ?? (/js|python|java/.test(kind[frame]!) ? script : neutral);
   }
 
   private colour(frame: number): string {
-    let colour = this.colours[frame];
-    if (colour === undefined) {
-      const { strings, module, kind } = this.page.frames;
-      colour = frameColour(moduleColour(strings[module[frame]!] ?? '', kind[frame]!, this.isProgram(frame)), this.page.frames.function[frame]!);
-      this.colours[frame] = colour;
-    }
-    return colour;
+    return (this.colours[frame] ??= frameColour(this.baseColour(frame), this.page.frames.function[frame]!));
   }
 
   private draw(): void {
@@ -318,9 +340,9 @@ export class Flame {
     const w = this.weighed;
     const metric = kMetrics.find((m) => m.what === view.what)!;
     const all = format.inUnit(w.all, w.unit);
-    const range = view.range ? `${format.elapsed(w.from_s)} – ${format.elapsed(w.to_s)}` : 'the whole run';
+    const range = view.range ? `${format.elapsed(view.range[0])} – ${format.elapsed(view.range[1])}` : 'the whole run';
     let text: string;
-    if (view.what === 'live') text = `${all} alive at ${view.range ? format.elapsed(w.to_s) : 'the end of the run'}`;
+    if (view.what === 'live') text = `${all} alive at ${view.range ? format.elapsed(view.range[1]) : 'the end of the run'}`;
     else if (view.what === 'retained') text = `${all} allocated in ${range} and still alive at its end`;
     else if (view.what === 'alloc') text = `${all} allocated in ${range}`;
     else text = `${all} of ${view.what === 'cpu' ? 'CPU time' : 'waiting'} in ${range}`;
@@ -383,7 +405,7 @@ export class Flame {
       const frame = this.frameOf(node);
       const path = strings[module[frame]!] ?? '';
       const label = path.slice(path.lastIndexOf('/') + 1) || (kind[frame] === 'js' ? 'JavaScript' : kind[frame] === 'kernel' ? 'kernel' : 'unknown');
-      const entry = byModule.get(label) ?? { colour: moduleColour(path, kind[frame]!, this.isProgram(frame)), weight: 0 };
+      const entry = byModule.get(label) ?? { colour: this.baseColour(frame), weight: 0 };
       entry.weight += weight;
       byModule.set(label, entry);
     }

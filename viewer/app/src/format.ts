@@ -36,6 +36,7 @@ export function bytes(n: number): string {
 
 export function nanoseconds(ns: number): string {
   const size = Math.abs(ns);
+  if (size === 0) return '0';
   if (size >= 3600e9) return `${number(ns / 3600e9)} h`;
   if (size >= 600e9) return `${number(ns / 60e9)} min`;
   if (size >= 1e9) return `${number(ns / 1e9)} s`;

@@ -7,7 +7,7 @@ export const line = {
 } as const;
 export type LineColour = keyof (typeof line)['light'];
 
-const kModules = ['#77aadd', '#44bb99', '#ffaabb', '#bbcc33', '#99ddff', '#ee8866'];
+const kModules = ['#77aadd', '#ee8866', '#99ddff', '#bbcc33', '#ffaabb', '#44bb99', '#aaaa00'];
 const kProgram = '#eedd88';
 const kNeutral = '#cfd3d8';
 export const kHit = '#ee3377';
@@ -25,13 +25,18 @@ function mix(a: string, b: string, share: number): string {
     .join('')}`;
 }
 
-/** The colour of a module: the program itself, each library, the kernel and the unknown. */
-export function moduleColour(module: string, kind: string, isProgram: boolean): string {
-  if (kind === 'kernel' || kind === 'unknown' || kind === 'lost' || kind === 'camprobe') return kNeutral;
-  if (isProgram) return kProgram;
-  if (kind === 'js' || kind === 'python' || kind === 'java') return '#44bb99';
-  return module ? kModules[hash(module) % kModules.length]! : kNeutral;
+/** Colours for the modules of a run, heaviest first: the program itself, then each library its own while there are any. */
+export function moduleColours(modules: { path: string; isProgram: boolean }[]): Map<string, string> {
+  const colours = new Map<string, string>();
+  let next = 0;
+  for (const { path, isProgram } of modules) colours.set(path, isProgram ? kProgram : kModules[next++ % kModules.length]!);
+  return colours;
 }
+
+/** Frames that are no program's code, or nobody knows whose. */
+export const isNeutral = (kind: string): boolean => ['kernel', 'unknown', 'lost', 'camprobe'].includes(kind);
+export const neutral = kNeutral;
+export const script = '#44bb99';
 
 /** Neighbours in one module differ a little, always by the same for the same function. */
 export function frameColour(base: string, functionName: string): string {

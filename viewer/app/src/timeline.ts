@@ -37,7 +37,7 @@ const kPanels: Panel[] = [
     series: [
       { label: 'p50', names: ['latency_p50_ms'], colour: 'green' },
       { label: 'p95', names: ['latency_p95_ms'], colour: 'orange' },
-      { label: 'p99', names: ['latency_p99_ms'], colour: 'vermillion', dash: [6, 3] },
+      { label: 'p99', names: ['latency_p99_ms'], colour: 'vermillion' },
     ],
     absent: 'No load tool told how long its requests took.',
   },
@@ -67,6 +67,8 @@ const kPanels: Panel[] = [
 ];
 
 const kIncrements = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
+
+const kBinary = Array.from({ length: 52 }, (_, i) => 2 ** i);
 
 interface Drawn {
   panel: Panel;
@@ -238,7 +240,7 @@ export class Timeline {
     const options: uPlot.Options = {
       width: drawn.body.clientWidth,
       height: 132,
-      padding: [labelled ? 16 : 8, 8, 0, 0],
+      padding: [labelled ? 16 : 8, 16, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: 'run', scales: ['x', null] },
@@ -250,7 +252,7 @@ export class Timeline {
       scales: { x: { time: false, min, max }, y: { range: (_u, low, high) => this.yRange(low, high, unit) } },
       axes: [
         { ...axis, size: 26, space: 64, incrs: kIncrements, values: (_u, splits) => splits.map((s) => format.elapsed(s)) },
-        { ...axis, size: 62, space: 26, values: (_u, splits) => splits.map((v) => format.inUnit(v, unit)) },
+        { ...axis, size: 62, space: 26, ...(/^bytes/.test(unit) ? { incrs: kBinary } : {}), values: (_u, splits) => splits.map((v) => format.inUnit(v, unit)) },
       ],
       series: [
         {},
@@ -297,6 +299,7 @@ export class Timeline {
     ctx.beginPath();
     ctx.rect(u.bbox.left, 0, u.bbox.width, u.bbox.top + u.bbox.height);
     ctx.clip();
+    ctx.textAlign = 'left';
     this.page.windows.forEach((w, i) => {
       const left = u.valToPos(w.from_s, 'x', true);
       const right = u.valToPos(w.to_s, 'x', true);
@@ -320,6 +323,7 @@ export class Timeline {
   private drawMarks(u: uPlot, css: (variable: string) => string, labelled: boolean): void {
     const { ctx } = u;
     const ratio = devicePixelRatio;
+    const taken: [number, number][] = []; // where each line of labels is written up to, from both sides of its marks
     const vertical = (at: number, colour: string, dash: number[], width: number, text: string) => {
       const x = u.valToPos(at, 'x', true);
       if (x < u.bbox.left - 1 || x > u.bbox.left + u.bbox.width + 1) return;
@@ -338,14 +342,20 @@ export class Timeline {
       const room = u.bbox.left + u.bbox.width - x;
       const width_ = ctx.measureText(shown).width;
       const left = room > width_ + 8 * ratio ? x + 4 * ratio : x - width_ - 4 * ratio;
+      let row = 0;
+      while (row < 5 && taken[row] && left < taken[row]![1] && left + width_ > taken[row]![0]) row++;
+      if (row === 5) return;
+      taken[row] = [Math.min(left, taken[row]?.[0] ?? left), Math.max(left + width_ + 6 * ratio, taken[row]?.[1] ?? 0)];
+      const top = u.bbox.top + (2 + 14 * row) * ratio;
       ctx.fillStyle = css('--card');
       ctx.globalAlpha = 0.85;
-      ctx.fillRect(left - 2 * ratio, u.bbox.top + 2 * ratio, width_ + 4 * ratio, 13 * ratio);
+      ctx.fillRect(left - 2 * ratio, top, width_ + 4 * ratio, 13 * ratio);
       ctx.globalAlpha = 1;
       ctx.fillStyle = colour;
-      ctx.fillText(shown, left, u.bbox.top + 3 * ratio);
+      ctx.fillText(shown, left, top + ratio);
     };
     ctx.save();
+    ctx.textAlign = 'left';
     for (const mark of this.page.marks) vertical(mark.at_s, css('--mark'), [3, 3], 1, mark.text);
     const findings = this.page.report?.findings ?? [];
     findings.forEach((finding, i) => {

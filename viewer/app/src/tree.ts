@@ -10,40 +10,44 @@ export interface Weighed {
   total: Float64Array;
   all: number;
   unit: Profile['unit'];
+  /** How finely the heavy stacks are known in time. */
   width_s: number;
-  /** The range the figures hold for, cut to the profile's buckets. */
-  from_s: number;
-  to_s: number;
 }
 
 export function profileOf(page: PageData, what: What): Profile | undefined {
   return page.profiles.find((p) => p.what === (what === 'retained' ? 'live' : what));
 }
 
-/** Weighs every stack over `range`: what happened in it, or (live) what was alive at its end. */
+/**
+ * Weighs every stack over `range`. What happened counts by how much of its bucket lies in the range, as if it were spread
+ * evenly over it; what lived is looked at from the edge of a bucket nearest to each end.
+ */
 export function weigh(page: PageData, what: What, range: [number, number] | null): Weighed {
   const { parent } = page.nodes;
   const self = new Float64Array(parent.length);
   const total = new Float64Array(parent.length);
   const profile = profileOf(page, what);
-  if (!profile) return { self, total, all: 0, unit: 'ns', width_s: 1, from_s: 0, to_s: page.run.duration_s };
-
-  const width = profile.width_s;
-  const end = Math.ceil(page.run.duration_s / width);
-  const first = range ? Math.max(0, Math.round(range[0] / width)) : 0;
-  const past = range ? Math.min(end, Math.max(first + 1, Math.round(range[1] / width))) : end;
-  const { at, gone, node, weight, scale } = profile;
-  for (let i = 0; i < at.length; i++) {
-    const a = at[i]!;
-    // Objects still there when the run ended count as alive at its end, however its last second was cut.
-    const g = gone ? gone[i]! : -1;
-    const alive = g < 0 || g >= past;
-    const counts = what === 'live' ? a < past && alive : what === 'retained' ? a >= first && a < past && alive : a >= first && a < past;
-    if (counts) self[node[i]!]! += weight[i]! * scale;
+  for (const layer of profile?.layers ?? []) {
+    const { width_s: width, at, gone, node, weight } = layer;
+    const from = range?.[0] ?? 0;
+    const to = range && range[1] < page.run.duration_s ? range[1] : Infinity;
+    const first = Math.round(from / width);
+    const past = Math.max(Math.round(to / width), 1);
+    for (let i = 0; i < at.length; i++) {
+      const a = at[i]!;
+      let share: number;
+      if (gone) {
+        const g = gone[i]!;
+        share = a < past && (g < 0 || g >= past) && (what === 'live' || a >= first) ? 1 : 0;
+      } else {
+        share = Math.max(0, Math.min(to, (a + 1) * width) - Math.max(from, a * width)) / width;
+      }
+      if (share > 0) self[node[i]!]! += weight[i]! * profile!.scale * share;
+    }
   }
   total.set(self);
   for (let i = parent.length - 1; i > 0; i--) total[parent[i]!]! += total[i]!; // a parent always comes before its children
-  return { self, total, all: total[0]!, unit: profile.unit, width_s: width, from_s: first * width, to_s: Math.min(past * width, page.run.duration_s) };
+  return { self, total, all: total[0]!, unit: profile?.unit ?? 'ns', width_s: profile?.layers[0]?.width_s ?? 1 };
 }
 
 /** As many frames as a browser draws without a pause; lighter ones are left to `camprobe export`. */
