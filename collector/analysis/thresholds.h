@@ -5,6 +5,9 @@
 #pragma once
 
 #include <array>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace camprobe::analysis {
 
@@ -75,8 +78,14 @@ struct Thresholds {
   double min_latency_ms = 0.2;          // a rise smaller than this hurts nobody
   double mix_distance = 0.1;            // Hellinger: endpoints are mixed otherwise than before
   double culprit_share = 0.5;           // of the growth
+  double neighbour_share = 0.1;         // of the machine that other programs took more late than early: cannot tell
+
+  double lost_share = 0.05;             // of heap samples: above this an innocent verdict is none
 
   double forecast_horizon = 10;         // no point value beyond this many stretches
 };
+
+// All of them by name, for the report.
+std::vector<std::pair<std::string, double>> as_list(const Thresholds& thresholds);
 
 }  // namespace camprobe::analysis

@@ -1,0 +1,504 @@
+// collector/analysis/from_run.cc
+#include "collector/analysis/from_run.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <set>
+#include <string_view>
+
+#include "collector/metrics.h"
+#include "run/units.h"
+
+namespace camprobe::analysis {
+
+namespace {
+
+constexpr double kNs = 1e9;
+
+double seconds_of(std::int64_t ns) { return static_cast<double>(ns) / kNs; }
+
+std::uint64_t hash_of(std::string_view text) {  // FNV-1a: the same in every run, so that finding ids are
+  std::uint64_t hash = 1469598103934665603ull;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  return hash | 1;  // 0 means unknown
+}
+
+bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+bool is_library_frame(const run::Frame& frame) {
+  if (frame.kind == "unknown" || frame.kind == "lost" || frame.kind == "kernel") return true;
+  const std::string_view module = frame.module;
+  const std::string_view file = module.substr(module.rfind('/') == std::string_view::npos ? 0 : module.rfind('/') + 1);
+  for (const std::string_view library : {"libc.so", "libc-", "libstdc++", "libcamprobe", "ld-linux", "libpthread", "libjemalloc",
+                                         "libtcmalloc", "libmimalloc", "libc++"}) {
+    if (file.starts_with(library)) return true;
+  }
+  std::string_view name = frame.function;
+  // A demangled template begins with its return type: "void std::vector<...>::push_back(...)".
+  const std::string_view before_arguments = name.substr(0, std::min(name.find('('), name.find('<')));
+  if (const auto space = before_arguments.rfind(' '); space != std::string_view::npos && !name.starts_with("operator")) {
+    name = name.substr(space + 1);
+  }
+  for (const std::string_view prefix : {"std::", "__gnu_cxx::", "operator new", "operator delete", "boost::", "asio::"}) {
+    if (name.starts_with(prefix)) return true;
+  }
+  const std::string_view plain = name.substr(0, name.find_first_of("(<"));
+  // Allocators of C programs: zmalloc, g_realloc, ngx_palloc, xstrdup. A method of a class is somebody's own.
+  if (!contains(plain, "::")) {
+    for (const std::string_view ending : {"alloc", "strdup", "memalign", "mmap"}) {
+      if (plain.ends_with(ending)) return true;
+    }
+    if (contains(plain, "malloc")) return true;
+  }
+  for (const std::string_view call : {"socket", "connect", "accept", "accept4", "open", "openat", "pipe", "pipe2", "dup", "dup2",
+                                      "dup3", "socketpair", "epoll_create1", "eventfd", "pthread_create", "thrd_create"}) {
+    if (plain == call) return true;
+  }
+  return false;
+}
+
+class Input {
+ public:
+  Input(run::Reader& reader, const Thresholds& thresholds) : reader_(reader), k_(thresholds) {}
+
+  RunInput read() {
+    processes_ = reader_.processes();
+    read_ends();
+    read_clock();
+    read_stretch();
+    read_heap();
+    read_descriptors();
+    read_threads();
+    read_mappings();
+    read_memory();
+    read_service();
+    return std::move(input_);
+  }
+
+ private:
+  void read_ends() {
+    run_end_ = seconds_of(reader_.duration_ns());
+    for (const run::Process& p : processes_) {
+      if (p.id == run::kMachine) continue;
+      ends_[p.id] = p.ended_ns ? seconds_of(*p.ended_ns) : kAlive;
+    }
+  }
+
+  // --- the clock ---
+
+  static std::vector<WorkPoint> accumulate(const std::map<Seconds, double>& per_bucket_end, Seconds begin) {
+    std::vector<WorkPoint> points = {{begin, 0}};
+    double total = 0;
+    for (const auto& [end, requests] : per_bucket_end) {
+      total += requests;
+      if (end > points.back().at) points.push_back({end, total});
+      else points.back().total = total;
+    }
+    return points;
+  }
+
+  void read_clock() {
+    std::map<Seconds, double> requests;
+    Seconds begin = kAlive;
+    const auto add = [&](std::int64_t second, std::int64_t width, double n) {
+      const auto from = static_cast<double>(second), to = static_cast<double>(second + std::max<std::int64_t>(width, 1));
+      begin = std::min(begin, from);
+      requests[from] += 0;  // nothing happened before it: the line must not run through a gap
+      requests[to] += n;
+    };
+    for (const run::LoadBucket& bucket : reader_.load_buckets("")) add(bucket.second, bucket.width, static_cast<double>(bucket.requests));
+    if (!requests.empty()) {
+      input_.clock = WorkClock(accumulate(requests, begin), WorkSource::kLoadTool);
+      if (input_.clock.counts_requests()) return;
+    }
+    requests.clear(), begin = kAlive;
+    if (const auto root = most_frequent_root_span()) {
+      input_.work_span = reader_.name(*root);
+      for (const run::SpanStat& stat : reader_.span_stats()) {
+        if (stat.name == *root) add(stat.second, 1, static_cast<double>(stat.spans));
+      }
+      input_.clock = WorkClock(accumulate(requests, begin), WorkSource::kSpans);
+      if (input_.clock.counts_requests()) {
+        input_.notes.push_back("No load tool's results: requests are counted by the server's own spans \"" + input_.work_span + "\".");
+        return;
+      }
+    }
+    requests.clear(), begin = kAlive;
+    for (const run::IoRow& row : reader_.io()) {
+      if (row.kind == "socket_read") add(row.second, 1, static_cast<double>(row.ops));
+    }
+    if (!requests.empty()) input_.clock = WorkClock(accumulate(requests, begin), WorkSource::kSockets);
+    if (input_.clock.counts_requests()) {
+      input_.notes.push_back("No load tool's results and no spans: the work done is counted in socket reads, so rates per 1,000 requests are per 1,000 reads.");
+    } else {
+      input_.notes.push_back("No requests were seen at all: everything is judged by the clock on the wall, and a cache that fills with use may look like a leak.");
+    }
+  }
+
+  // Counted exactly per second under its name; which name is a root, the single spans that were kept tell.
+  std::optional<run::NameId> most_frequent_root_span() {
+    std::map<run::NameId, std::size_t> roots;
+    for (const run::Span& span : reader_.spans()) {
+      if (span.parent == 0) ++roots[span.name];
+    }
+    std::map<run::NameId, std::int64_t> counts;
+    for (const run::SpanStat& stat : reader_.span_stats()) {
+      if (roots.empty() || roots.contains(stat.name)) counts[stat.name] += stat.spans;
+    }
+    const auto most = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most == counts.end() ? std::nullopt : std::optional(most->first);
+  }
+
+  void read_stretch() {
+    Stretch& s = input_.stretch;
+    Seconds last_end = 0;
+    bool any = false, all_ended = true;
+    Seconds first_begin = kAlive;
+    for (const run::Process& p : processes_) {
+      if (p.id == run::kMachine) continue;
+      any = true;
+      first_begin = std::min(first_begin, seconds_of(p.began_ns));
+      all_ended &= p.ended_ns.has_value();
+      last_end = std::max(last_end, p.ended_ns ? seconds_of(*p.ended_ns) : run_end_);
+    }
+    if (!any) first_begin = 0, last_end = run_end_;
+    if (input_.clock.counts_requests()) {
+      s.begin = std::max(input_.clock.body_begin(), first_begin);
+      s.end = std::min(input_.clock.body_end(), last_end);
+    } else {
+      s.begin = first_begin;
+      // What a program frees while it shuts down proves nothing.
+      s.end = all_ended ? last_end - std::max(1.0, 0.02 * (last_end - first_begin)) : last_end;
+    }
+    s.end = std::max(s.end, s.begin);
+    s.warm_up = s.begin + k_.warm_up_share * (s.end - s.begin);
+    // What the load tool itself calls warm-up or ramp, where the run begins with it.
+    for (const run::LoadWindow& window : reader_.load_windows()) {
+      const bool starts = seconds_of(window.from_ns) <= s.warm_up && (window.kind == "warm-up" || window.kind == "ramp");
+      const double until = seconds_of(window.to_ns);
+      if (starts && until > s.warm_up && until <= s.begin + 0.4 * (s.end - s.begin)) s.warm_up = until;
+    }
+    for (const run::Process& p : processes_) {
+      if (p.id == run::kMachine || !p.memory_limit_bytes || *p.memory_limit_bytes <= 0) continue;
+      const auto limit = static_cast<double>(*p.memory_limit_bytes);
+      s.memory_limit_bytes = s.memory_limit_bytes == 0 ? limit : std::min(s.memory_limit_bytes, limit);
+    }
+    s.rss_bytes = last_value(sum_of(metrics::kResidentBytes), s.end);
+    s.descriptors = last_value(sum_of(metrics::kOpenFds), s.end);
+  }
+
+  // --- series ---
+
+  // Of all processes together; a process counts while it lives.
+  std::vector<GaugePoint> sum_of(const run::Metric& metric) {
+    std::map<std::int64_t, double> seconds;
+    for (const run::Point& p : reader_.series(metric.name)) {
+      if (p.process == run::kMachine) continue;
+      seconds[p.second] += p.value;
+    }
+    std::vector<GaugePoint> points;
+    for (const auto& [second, value] : seconds) points.push_back({static_cast<double>(second), value});
+    return points;
+  }
+
+  static double last_value(const std::vector<GaugePoint>& points, Seconds until) {
+    double value = 0;
+    for (const auto& p : points) {
+      if (p.at <= until) value = p.value;
+    }
+    return value;
+  }
+
+  // What a cumulative counter rose by in each second, processes added up. Points stand for the seconds they begin.
+  std::map<std::int64_t, double> rises_of(const std::vector<std::string>& names, bool machine) {
+    std::map<std::int64_t, double> rises;
+    for (const std::string& name : names) {
+      std::map<run::ProcessId, run::Point> previous;
+      for (const run::Point& p : reader_.series(name)) {
+        if ((p.process == run::kMachine) != machine) continue;
+        if (const auto before = previous.find(p.process); before != previous.end()) {
+          const auto seconds = p.second - before->second.second;
+          const double rise = std::max(0.0, p.value - before->second.value);
+          // Over a gap, or a bucket folded to more than a second, evenly.
+          for (std::int64_t s = before->second.second + 1; s <= p.second; ++s) rises[s] += rise / static_cast<double>(seconds);
+        }
+        previous[p.process] = p;
+      }
+    }
+    return rises;
+  }
+
+  // --- things with a birth ---
+
+  struct Key {
+    run::ProcessId process;
+    run::StackId stack;
+    std::string kind;
+    auto operator<=>(const Key&) const = default;
+  };
+
+  std::size_t population(std::map<Key, std::size_t>& known, const Key& key, Resource resource) {
+    const auto [found, is_new] = known.try_emplace(key, input_.populations.size());
+    if (!is_new) return found->second;
+    Population p;
+    p.id = static_cast<std::uint64_t>(run::number(key.stack));
+    p.resource = resource;
+    const run::Stack& stack = reader_.stack(key.stack);
+    std::vector<run::Frame> frames;
+    for (const run::FrameId id : stack.frames) {
+      p.frames.push_back(static_cast<std::uint32_t>(run::number(id)));
+      frames.push_back(reader_.frame(id));
+    }
+    // Descriptors of unlike kinds that one function opens are not one leak.
+    if (!frames.empty()) p.site = hash_of(frames[own_frame(frames)].function + key.kind);
+    input_.populations.push_back(std::move(p));
+    input_.origins.push_back({key.process, key.stack, key.kind, {}});
+    return found->second;
+  }
+
+  Seconds death(run::ProcessId process, const std::optional<std::int64_t>& died_ns) const {
+    const auto end = ends_.find(process);
+    const Seconds process_end = end == ends_.end() ? kAlive : end->second;
+    return died_ns ? std::min(seconds_of(*died_ns), process_end) : process_end;
+  }
+
+  void be_active(std::size_t population, std::int64_t second, double objects) {
+    std::vector<double>& activity = input_.populations[population].activity;
+    if (second < 0 || second > 100'000'000) return;
+    if (activity.size() <= static_cast<std::size_t>(second)) activity.resize(static_cast<std::size_t>(second) + 1);
+    activity[static_cast<std::size_t>(second)] += objects;
+  }
+
+  void read_heap() {
+    std::map<Key, std::size_t> known;
+    double intervals = 0, samples = 0;
+    reader_.each_heap_object({}, [&](const run::HeapObject& o) {
+      const std::size_t i = population(known, {o.process, o.stack, ""}, Resource::kHeap);
+      input_.populations[i].lives.push_back({seconds_of(o.born_ns), death(o.process, o.died_ns), o.bytes, o.objects});
+      intervals += static_cast<double>(o.interval);
+      samples += 1;
+    });
+    // How busy a stack is matters only for stacks that keep something.
+    reader_.each_alloc({}, [&](const run::AllocRow& row) {
+      const auto found = known.find({row.process, row.stack, ""});
+      if (found != known.end()) be_active(found->second, row.second, row.objects);
+      samples += static_cast<double>(row.samples);
+    });
+    if (intervals > 0) {
+      double objects = 0;
+      for (const Population& p : input_.populations) objects += static_cast<double>(p.lives.size());
+      input_.heap_interval = intervals / std::max(objects, 1.0);
+    } else {
+      for (const run::Setting& setting : reader_.settings()) {
+        if (contains(setting.name, "heap_interval")) input_.heap_interval = setting.value;
+      }
+    }
+    double lost = 0;
+    for (const run::Lost& row : reader_.lost()) {
+      if (contains(row.kind, "heap") || contains(row.kind, "alloc") || contains(row.kind, "live") || row.kind == "lapped" || row.kind == "torn") {
+        lost += static_cast<double>(row.records);
+      }
+    }
+    input_.heap_lost_share = lost > 0 ? lost / (lost + samples) : 0;
+  }
+
+  void read_descriptors() {
+    double users = 0;
+    std::map<run::SourceId, double> by_source;
+    for (const run::LoadBucket& bucket : reader_.load_buckets("")) {
+      if (bucket.users) by_source[bucket.source] = std::max(by_source[bucket.source], *bucket.users);
+    }
+    for (const auto& [source, n] : by_source) users += n;
+    std::map<Key, std::size_t> known;
+    for (const run::Descriptor& d : reader_.descriptors()) {
+      if (d.kind == "listen") continue;
+      const std::size_t i = population(known, {d.process, d.stack, d.kind}, Resource::kDescriptors);
+      Population& p = input_.populations[i];
+      const Seconds died = death(d.process, d.closed_ns);
+      p.lives.push_back({seconds_of(d.opened_ns), died, 1, 1});
+      be_active(i, d.opened_ns / 1'000'000'000, 1);
+      // As many accepted connections as the load has users are the load's, not the server's, to close.
+      if (d.kind == "accept" && users > 0) p.bound = std::ceil(1.1 * users) + 2;
+      if (died >= input_.stretch.end && d.opened_ns / kNs >= input_.stretch.warm_up) {
+        ++input_.origins[i].peers[d.kind == "accept" ? d.peer.substr(0, d.peer.rfind(':')) : d.peer];
+      }
+    }
+    for (const run::DescriptorSum& sum : reader_.descriptor_sums()) {
+      const auto found = known.find({sum.process, sum.stack, sum.kind});
+      if (found != known.end()) be_active(found->second, sum.second, static_cast<double>(sum.opened));
+    }
+  }
+
+  void read_threads() {
+    std::map<Key, std::size_t> known;
+    for (const run::Thread& t : reader_.threads()) {
+      if (t.stack == run::kUnknownStack) continue;  // there before the probe was, or the main thread
+      const std::size_t i = population(known, {t.process, t.stack, ""}, Resource::kThreads);
+      input_.populations[i].lives.push_back({seconds_of(t.began_ns), death(t.process, t.ended_ns), 1, 1});
+    }
+  }
+
+  void read_mappings() {
+    std::map<Key, std::size_t> known;
+    for (const run::Mapping& m : reader_.mappings()) {
+      const std::size_t i = population(known, {m.process, m.stack, ""}, Resource::kMappings);
+      input_.populations[i].lives.push_back(
+          {seconds_of(m.mapped_ns), death(m.process, m.unmapped_ns), static_cast<double>(m.bytes), 1});
+    }
+  }
+
+  // --- levels ---
+
+  void read_memory() {
+    input_.memory.rss = {metrics::kResidentBytes.name, "bytes", sum_of(metrics::kResidentBytes)};
+    input_.memory.live_heap = {metrics::kHeapLiveBytes.name, "bytes", sum_of(metrics::kHeapLiveBytes)};
+    input_.memory.mappings = {metrics::kMappedBytes.name, "bytes", sum_of(metrics::kMappedBytes)};
+    const double live = last_value(input_.memory.live_heap.points, input_.stretch.end);
+    input_.memory.live_heap_error = std::sqrt(std::max(0.0, live * input_.heap_interval));  // T/B of B, squared (Poisson)
+  }
+
+  // --- service ---
+
+  static LatencyPoint latency_point(const run::LoadBucket& b) {
+    LatencyPoint p;
+    p.at = static_cast<double>(b.second);
+    p.width = static_cast<double>(std::max<std::int64_t>(b.width, 1));
+    p.requests = static_cast<double>(b.requests);
+    p.errors = static_cast<double>(b.errors);
+    if (b.latency) {
+      if (auto histogram = run::Histogram::from_json(*b.latency)) p.latency = std::move(*histogram);
+    }
+    p.p50_ms = b.p50_ms.value_or(0);
+    p.p95_ms = b.p95_ms.value_or(0);
+    p.p99_ms = b.p99_ms.value_or(0);
+    return p;
+  }
+
+  static void add_to(std::map<Seconds, LatencyPoint>& series, LatencyPoint p) {
+    const auto [found, is_new] = series.try_emplace(p.at, p);
+    if (is_new) return;
+    found->second.requests += p.requests;
+    found->second.errors += p.errors;
+    found->second.latency.merge(p.latency);
+  }
+
+  static LatencySeries series_of(const std::string& name, std::map<Seconds, LatencyPoint>&& points) {
+    LatencySeries series{name, {}};
+    for (auto& [at, p] : points) series.points.push_back(std::move(p));
+    return series;
+  }
+
+  void read_service() {
+    std::map<std::string, std::map<Seconds, LatencyPoint>> endpoints;
+    for (const run::LoadBucket& bucket : reader_.load_buckets()) add_to(endpoints[bucket.endpoint], latency_point(bucket));
+    if (!endpoints.empty()) {
+      input_.latency_from = "load tool";
+    } else if (input_.clock.source() == WorkSource::kSpans) {
+      input_.latency_from = "spans";
+      for (const run::SpanStat& stat : reader_.span_stats()) {
+        if (reader_.name(stat.name) != input_.work_span) continue;
+        LatencyPoint p;
+        p.at = static_cast<double>(stat.second);
+        p.requests = static_cast<double>(stat.spans);
+        if (auto histogram = run::Histogram::from_json(stat.latency)) p.latency = std::move(*histogram);
+        add_to(endpoints[""], std::move(p));
+      }
+    }
+    for (auto& [name, points] : endpoints) {
+      LatencySeries series = series_of(name, std::move(points));
+      if (name.empty()) input_.service.all = std::move(series);
+      else input_.service.endpoints.push_back(std::move(series));
+    }
+    for (const auto& [second, ns] : rises_of({metrics::kCpuUser.name, metrics::kCpuSystem.name}, false)) {
+      input_.service.cpu.push_back({static_cast<double>(second), ns});
+    }
+    read_frames();
+    read_neighbours();
+  }
+
+  // CPU by function with what it calls, for the functions that carry it. Cut into at most a few hundred stretches of time,
+  // so that a run of days is no larger than one of minutes.
+  void read_frames() {
+    const Stretch& s = input_.stretch;
+    const double width = std::max(1.0, std::ceil((s.end - s.begin) / 240));
+    std::unordered_map<std::uint64_t, std::map<std::int64_t, double>> by_function;
+    std::unordered_map<std::uint64_t, std::string> names;
+    std::unordered_map<run::StackId, std::vector<std::uint64_t>> functions;
+    const run::Slice slice{static_cast<std::int64_t>(s.begin * kNs), static_cast<std::int64_t>(std::ceil(s.end) * kNs), {}, {}, {}};
+    reader_.each_cpu(slice, [&](const run::CpuRow& row) {
+      auto [found, is_new] = functions.try_emplace(row.stack);
+      if (is_new) {
+        std::set<std::uint64_t> seen;  // recursion counts once
+        for (const run::FrameId id : reader_.stack(row.stack).frames) {
+          const std::string& name = reader_.frame(id).function;
+          const std::uint64_t key = hash_of(name);
+          if (seen.insert(key).second) {
+            found->second.push_back(key);
+            names.try_emplace(key, name);
+          }
+        }
+      }
+      const auto part = static_cast<std::int64_t>(static_cast<double>(row.second) / width);
+      for (const std::uint64_t key : found->second) by_function[key][part] += row.weight_ns;
+    });
+    std::vector<std::pair<double, std::uint64_t>> heaviest;
+    for (const auto& [key, parts] : by_function) {
+      double sum = 0;
+      for (const auto& [part, ns] : parts) sum += ns;
+      heaviest.emplace_back(sum, key);
+    }
+    std::sort(heaviest.rbegin(), heaviest.rend());
+    if (heaviest.size() > 300) heaviest.resize(300);
+    for (const auto& [sum, key] : heaviest) {
+      CpuSeries series{key, names[key], {}};
+      for (const auto& [part, ns] : by_function[key]) series.nanoseconds.push_back({static_cast<double>(part) * width, ns});
+      input_.service.frames.push_back(std::move(series));
+    }
+  }
+
+  // Processor time that went to programs other than the recorded ones, and what a hypervisor took, as a share of the
+  // machine: late less early.
+  void read_neighbours() {
+    const auto busy = rises_of({metrics::kMachineCpuUser.name, metrics::kMachineCpuSystem.name, metrics::kMachineSteal.name}, true);
+    const auto idle = rises_of({metrics::kMachineIdle.name, metrics::kMachineIoWait.name}, true);
+    if (busy.empty() || idle.empty()) return;
+    std::map<std::int64_t, double> ours;
+    for (const auto& p : input_.service.cpu) ours[static_cast<std::int64_t>(p.at)] = p.value;
+    const Stretch& s = input_.stretch;
+    const double third = (s.end - s.warm_up) / 3;
+    const auto share = [&](Seconds from, Seconds to) {
+      double others = 0, all = 0;
+      for (const auto& [second, ns] : busy) {
+        const auto at = static_cast<double>(second);
+        if (at < from || at >= to) continue;
+        const auto mine = ours.find(second);
+        const auto rest = idle.find(second);
+        others += std::max(0.0, ns - (mine == ours.end() ? 0 : mine->second));
+        all += ns + (rest == idle.end() ? 0 : rest->second);
+      }
+      return all > 0 ? others / all : 0;
+    };
+    input_.neighbours = share(s.end - third, s.end) - share(s.warm_up, s.warm_up + third);
+  }
+
+  run::Reader& reader_;
+  const Thresholds& k_;
+  RunInput input_;
+  std::vector<run::Process> processes_;
+  std::map<run::ProcessId, Seconds> ends_;
+  Seconds run_end_ = 0;
+};
+
+}  // namespace
+
+std::size_t own_frame(const std::vector<run::Frame>& frames) {
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    if (!is_library_frame(frames[i])) return i;
+  }
+  return 0;
+}
+
+RunInput input_from(run::Reader& reader, const Thresholds& thresholds) { return Input(reader, thresholds).read(); }
+
+}  // namespace camprobe::analysis

@@ -1,0 +1,53 @@
+// collector/analysis/from_run.h
+//
+// The analysis of a recorded run: what it holds as the input of the judgement, and the judgement as a report.
+#pragma once
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "collector/analysis/clock.h"
+#include "collector/analysis/degradation.h"
+#include "collector/analysis/gauges.h"
+#include "collector/analysis/input.h"
+#include "collector/analysis/leaks.h"
+#include "run/reader.h"
+#include "run/report.h"
+
+namespace camprobe::analysis {
+
+// What the statistics does not need to know of a population and the report does.
+struct Origin {
+  run::ProcessId process{};
+  run::StackId stack{};
+  std::string kind;                           // descriptors: accept, connect, file, ...
+  std::map<std::string, std::size_t> peers;   // of the descriptors open at the end
+};
+
+struct RunInput {
+  WorkClock clock;
+  std::string work_span;  // where the clock counts spans: which
+  Stretch stretch;
+  std::vector<Population> populations;
+  std::vector<Origin> origins;  // one a population
+  MemoryParts memory;
+  ServiceInput service;
+  std::string latency_from;  // load tool | spans, or empty
+  double heap_interval = 0;  // mean sampling interval, weighed by samples; 0: heap was not sampled
+  double heap_lost_share = 0;
+  double neighbours = 0;     // how much more of the machine other programs took late than early, as a share of it
+  std::vector<std::string> notes;  // what the input could not give
+};
+
+RunInput input_from(run::Reader& reader, const Thresholds& thresholds);
+
+// A damaged run gives the report of what could be read; reader.error() then says so.
+run::Report analyse(run::Reader& reader, const Thresholds& thresholds = {});
+
+// The innermost frame that is the program's own: neither the allocator, nor the standard library, nor the system's. The
+// index into `frames` (leaf first); 0 where there is none.
+std::size_t own_frame(const std::vector<run::Frame>& frames);
+
+}  // namespace camprobe::analysis
