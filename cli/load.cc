@@ -42,8 +42,9 @@ int run_load(const LoadOptions& options) {
     if (!printed) return fail(printed.error());
     if (!load::add_h2load_summary(timeline, printed.value())) {
       return fail("--h2load-summary " + options.h2load_summary + ": " +
-                  (timeline.tool == "h2load" ? "no line \"requests: N total, ...\" in it; give the text that h2load printed"
-                                             : "the results are not h2load's; leave the option out"));
+                  (timeline.tool == "h2load"
+                       ? "no line \"requests: N total, ...\" in it; give the text that h2load printed"
+                       : "the results are not h2load's; leave the option out"));
     }
   }
   const std::string text =
@@ -56,8 +57,9 @@ void add_load_command(CLI::App& app, int& exit_code) {
   std::string formats;
   for (const load::Adapter* adapter : load::adapters()) formats += std::string("\n  ") + adapter->format;
   CLI::App* command = app.add_subcommand("load", "Show what a load tool's output holds");
-  command->footer("The format is told by the content, compressed (gzip) or not. Known are the results of" + formats +
-                  "\nRows that cannot be read are skipped, counted and named. Exit code 2: the file cannot be used at all.\n");
+  command->footer(
+      "The format is told by the content, compressed (gzip) or not. Known are the results of" + formats +
+      "\nRows that cannot be read are skipped, counted and named. Exit code 2: the file cannot be used at all.\n");
   const auto options = std::make_shared<LoadOptions>();
   command->add_option("FILE", options->file, "What the load tool wrote")->required();
   command->add_option("--format", options->format, "text or json")

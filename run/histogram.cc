@@ -13,7 +13,9 @@ namespace {
 constexpr std::uint64_t kMost = ~std::uint64_t{0};
 constexpr std::uint32_t kSubBuckets = 1u << Histogram::kSubBucketBits;
 
-std::uint64_t add_saturating(std::uint64_t a, std::uint64_t b) { return a > kMost - b ? kMost : a + b; }
+std::uint64_t add_saturating(std::uint64_t a, std::uint64_t b) {
+  return a > kMost - b ? kMost : a + b;
+}
 
 std::uint64_t multiply_saturating(std::uint64_t a, std::uint64_t b) {
   std::uint64_t product = 0;

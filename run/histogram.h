@@ -1,17 +1,17 @@
 // run/histogram.h
 //
-// A histogram of durations in nanoseconds, log-linear as HDR histograms are: every octave is cut into 64 buckets of equal
-// width, so a bucket is never wider than 1/64 of its lower bound, and whatever is read from it (a quantile, a mean) is
-// off by less than 1.6 %. Below 128 ns a bucket is one value, hence exact. Two histograms add up without loss, which is
-// why seconds, endpoints and processes are kept as histograms and never as quantiles.
+// A histogram of durations in nanoseconds, log-linear as HDR histograms are: every octave is cut into 64 buckets of
+// equal width, so a bucket is never wider than 1/64 of its lower bound, and whatever is read from it (a quantile, a
+// mean) is off by less than 1.6 %. Below 128 ns a bucket is one value, hence exact. Two histograms add up without loss,
+// which is why seconds, endpoints and processes are kept as histograms and never as quantiles.
 //
 // Bucket b holds the durations d with bucket_low(b) <= d < bucket_high(b):
 //   b < 64     d = b
 //   b >= 64    octave o = b / 64 - 1, step s = b % 64: low = (64 + s) << o, width 1 << o.
 // 3,776 buckets cover every 64-bit value. Only those in use take memory (10 bytes each).
 //
-// As text: {"bucket":count,...} with the buckets ascending and no zero counts. The text keeps the buckets only: the exact
-// sum, minimum and maximum are not in it, and what is read back takes bucket middles and bounds for them.
+// As text: {"bucket":count,...} with the buckets ascending and no zero counts. The text keeps the buckets only: the
+// exact sum, minimum and maximum are not in it, and what is read back takes bucket middles and bounds for them.
 //
 // Not thread-safe: one writer, or none.
 #pragma once

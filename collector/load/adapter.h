@@ -3,8 +3,8 @@
 // One adapter reads one format of one load tool. To add one: write <tool>.cc with a `const Adapter k<Tool>`, declare it
 // below, list it in registry.cc, and give it a fixture, a test and a fuzz target in tests/load/.
 //
-// An adapter streams: it keeps sums, never rows. What it cannot use it counts in `skipped` with the line and the reason,
-// and goes on; a file that stops in the middle of a row yields everything before it.
+// An adapter streams: it keeps sums, never rows. What it cannot use it counts in `skipped` with the line and the
+// reason, and goes on; a file that stops in the middle of a row yields everything before it.
 #pragma once
 
 #include <span>

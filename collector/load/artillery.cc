@@ -1,13 +1,14 @@
 // collector/load/artillery.cc
 //
-// artillery run --output: one JSON object, written when the run ends: "aggregate" over all of it, "intermediate" for every
-// ten seconds. Read leaf by leaf: days of it are more than 100 MB.
+// artillery run --output: one JSON object, written when the run ends: "aggregate" over all of it, "intermediate" for
+// every ten seconds. Read leaf by leaf: days of it are more than 100 MB.
 //
 // `period`, a bucket's start in epoch milliseconds, is a text in intermediate and a number in aggregate. Buckets are
 // aligned to ten seconds, so the first begins before the run does and covers only a part of it. Requests are counted in
-// the bucket in which they were sent, answers (codes, latencies, errors) in the one in which they came. Counters that are
-// zero are missing. There are only quantiles, which cannot be merged: each bucket keeps its own, the whole run has those
-// of aggregate. Phase names are printed to the terminal only; the phases here are told from the arrival of virtual users.
+// the bucket in which they were sent, answers (codes, latencies, errors) in the one in which they came. Counters that
+// are zero are missing. There are only quantiles, which cannot be merged: each bucket keeps its own, the whole run has
+// those of aggregate. Phase names are printed to the terminal only; the phases here are told from the arrival of
+// virtual users.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -151,12 +152,11 @@ class Reader {
     ++read_;
     Report report = std::move(current_);
     current_ = Report{};
-    const auto skip = [&](const char* why) {
-      timeline_.skipped.row(fmt::format("intermediate {}: {}", read_, why));
-    };
+    const auto skip = [&](const char* why) { timeline_.skipped.row(fmt::format("intermediate {}: {}", read_, why)); };
     if (!report.period) return skip("its period is not a time in epoch milliseconds");
     if (periods_.size() >= kMostPeriods) return skip("more periods than are kept");
-    Period period{{}, report.users_created,
+    Period period{{},
+                  report.users_created,
                   static_cast<std::int64_t>(report.users_created) - static_cast<std::int64_t>(report.users_gone)};
     LoadBucket& bucket = period.bucket;
     bucket.from = *report.period;
@@ -276,7 +276,9 @@ bool recognises(std::string_view head) {
   return rest.starts_with("\"aggregate\"") || rest.starts_with("\"intermediate\"");
 }
 
-run::Result<LoadTimeline> read(Input& input) { return Reader{}.read(input); }
+run::Result<LoadTimeline> read(Input& input) {
+  return Reader{}.read(input);
+}
 
 }  // namespace
 

@@ -1,11 +1,12 @@
 // collector/load/autocannon.cc
 //
-// autocannon -j: one JSON object for the whole run. No series: it becomes one bucket from start to finish. Several objects
-// in one file (autocannon -f, or an output that was appended to) are several buckets; their quantiles do not merge.
+// autocannon -j: one JSON object for the whole run. No series: it becomes one bucket from start to finish. Several
+// objects in one file (autocannon -f, or an output that was appended to) are several buckets; their quantiles do not
+// merge.
 //
 // With -R (a request rate) and without -C, autocannon corrects its latencies for coordinated omission with an expected
-// interval that it rounds up to whole milliseconds: every request of N ms is recorded about N times (43,127 latencies for
-// 8,019 requests in one run), and the quantiles are those of no real distribution. Such a result is told by more
+// interval that it rounds up to whole milliseconds: every request of N ms is recorded about N times (43,127 latencies
+// for 8,019 requests in one run), and the quantiles are those of no real distribution. Such a result is told by more
 // latencies than requests; its quantiles are then left out.
 #include <fmt/format.h>
 
@@ -82,10 +83,11 @@ std::optional<Quantiles> read_latency(const Values& result, LoadTimeline& timeli
   const auto answered = result.count("requests.total");
   if (!recorded || *recorded == 0) return std::nullopt;
   if (answered && *recorded > *answered) {
-    timeline.skipped.note(fmt::format(
-        "latency: {} latencies were recorded for {} requests (autocannon -R corrects with a 1 ms interval, which biases "
-        "every quantile); run autocannon with -C to get quantiles",
-        *recorded, *answered));
+    timeline.skipped.note(
+        fmt::format("latency: {} latencies were recorded for {} requests (autocannon -R corrects with a 1 ms interval, "
+                    "which biases "
+                    "every quantile); run autocannon with -C to get quantiles",
+                    *recorded, *answered));
     return std::nullopt;
   }
   const Quantiles quantiles{result.number("latency.p50"), result.number("latency.p95"), result.number("latency.p99"),
@@ -149,14 +151,17 @@ run::Result<LoadTimeline> read(Input& input) {
     const std::string_view document = nlohmann::json::accept(line) ? line : rest;
     std::optional<std::string> broken_at;
     const Values values = read_values(document, broken_at);
-    if (broken_at) timeline.skipped.row(results == 0 ? *broken_at : "result " + std::to_string(results + 1) + ", " + *broken_at);
+    if (broken_at)
+      timeline.skipped.row(results == 0 ? *broken_at : "result " + std::to_string(results + 1) + ", " + *broken_at);
     if (!values.leaves.empty()) add_result(values, results++ == 0, timeline);
     rest.remove_prefix(document.size());
   }
   if (results == 0) {
-    return run::Error{timeline.skipped.why.empty() ? "there is no autocannon result in it" : timeline.skipped.why.front()};
+    return run::Error{timeline.skipped.why.empty() ? "there is no autocannon result in it"
+                                                   : timeline.skipped.why.front()};
   }
-  if (results > 1) timeline.notes.push_back(fmt::format("{} results in one file: their quantiles do not merge", results));
+  if (results > 1)
+    timeline.notes.push_back(fmt::format("{} results in one file: their quantiles do not merge", results));
   if (timeline.given) timeline.notes.push_back("autocannon gives latencies in whole milliseconds, and no p95");
   std::sort(timeline.buckets.begin(), timeline.buckets.end(),
             [](const LoadBucket& a, const LoadBucket& b) { return a.from < b.from; });

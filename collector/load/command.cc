@@ -22,7 +22,9 @@ struct SimpleCommand {
   bool stdout_appends = false;
 };
 
-bool is_space(char c) { return c == ' ' || c == '\t'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t';
+}
 
 // Reads one word at `at`. False where a quote is never closed.
 bool read_word(std::string_view text, std::size_t& at, Word& word) {
@@ -36,7 +38,8 @@ bool read_word(std::string_view text, std::size_t& at, Word& word) {
       at = close + 1;
     } else if (c == '"') {
       for (++at; at < text.size() && text[at] != '"'; ++at) {
-        if (text[at] == '\\' && at + 1 < text.size() && std::string_view("\\\"$`").find(text[at + 1]) != std::string_view::npos) {
+        if (text[at] == '\\' && at + 1 < text.size() &&
+            std::string_view("\\\"$`").find(text[at + 1]) != std::string_view::npos) {
           ++at;
         } else if (text[at] == '$' || text[at] == '`') {
           word.plain = false;
@@ -106,8 +109,7 @@ std::vector<SimpleCommand> read_commands(std::string_view text) {
 }
 
 std::string quoted(std::string_view text) {
-  static constexpr std::string_view kSafe =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
+  static constexpr std::string_view kSafe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
   if (!text.empty() && text.find_first_not_of(kSafe) == std::string_view::npos) return std::string(text);
   std::string out = "'";
   for (const char c : text) {
@@ -120,7 +122,9 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+std::string_view base_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 bool is_one_of(std::string_view text, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), text) != names.end();
@@ -153,7 +157,8 @@ bool takes_value(std::string_view prefix, std::string_view option) {
   if (prefix == "time") return is_one_of(option, {"-f", "-o", "--format", "--output"});
   if (prefix == "ionice") return is_one_of(option, {"-c", "-n"});
   if (prefix == "stdbuf") return is_one_of(option, {"-i", "-o", "-e"});
-  if (is_one_of(prefix, {"npx", "npm", "bunx", "pnpm", "yarn"})) return is_one_of(option, {"-p", "--package", "-w", "--workspace"});
+  if (is_one_of(prefix, {"npx", "npm", "bunx", "pnpm", "yarn"}))
+    return is_one_of(option, {"-p", "--package", "-w", "--workspace"});
   return false;
 }
 
@@ -167,8 +172,8 @@ std::size_t skip_prefixes(const std::vector<Word>& words) {
       continue;
     }
     const std::string_view name = base_name(word);
-    if (!is_one_of(name, {"env", "nice", "ionice", "time", "timeout", "taskset", "chrt", "setsid", "nohup", "exec", "command",
-                          "sudo", "stdbuf", "npx", "bunx", "npm", "pnpm", "yarn"})) {
+    if (!is_one_of(name, {"env", "nice", "ionice", "time", "timeout", "taskset", "chrt", "setsid", "nohup", "exec",
+                          "command", "sudo", "stdbuf", "npx", "bunx", "npm", "pnpm", "yarn"})) {
       return i;
     }
     ++i;
@@ -336,8 +341,9 @@ std::optional<LoadCommand> plan_inner_shell(std::string_view text, const SimpleC
     if (!script.plain) return std::nullopt;  // the outer shell would change it before the inner one reads it
     std::optional<LoadCommand> inner = plan(script.value, results, depth + 1);
     if (!inner) return std::nullopt;
-    const std::string put_back =
-        inner->added.empty() ? std::string(text.substr(script.begin, script.end - script.begin)) : quoted(inner->command);
+    const std::string put_back = inner->added.empty()
+                                     ? std::string(text.substr(script.begin, script.end - script.begin))
+                                     : quoted(inner->command);
     inner->command = std::string(text.substr(0, script.begin)) + put_back + std::string(text.substr(script.end));
     if (inner->results_are_stdout && command.stdout_to) {
       if (!command.stdout_to->plain) return std::nullopt;

@@ -6,7 +6,9 @@
 namespace camprobe::load {
 namespace {
 
-bool has_open_quote(std::string_view text) { return std::count(text.begin(), text.end(), '"') % 2 != 0; }
+bool has_open_quote(std::string_view text) {
+  return std::count(text.begin(), text.end(), '"') % 2 != 0;
+}
 
 }  // namespace
 
@@ -54,7 +56,7 @@ void CsvReader::split() {
         }
         unquoted_ += rest[at++];
       }
-      ++at;  // the closing quote
+      ++at;                                                                 // the closing quote
       while (at < rest.size() && rest[at] != ',') unquoted_ += rest[at++];  // stray text behind it
       fields_.push_back(std::string_view(unquoted_).substr(begin));
       if (at >= rest.size()) return;

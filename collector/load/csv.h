@@ -1,7 +1,8 @@
 // collector/load/csv.h
 //
-// Records of comma-separated values (RFC 4180): fields may be quoted, a quoted one may hold commas, newlines and doubled
-// quotes. A quote that is never closed would swallow the rest of the file: after kMostLines lines it is given up.
+// Records of comma-separated values (RFC 4180): fields may be quoted, a quoted one may hold commas, newlines and
+// doubled quotes. A quote that is never closed would swallow the rest of the file: after kMostLines lines it is given
+// up.
 #pragma once
 
 #include <cstdint>

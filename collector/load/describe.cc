@@ -79,7 +79,8 @@ std::string endpoints_text(const LoadTimeline& timeline) {
         sum.latency.merge(cell.latency);
       }
     }
-    text += fmt::format("{:<12}{}: {} requests", i == 0 ? "endpoints" : "", printable(timeline.endpoints[i]), sum.requests);
+    text +=
+        fmt::format("{:<12}{}: {} requests", i == 0 ? "endpoints" : "", printable(timeline.endpoints[i]), sum.requests);
     if (timeline.errors) text += fmt::format(", {} errors", sum.errors);
     if (const auto p95 = sum.latency.quantile(0.95)) {
       text += fmt::format(", p95 {}", milliseconds(static_cast<double>(*p95) / 1e6));

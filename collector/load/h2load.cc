@@ -1,9 +1,9 @@
 // collector/load/h2load.cc
 //
 // h2load --log-file: one request a line, "start <tab> status <tab> duration", start in microseconds since the epoch,
-// duration in microseconds. No header; later versions may add columns. Written at the end of each request, so starts are
-// not sorted. Status -1 is a stream that failed. A request whose connection failed has no line at all: only the summary
-// that h2load prints counts those, see h2load_summary.h. h2load appends: a file used twice holds both runs.
+// duration in microseconds. No header; later versions may add columns. Written at the end of each request, so starts
+// are not sorted. Status -1 is a stream that failed. A request whose connection failed has no line at all: only the
+// summary that h2load prints counts those, see h2load_summary.h. h2load appends: a file used twice holds both runs.
 #include <charconv>
 
 #include "collector/load/adapter.h"
@@ -69,7 +69,8 @@ run::Result<LoadTimeline> read(Input& input) {
   timeline.resolution = std::chrono::microseconds{1};
   timeline.latency_basis = LatencyBasis::kSent;
   timeline.notes.push_back(
-      "h2load writes no row for a request whose connection failed: requests and errors are those with a row, unless the "
+      "h2load writes no row for a request whose connection failed: requests and errors are those with a row, unless "
+      "the "
       "summary that h2load prints is given too");
   SeriesBuilder series;
   std::uint64_t requests = 0, errors = 0;

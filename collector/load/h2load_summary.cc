@@ -39,10 +39,11 @@ bool add_h2load_summary(LoadTimeline& timeline, std::string_view printed) {
   timeline.notes.clear();
   const std::uint64_t rows = timeline.requests.value_or(0);
   if (*started < rows) {
-    timeline.notes.push_back(fmt::format(
-        "h2load printed {} requests, its log file holds {}: h2load appends to its log file, which may hold several runs; "
-        "the log file's figures are kept",
-        *started, rows));
+    timeline.notes.push_back(
+        fmt::format("h2load printed {} requests, its log file holds {}: h2load appends to its log file, which may hold "
+                    "several runs; "
+                    "the log file's figures are kept",
+                    *started, rows));
     return true;
   }
   if (*started > rows) {

@@ -1,8 +1,9 @@
 // collector/load/h2load_summary.h
 //
-// The summary that h2load prints when it is done. Its log file lacks the requests whose connection failed; the summary's
-// line "requests: 90 total, 9 started, 6 done, 6 succeeded, 84 failed, 84 errored, 0 timeout" counts them. What it calls
-// failed includes requests that were never sent; here a request is one that was started, an error one that did not succeed.
+// The summary that h2load prints when it is done. Its log file lacks the requests whose connection failed; the
+// summary's line "requests: 90 total, 9 started, 6 done, 6 succeeded, 84 failed, 84 errored, 0 timeout" counts them.
+// What it calls failed includes requests that were never sent; here a request is one that was started, an error one
+// that did not succeed.
 #pragma once
 
 #include <string_view>

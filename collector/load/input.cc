@@ -114,8 +114,8 @@ run::Result<std::unique_ptr<Input>> file_input(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
-    return cannot(std::strerror(error), error == EACCES ? "make the file readable for this user"
-                                                        : "name the file that the load tool wrote");
+    return cannot(std::strerror(error),
+                  error == EACCES ? "make the file readable for this user" : "name the file that the load tool wrote");
   }
   struct stat status {};
   if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {

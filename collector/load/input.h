@@ -55,7 +55,7 @@ class LineReader {
 
   // The next line without its "\n" or "\r\n"; false at the end. Valid until the next call.
   bool next(std::string_view& line);
-  std::uint64_t number() const { return number_; }  // of the line last handed out, from 1
+  std::uint64_t number() const { return number_; }     // of the line last handed out, from 1
   bool unterminated() const { return unterminated_; }  // that line had no newline: it may be cut off
   bool too_long() const { return too_long_; }
   std::string problem() const { return input_.problem(); }

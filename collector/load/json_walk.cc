@@ -71,7 +71,9 @@ class Walker : public nlohmann::json_sax<nlohmann::json> {
   bool number_unsigned(number_unsigned_t value) override {
     return leaf({static_cast<double>(value), value, std::nullopt});
   }
-  bool number_float(number_float_t value, const string_t&) override { return leaf({value, std::nullopt, std::nullopt}); }
+  bool number_float(number_float_t value, const string_t&) override {
+    return leaf({value, std::nullopt, std::nullopt});
+  }
   bool string(string_t& value) override { return leaf({std::nullopt, std::nullopt, value}); }
   bool binary(binary_t&) override { return true; }
   bool key(string_t& name) override {
@@ -125,8 +127,9 @@ std::optional<std::string> walk_json(Input& input, const JsonVisitor& visitor) {
     return fmt::format("line {}: cut off in the middle of the document{}{}", source.line, problem.empty() ? "" : ": ",
                        problem);
   }
-  return fmt::format("line {}: this is no JSON: {}", source.line, nlohmann::json(walker.bad_token.substr(0, 40)).dump(
-                         -1, ' ', true, nlohmann::json::error_handler_t::replace));
+  return fmt::format(
+      "line {}: this is no JSON: {}", source.line,
+      nlohmann::json(walker.bad_token.substr(0, 40)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace camprobe::load

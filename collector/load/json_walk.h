@@ -1,7 +1,7 @@
 // collector/load/json_walk.h
 //
-// Walks a JSON document of any size leaf by leaf, holding nothing but the path to the current one. A document that is cut
-// off or damaged is walked up to there.
+// Walks a JSON document of any size leaf by leaf, holding nothing but the path to the current one. A document that is
+// cut off or damaged is walked up to there.
 #pragma once
 
 #include <cstdint>

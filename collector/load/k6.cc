@@ -135,11 +135,13 @@ void K6Requests::finish(LoadTimeline& timeline) {
   timeline.latency_basis = timeline.latency.empty() ? LatencyBasis::kNone : LatencyBasis::kSent;
   if (requests_ == 0) timeline.notes.push_back("there is no http_reqs point: k6's other protocols are not read");
   if (errors_unknown_) {
-    timeline.notes.push_back("whether a request failed is not in the file (no http_req_failed, expected_response or status)");
+    timeline.notes.push_back(
+        "whether a request failed is not in the file (no http_req_failed, expected_response or status)");
   }
   if (requests_ > 0 && finest_ >= std::chrono::seconds{1}) {
     timeline.notes.push_back(
-        "times are in whole seconds, so requests are placed to half a second; K6_CSV_TIME_FORMAT=unix_milli makes them finer");
+        "times are in whole seconds, so requests are placed to half a second; K6_CSV_TIME_FORMAT=unix_milli makes them "
+        "finer");
   }
 
   // Several scenarios, or phases named by a tag, are the user's own names for parts of the run. They may overlap.
@@ -156,7 +158,8 @@ void K6Requests::finish(LoadTimeline& timeline) {
         }
       }
       if (times.to > times.from) {
-        timeline.phases.push_back({parts.endpoints[part], kind_of(parts.endpoints[part], request_rate(one)), times.from, times.to});
+        timeline.phases.push_back(
+            {parts.endpoints[part], kind_of(parts.endpoints[part], request_rate(one)), times.from, times.to});
       }
     }
     std::stable_sort(timeline.phases.begin(), timeline.phases.end(),

@@ -2,10 +2,10 @@
 //
 // What k6's two row formats have in common: from measured points to requests.
 //
-// For one HTTP request k6 writes nine points that carry the same time, its END: http_reqs, http_req_duration, seven parts
-// of the duration and http_req_failed. One request is one http_reqs point; it was sent `duration` before that time (the
-// duration leaves out waiting for a connection, connecting and TLS). The points of a request follow one another; where
-// they do not (a sorted file), each still counts once, the request then at the time of its end.
+// For one HTTP request k6 writes nine points that carry the same time, its END: http_reqs, http_req_duration, seven
+// parts of the duration and http_req_failed. One request is one http_reqs point; it was sent `duration` before that
+// time (the duration leaves out waiting for a connection, connecting and TLS). The points of a request follow one
+// another; where they do not (a sorted file), each still counts once, the request then at the time of its end.
 //
 // Whether a request failed is k6's own judgement: http_req_failed, else the tag expected_response, else the status.
 // Where no answer came (a refused connection has status "0" and duration 0) there is no latency.

@@ -1,9 +1,9 @@
 // collector/load/k6_csv.cc
 //
-// k6 --out csv: a header line, then one measured point a row. Which columns there are depends on --system-tags and on the
-// version: only the header says, and a file made of several has several. Times are whole seconds unless
-// K6_CSV_TIME_FORMAT says otherwise (unix, unix_milli, unix_micro, unix_nano, rfc3339, rfc3339_nano): each is told by its
-// form. extra_tags holds "a=b&c=d", not escaped. See k6.h for what the points mean.
+// k6 --out csv: a header line, then one measured point a row. Which columns there are depends on --system-tags and on
+// the version: only the header says, and a file made of several has several. Times are whole seconds unless
+// K6_CSV_TIME_FORMAT says otherwise (unix, unix_milli, unix_micro, unix_nano, rfc3339, rfc3339_nano): each is told by
+// its form. extra_tags holds "a=b&c=d", not escaped. See k6.h for what the points mean.
 #include <charconv>
 #include <cmath>
 
@@ -23,11 +23,18 @@ struct Columns {
               scenario = kNone, extra_tags = kNone, metadata = kNone;
 
   explicit Columns(const std::vector<std::string_view>& header) : count(header.size()) {
-    const std::pair<const char*, std::size_t*> wanted[] = {
-        {"metric_name", &metric}, {"timestamp", &time},   {"metric_value", &value},
-        {"name", &name},          {"url", &url},          {"status", &status},
-        {"error", &error},        {"error_code", &error_code}, {"expected_response", &expected_response},
-        {"scenario", &scenario},  {"extra_tags", &extra_tags}, {"metadata", &metadata}};
+    const std::pair<const char*, std::size_t*> wanted[] = {{"metric_name", &metric},
+                                                           {"timestamp", &time},
+                                                           {"metric_value", &value},
+                                                           {"name", &name},
+                                                           {"url", &url},
+                                                           {"status", &status},
+                                                           {"error", &error},
+                                                           {"error_code", &error_code},
+                                                           {"expected_response", &expected_response},
+                                                           {"scenario", &scenario},
+                                                           {"extra_tags", &extra_tags},
+                                                           {"metadata", &metadata}};
     for (const auto& [title, column] : wanted) {
       for (std::size_t i = 0; i < header.size(); ++i) {
         if (header[i] == title) *column = i;

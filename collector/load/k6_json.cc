@@ -4,8 +4,8 @@
 // over; {"metric":...,"type":"Point","data":{time,value,tags}} is a measured point. The keys of the two kinds come in
 // different orders, so nothing is told by position. See k6.h for what the points mean.
 //
-// Of about thirteen points a request only four are used. The others are passed over by their first bytes, unparsed: they
-// are told from damage only by how they begin and end.
+// Of about thirteen points a request only four are used. The others are passed over by their first bytes, unparsed:
+// they are told from damage only by how they begin and end.
 #include <nlohmann/json.hpp>
 
 #include "collector/load/adapter.h"
@@ -30,7 +30,8 @@ bool is_unused_point(std::string_view line) {
   line.remove_prefix(kPointPrefix.size());
   const std::size_t quote = line.find_first_of("\"\\");
   if (quote == std::string_view::npos || line[quote] == '\\') return false;
-  return line.substr(quote).starts_with("\",\"type\":\"Point\"") && k6_metric(line.substr(0, quote)) == K6Metric::kOther;
+  return line.substr(quote).starts_with("\",\"type\":\"Point\"") &&
+         k6_metric(line.substr(0, quote)) == K6Metric::kOther;
 }
 
 // Reads a parsed line. Returns what is wrong with it, or nullptr. The point's texts are views into `row`.
@@ -70,8 +71,8 @@ bool recognises(std::string_view head) {
     const std::size_t newline = head.find('\n');
     const std::string_view line = head.substr(0, newline);
     const json row = json::parse(line, nullptr, false);
-    const bool is_row = row.is_object() && row.contains("metric") &&
-                        (text(row, "type") == "Metric" || text(row, "type") == "Point");
+    const bool is_row =
+        row.is_object() && row.contains("metric") && (text(row, "type") == "Metric" || text(row, "type") == "Point");
     if (newline == std::string_view::npos && !is_row) break;  // may be cut off by the peek
     ++(is_row ? rows : others);
     if (newline == std::string_view::npos) break;

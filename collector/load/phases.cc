@@ -109,8 +109,8 @@ void classify(std::vector<Piece>& pieces, double peak, std::size_t points) {
       piece.kind = piece.mean() < kIdleLevel * peak ? "idle" : "steady";
     }
   }
-  // A jump that falls inside a point looks like a ramp of the shortest length: it is where its neighbours meet. So does a
-  // burst of connections at either end: it belongs to the neighbour.
+  // A jump that falls inside a point looks like a ramp of the shortest length: it is where its neighbours meet. So does
+  // a burst of connections at either end: it belongs to the neighbour.
   const auto is_jump = [&](std::size_t i) {
     const bool is_short = pieces[i].kind == "ramp" && pieces[i].end - pieces[i].begin <= kShortestPiece;
     return is_short && (i == 0 || pieces[i - 1].kind != "ramp") &&
@@ -122,7 +122,9 @@ void classify(std::vector<Piece>& pieces, double peak, std::size_t points) {
       continue;
     }
     const bool is_first = i == 0, is_last = i + 1 == pieces.size();
-    const std::size_t meet = is_first ? pieces[i].begin : is_last ? pieces[i].end : (pieces[i].begin + pieces[i].end) / 2;
+    const std::size_t meet = is_first  ? pieces[i].begin
+                             : is_last ? pieces[i].end
+                                       : (pieces[i].begin + pieces[i].end) / 2;
     if (!is_first) pieces[i - 1].end = meet;
     if (!is_last) pieces[i + 1].begin = meet;
     pieces.erase(pieces.begin() + static_cast<std::ptrdiff_t>(i));
@@ -133,8 +135,8 @@ void classify(std::vector<Piece>& pieces, double peak, std::size_t points) {
     const bool one_ramp = before.kind == "ramp" && piece.kind == "ramp" &&
                           (before.last > before.first) == (piece.last > piece.first) &&
                           std::abs(piece.first - before.last) < 0.1 * peak;
-    const bool one_level = before.kind != "ramp" && before.kind == piece.kind &&
-                           std::abs(piece.mean() - before.mean()) < 0.1 * peak;
+    const bool one_level =
+        before.kind != "ramp" && before.kind == piece.kind && std::abs(piece.mean() - before.mean()) < 0.1 * peak;
     if (one_ramp || one_level) {
       before.end = piece.end;
       before.last = piece.last;
@@ -214,8 +216,8 @@ std::vector<LoadPhase> find_phases(const LevelSeries& series) {
     const auto at = [&](std::size_t point) {
       return series.from + series.width * static_cast<std::int64_t>(std::min(point * step, series.levels.size()));
     };
-    phases.push_back({nth == 1 ? piece.kind : fmt::format("{} {}", piece.kind, nth), piece.kind, at(piece.begin),
-                      at(piece.end)});
+    phases.push_back(
+        {nth == 1 ? piece.kind : fmt::format("{} {}", piece.kind, nth), piece.kind, at(piece.begin), at(piece.end)});
   }
   return phases;
 }

@@ -31,10 +31,12 @@ run::Result<LoadTimeline> read_load_results(std::unique_ptr<Input> input, const 
     return timeline;
   }
   std::string formats;
-  for (const Adapter* adapter : adapters()) formats += fmt::format("{}{}", formats.empty() ? "" : ", ", adapter->format);
+  for (const Adapter* adapter : adapters())
+    formats += fmt::format("{}{}", formats.empty() ? "" : ", ", adapter->format);
   const bool is_text = head.find('\0') == std::string_view::npos;
-  return refuse(is_text ? "this is no load tool's output that camprobe knows" : "this is a binary file, no load tool's output",
-                "give it the output of one of: " + formats);
+  return refuse(
+      is_text ? "this is no load tool's output that camprobe knows" : "this is a binary file, no load tool's output",
+      "give it the output of one of: " + formats);
 }
 
 run::Result<LoadTimeline> read_load_file(const std::string& path) {

@@ -3,9 +3,10 @@
 // Adds requests up into a LoadTimeline's buckets, in any order of time and in bounded memory.
 //
 // Rows of load tools come in the order in which requests ended, so their start times run backwards by as much as the
-// longest request took: no order is asked for. Buckets are one second wide. Once there would be more than kMostBuckets of
-// them, or kMostCells endpoints in them, all are folded into wider ones (10 s, 60 s, 10 min, ...): four hours stay at full
-// resolution, and 72 hours fit. The first kMostEndpoints endpoints keep their names; later ones are added up under "other".
+// longest request took: no order is asked for. Buckets are one second wide. Once there would be more than kMostBuckets
+// of them, or kMostCells endpoints in them, all are folded into wider ones (10 s, 60 s, 10 min, ...): four hours stay
+// at full resolution, and 72 hours fit. The first kMostEndpoints endpoints keep their names; later ones are added up
+// under "other".
 #pragma once
 
 #include <cstdint>
@@ -57,7 +58,7 @@ class SeriesBuilder {
   void widen();
   static void merge(Cell& into, const Cell& from);
 
-  std::int64_t width_ = 1;  // seconds
+  std::int64_t width_ = 1;                  // seconds
   std::map<std::int64_t, Bucket> buckets_;  // by first second / width_
   std::size_t cells_ = 0;
   std::vector<std::string> endpoints_;

@@ -82,19 +82,19 @@ std::optional<Nanoseconds> estimate_skew(const RequestSeries& load, const Reques
   const std::vector<double> load_changes = differences(padded);
   std::vector<double> server_changes = differences(server.counts);
   server_changes.erase(server_changes.begin());
-  server_changes.pop_back();  // [i] is now the change from place i to i + 1
+  server_changes.pop_back();          // [i] is now the change from place i to i + 1
   const std::int64_t shift = -2 - 1;  // load_changes[k] is the change into padded[k], load bucket k - 2
 
   std::vector<std::pair<std::int64_t, Correlation>> lags;
   for (std::int64_t offset = first; offset <= last; ++offset) {
     lags.emplace_back(offset, correlate(load_changes, server_changes, offset + shift));
   }
-  const auto best = std::max_element(lags.begin(), lags.end(), [](const auto& a, const auto& b) {
-    return a.second.value < b.second.value;
-  });
+  const auto best = std::max_element(lags.begin(), lags.end(),
+                                     [](const auto& a, const auto& b) { return a.second.value < b.second.value; });
   if (best == lags.end()) return std::nullopt;
   const auto& [offset, peak] = *best;
-  if (peak.value < kLeastCorrelation || peak.value * std::sqrt(peak.overlap) < kLeastSignificance / 2) return std::nullopt;
+  if (peak.value < kLeastCorrelation || peak.value * std::sqrt(peak.overlap) < kLeastSignificance / 2)
+    return std::nullopt;
   // A shift between two buckets is shared by both: what is next to the best is no rival.
   for (const auto& [lag, rival] : lags) {
     if (std::abs(lag - offset) > 2 && rival.value > peak.value - kLeastLead) return std::nullopt;

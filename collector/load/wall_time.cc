@@ -11,10 +11,12 @@ namespace {
 using std::chrono::days;
 using std::chrono::seconds;
 
-constexpr std::int64_t kEarliestSecond = 946'684'800;   // 2000-01-01
+constexpr std::int64_t kEarliestSecond = 946'684'800;  // 2000-01-01
 constexpr std::int64_t kLatestSecond = 7'258'118'400;  // 2200-01-01
 
-bool is_plausible(std::int64_t second) { return second >= kEarliestSecond && second < kLatestSecond; }
+bool is_plausible(std::int64_t second) {
+  return second >= kEarliestSecond && second < kLatestSecond;
+}
 
 // Reads exactly `digits` decimal digits at the front of `text` and drops them.
 std::optional<int> take_number(std::string_view& text, std::size_t digits) {
@@ -80,8 +82,8 @@ std::optional<Stamp> parse_rfc3339(std::string_view text) {
   }
   if (!text.empty()) return std::nullopt;
 
-  const std::int64_t total = seconds{std::chrono::sys_days{date}.time_since_epoch()}.count() + *hour * 3600 +
-                             *minute * 60 + *second - offset;
+  const std::int64_t total =
+      seconds{std::chrono::sys_days{date}.time_since_epoch()}.count() + *hour * 3600 + *minute * 60 + *second - offset;
   if (!is_plausible(total)) return std::nullopt;
   return Stamp{WallTime{seconds{total} + Nanoseconds{fraction}}, resolution};
 }

@@ -1,8 +1,8 @@
 // collector/load/wall_time.h
 //
 // Wall-clock instants as load tools write them: RFC 3339 texts and counts of seconds, milliseconds, microseconds or
-// nanoseconds since the epoch. Wall time is a type of its own, so that it is never added to the run's monotonic clock by
-// mistake. Instants outside 2000..2200 are refused: in a load tool's output they are damage, not data.
+// nanoseconds since the epoch. Wall time is a type of its own, so that it is never added to the run's monotonic clock
+// by mistake. Instants outside 2000..2200 are refused: in a load tool's output they are damage, not data.
 #pragma once
 
 #include <chrono>

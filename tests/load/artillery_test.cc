@@ -81,10 +81,10 @@ TEST(Artillery, PhasesComeFromTheArrivalOfUsers) {
 }
 
 TEST(Artillery, APeriodMayBeATextOrANumber) {
-  const LoadTimeline timeline = must_read(report_of(
-      "\"counters\":{\"http.requests\":3}", "{\"period\":\"1795444010000\",\"counters\":{\"http.requests\":1}},"
-                                            "{\"period\":1795444020000,\"counters\":{\"http.requests\":2}},"
-                                            "{\"period\":\"soon\",\"counters\":{\"http.requests\":2}}"));
+  const LoadTimeline timeline = must_read(report_of("\"counters\":{\"http.requests\":3}",
+                                                    "{\"period\":\"1795444010000\",\"counters\":{\"http.requests\":1}},"
+                                                    "{\"period\":1795444020000,\"counters\":{\"http.requests\":2}},"
+                                                    "{\"period\":\"soon\",\"counters\":{\"http.requests\":2}}"));
   EXPECT_EQ(timeline.buckets.size(), 2u);
   EXPECT_EQ(timeline.requests, 3u);
   EXPECT_THAT(timeline.skipped.why, testing::ElementsAre(testing::StartsWith("intermediate 3: ")));

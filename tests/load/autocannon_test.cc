@@ -37,7 +37,8 @@ TEST(Autocannon, ARateCorrectedRunHasNoQuantilesAndSaysWhy) {
   EXPECT_FALSE(timeline.quantiles());
   EXPECT_EQ(timeline.latency_basis, LatencyBasis::kNone);
   EXPECT_EQ(timeline.skipped.rows, 0u);
-  EXPECT_THAT(timeline.skipped.why, testing::ElementsAre(testing::HasSubstr("7794 latencies were recorded for 192 requests")));
+  EXPECT_THAT(timeline.skipped.why,
+              testing::ElementsAre(testing::HasSubstr("7794 latencies were recorded for 192 requests")));
 }
 
 TEST(Autocannon, RefusedConnectionsAreRequestsThatFailed) {
@@ -78,7 +79,9 @@ TEST(Autocannon, ACutOffResultKeepsWhatCameBeforeAndNullsTheRest) {
 
 TEST(Autocannon, AgreesWithTheToolOnLargerRuns) {
   SKIP_WITHOUT(large_fixture("autocannon"));
-  const auto read = [](const char* name) { return must_read(text_of(large_fixture(std::string("autocannon/") + name)), 1 << 16); };
+  const auto read = [](const char* name) {
+    return must_read(text_of(large_fixture(std::string("autocannon/") + name)), 1 << 16);
+  };
   const LoadTimeline closed = read("result_closed.json");
   EXPECT_EQ(closed.requests, 40776u);
   EXPECT_EQ(closed.errors, 420u);

@@ -33,59 +33,73 @@ TEST_P(LoadCommands, GetWhatTheyLackAndKeepWhatTheyHave) {
 INSTANTIATE_TEST_SUITE_P(
     H2load, LoadCommands,
     testing::Values(
-        Case{"h2load -n 10 http://x", "h2load", "h2load --log-file='/run/dir/load results' -n 10 http://x", kOurs, false, false},
+        Case{"h2load -n 10 http://x", "h2load", "h2load --log-file='/run/dir/load results' -n 10 http://x", kOurs,
+             false, false},
         Case{"h2load --log-file=my.tsv http://x", "h2load", "h2load --log-file=my.tsv http://x", "my.tsv", false, true},
-        Case{"h2load --log-file 'my file' http://x", "h2load", "h2load --log-file 'my file' http://x", "my file", false, true},
-        Case{"/usr/bin/h2load http://x", "h2load", "/usr/bin/h2load --log-file='/run/dir/load results' http://x", kOurs, false, false},
-        Case{"cd /tmp/a && h2load --log-file=b http://x", "h2load", "cd /tmp/a && h2load --log-file=b http://x", "/tmp/a/b", false, true},
+        Case{"h2load --log-file 'my file' http://x", "h2load", "h2load --log-file 'my file' http://x", "my file", false,
+             true},
+        Case{"/usr/bin/h2load http://x", "h2load", "/usr/bin/h2load --log-file='/run/dir/load results' http://x", kOurs,
+             false, false},
+        Case{"cd /tmp/a && h2load --log-file=b http://x", "h2load", "cd /tmp/a && h2load --log-file=b http://x",
+             "/tmp/a/b", false, true},
         Case{"sleep 1; nice -n 5 taskset -c 1 h2load http://x | tee log", "h2load",
-             "sleep 1; nice -n 5 taskset -c 1 h2load --log-file='/run/dir/load results' http://x | tee log", kOurs, false, false},
+             "sleep 1; nice -n 5 taskset -c 1 h2load --log-file='/run/dir/load results' http://x | tee log", kOurs,
+             false, false},
         Case{"X=1 env Y=2 timeout -k 5 60 h2load http://x 2>&1", "h2load",
-             "X=1 env Y=2 timeout -k 5 60 h2load --log-file='/run/dir/load results' http://x 2>&1", kOurs, false, false},
+             "X=1 env Y=2 timeout -k 5 60 h2load --log-file='/run/dir/load results' http://x 2>&1", kOurs, false,
+             false},
         Case{"sh -c 'h2load -H \"a: b\" http://x'", "h2load",
              "sh -c 'h2load --log-file='\\''/run/dir/load results'\\'' -H \"a: b\" http://x'", kOurs, false, false},
-        Case{"bash -ec 'cd d; h2load --log-file=f http://x' -- y", "h2load", "bash -ec 'cd d; h2load --log-file=f http://x' -- y",
-             "d/f", false, true}));
+        Case{"bash -ec 'cd d; h2load --log-file=f http://x' -- y", "h2load",
+             "bash -ec 'cd d; h2load --log-file=f http://x' -- y", "d/f", false, true}));
 
 INSTANTIATE_TEST_SUITE_P(
     Autocannon, LoadCommands,
-    testing::Values(
-        Case{"autocannon -c 5 http://x", "autocannon", "autocannon -j -c 5 http://x", kOurs, true, false},
-        Case{"autocannon --json http://x", "autocannon", "autocannon --json http://x", kOurs, true, false},
-        Case{"autocannon -j http://x > out.json", "autocannon", "autocannon -j http://x > out.json", "out.json", false, true},
-        Case{"autocannon http://x>out.json 2>err", "autocannon", "autocannon -j http://x>out.json 2>err", "out.json", false, true},
-        Case{"npx autocannon http://x", "autocannon", "npx autocannon -j http://x", kOurs, true, false},
-        Case{"npx -y autocannon@8 http://x 2>/dev/null", "autocannon", "npx -y autocannon@8 -j http://x 2>/dev/null", kOurs, true, false},
-        Case{"npm exec -- autocannon http://x", "autocannon", "npm exec -- autocannon -j http://x", kOurs, true, false},
-        Case{"./node_modules/.bin/autocannon http://x >&2", "autocannon", "./node_modules/.bin/autocannon -j http://x >&2", kOurs,
-             true, false},
-        Case{"sh -c \"autocannon http://x\" > o.json", "autocannon", "sh -c 'autocannon -j http://x' > o.json", "o.json", false, true}));
+    testing::Values(Case{"autocannon -c 5 http://x", "autocannon", "autocannon -j -c 5 http://x", kOurs, true, false},
+                    Case{"autocannon --json http://x", "autocannon", "autocannon --json http://x", kOurs, true, false},
+                    Case{"autocannon -j http://x > out.json", "autocannon", "autocannon -j http://x > out.json",
+                         "out.json", false, true},
+                    Case{"autocannon http://x>out.json 2>err", "autocannon", "autocannon -j http://x>out.json 2>err",
+                         "out.json", false, true},
+                    Case{"npx autocannon http://x", "autocannon", "npx autocannon -j http://x", kOurs, true, false},
+                    Case{"npx -y autocannon@8 http://x 2>/dev/null", "autocannon",
+                         "npx -y autocannon@8 -j http://x 2>/dev/null", kOurs, true, false},
+                    Case{"npm exec -- autocannon http://x", "autocannon", "npm exec -- autocannon -j http://x", kOurs,
+                         true, false},
+                    Case{"./node_modules/.bin/autocannon http://x >&2", "autocannon",
+                         "./node_modules/.bin/autocannon -j http://x >&2", kOurs, true, false},
+                    Case{"sh -c \"autocannon http://x\" > o.json", "autocannon",
+                         "sh -c 'autocannon -j http://x' > o.json", "o.json", false, true}));
 
 INSTANTIATE_TEST_SUITE_P(
     Artillery, LoadCommands,
-    testing::Values(
-        Case{"artillery run load.yml", "artillery", "artillery run --output '/run/dir/load results' load.yml", kOurs, false, false},
-        Case{"artillery run -o r.json load.yml", "artillery", "artillery run -o r.json load.yml", "r.json", false, true},
-        Case{"artillery run load.yml --output=r.json", "artillery", "artillery run load.yml --output=r.json", "r.json", false, true},
-        Case{"npx artillery quick http://x", "artillery", "npx artillery quick --output '/run/dir/load results' http://x", kOurs, false,
-             false}));
+    testing::Values(Case{"artillery run load.yml", "artillery",
+                         "artillery run --output '/run/dir/load results' load.yml", kOurs, false, false},
+                    Case{"artillery run -o r.json load.yml", "artillery", "artillery run -o r.json load.yml", "r.json",
+                         false, true},
+                    Case{"artillery run load.yml --output=r.json", "artillery",
+                         "artillery run load.yml --output=r.json", "r.json", false, true},
+                    Case{"npx artillery quick http://x", "artillery",
+                         "npx artillery quick --output '/run/dir/load results' http://x", kOurs, false, false}));
 
 INSTANTIATE_TEST_SUITE_P(
     K6, LoadCommands,
     testing::Values(
         Case{"k6 run s.js", "k6", "k6 run --out 'json=/run/dir/load results' s.js", kOurs, false, false},
-        Case{"k6 -q run --vus 3 s.js", "k6", "k6 -q run --out 'json=/run/dir/load results' --vus 3 s.js", kOurs, false, false},
+        Case{"k6 -q run --vus 3 s.js", "k6", "k6 -q run --out 'json=/run/dir/load results' --vus 3 s.js", kOurs, false,
+             false},
         Case{"k6 run --out json=r.gz s.js", "k6", "k6 run --out json=r.gz s.js", "r.gz", false, true},
         Case{"k6 run -o csv=r.csv s.js", "k6", "k6 run -o csv=r.csv s.js", "r.csv", false, true},
         Case{"k6 run --out=influxdb=http://x s.js", "k6",
              "k6 run --out 'json=/run/dir/load results' --out=influxdb=http://x s.js", kOurs, false, false},
         Case{"K6_OUT=json=e.json k6 run s.js", "k6", "K6_OUT=json=e.json k6 run s.js", "e.json", false, true},
-        Case{"K6_OUT=cloud k6 run s.js", "k6", "K6_OUT=cloud k6 run --out cloud --out 'json=/run/dir/load results' s.js", kOurs, false,
-             false}));
+        Case{"K6_OUT=cloud k6 run s.js", "k6",
+             "K6_OUT=cloud k6 run --out cloud --out 'json=/run/dir/load results' s.js", kOurs, false, false}));
 
 TEST(LoadCommand, UnknownCommandsAreLeftToTheUser) {
-  for (const char* command : {"", "   ", "wrk http://x", "./my-load.sh", "echo h2load", "k6 version", "k6 archive s.js", "artillery report r.json",
-                              "artillery", "h2load 'never closed", "sh -c \"$CMD\"", "sh script.sh", "h2load >", "sh -c"}) {
+  for (const char* command : {"", "   ", "wrk http://x", "./my-load.sh", "echo h2load", "k6 version", "k6 archive s.js",
+                              "artillery report r.json", "artillery", "h2load 'never closed", "sh -c \"$CMD\"",
+                              "sh script.sh", "h2load >", "sh -c"}) {
     EXPECT_FALSE(plan_load_command(command, kOurs)) << command;
   }
 }

@@ -18,7 +18,8 @@ TEST(DescribeJson, HasExactlyTheAgreedMembers) {
   const ordered_json json = describe_json(must_read(text_of(fixture("k6_json/two_scenarios.ndjson"))));
   std::vector<std::string> keys;
   for (const auto& [key, value] : json.items()) keys.push_back(key);
-  EXPECT_THAT(keys, testing::ElementsAre("tool", "requests", "errors", "start", "end", "latency_ms", "phases", "skipped"));
+  EXPECT_THAT(keys,
+              testing::ElementsAre("tool", "requests", "errors", "start", "end", "latency_ms", "phases", "skipped"));
   EXPECT_EQ(json["tool"], "k6");
   EXPECT_EQ(json["requests"], 10);
   EXPECT_EQ(json["errors"], 3);
@@ -28,7 +29,8 @@ TEST(DescribeJson, HasExactlyTheAgreedMembers) {
   EXPECT_EQ(json["latency_ms"].size(), 4u);
   ASSERT_EQ(json["phases"].size(), 2u);
   EXPECT_EQ(json["phases"][0].dump(),
-            "{\"name\":\"ramp\",\"kind\":\"ramp\",\"from\":\"2026-11-23T10:00:00.301Z\",\"to\":\"2026-11-23T10:00:03.250Z\"}");
+            "{\"name\":\"ramp\",\"kind\":\"ramp\",\"from\":\"2026-11-23T10:00:00.301Z\",\"to\":\"2026-11-23T10:00:03."
+            "250Z\"}");
   EXPECT_EQ(json["skipped"].dump(), "{\"rows\":0,\"why\":[]}");
 }
 
@@ -39,7 +41,8 @@ TEST(DescribeJson, WhatIsNotKnownIsNull) {
   const ordered_json closed = describe_json(must_read(text_of(fixture("autocannon/closed.json"))));
   EXPECT_TRUE(closed["latency_ms"]["p95"].is_null());
   const ordered_json nothing = describe_json(LoadTimeline{});
-  for (const char* key : {"requests", "errors", "start", "end", "latency_ms"}) EXPECT_TRUE(nothing[key].is_null()) << key;
+  for (const char* key : {"requests", "errors", "start", "end", "latency_ms"})
+    EXPECT_TRUE(nothing[key].is_null()) << key;
   EXPECT_TRUE(nothing["phases"].is_array());
 }
 
@@ -100,12 +103,14 @@ TEST(LoadSubcommand, TakesH2loadsSummary) {
   const Outcome outcome =
       run({"load", fixture("h2load/drop.tsv"), "--h2load-summary", fixture("h2load/drop.txt"), "--format", "json"});
   EXPECT_EQ(nlohmann::json::parse(outcome.out)["errors"], 3);
-  const Outcome wrong = run({"load", fixture("autocannon/closed.json"), "--h2load-summary", fixture("h2load/drop.txt")});
+  const Outcome wrong =
+      run({"load", fixture("autocannon/closed.json"), "--h2load-summary", fixture("h2load/drop.txt")});
   EXPECT_EQ(wrong.code, 2);
 }
 
 TEST(LoadSubcommand, UnusableFilesEndWithTwoAndOneLine) {
-  const std::string none = "/no/such/file", directory = CAMPROBE_SOURCE_DIR, other = fixture("README.md"), empty = "/dev/null";
+  const std::string none = "/no/such/file", directory = CAMPROBE_SOURCE_DIR, other = fixture("README.md"),
+                    empty = "/dev/null";
   for (const std::string& file : {none, directory, other, empty}) {
     const Outcome outcome = run({"load", file});
     EXPECT_EQ(outcome.code, 2) << file;

@@ -31,14 +31,16 @@ inline int fuzz_adapter(const Adapter& adapter, const std::uint8_t* data, std::s
   const LoadTimeline& timeline = read.value();
   must(timeline.tool == adapter.tool, "the timeline names its tool");
   must(timeline.skipped.why.size() <= Skipped::kReasonsKept, "reasons are bounded");
-  must(!timeline.start || !timeline.end || *timeline.start <= *timeline.end || timeline.tool != "h2load", "start before end");
+  must(!timeline.start || !timeline.end || *timeline.start <= *timeline.end || timeline.tool != "h2load",
+       "start before end");
   std::uint64_t latencies = 0;
   const LoadBucket* before = nullptr;
   for (const LoadBucket& bucket : timeline.buckets) {
     must(before == nullptr || before->from <= bucket.from, "buckets ascend");
     must(bucket.width.count() > 0, "buckets have a width");
     latencies += bucket.all.latency.count();
-    for (const auto& [endpoint, cell] : bucket.endpoints) must(endpoint < timeline.endpoints.size(), "endpoints have names");
+    for (const auto& [endpoint, cell] : bucket.endpoints)
+      must(endpoint < timeline.endpoints.size(), "endpoints have names");
     before = &bucket;
   }
   must(latencies == timeline.latency.count(), "the buckets' latencies are those of the whole");

@@ -34,8 +34,8 @@ TEST(H2load, DurationsAreMicrosecondsAndStampsAreStarts) {
 }
 
 TEST(H2load, RowsNeedNoOrder) {
-  const LoadTimeline timeline = must_read(
-      "1795444098000000\t200\t10\n1795444095000000\t200\t3000100\n1795444096500000\t200\t1500200\n");
+  const LoadTimeline timeline =
+      must_read("1795444098000000\t200\t10\n1795444095000000\t200\t3000100\n1795444096500000\t200\t1500200\n");
   ASSERT_EQ(timeline.buckets.size(), 3u);
   EXPECT_LT(timeline.buckets[0].from, timeline.buckets[1].from);
   EXPECT_LT(timeline.buckets[1].from, timeline.buckets[2].from);
@@ -64,12 +64,14 @@ TEST(H2load, DamagedRowsAreNamedAndTheRestIsKept) {
   const LoadTimeline timeline = must_read(
       "1795444095000000\t200\t900\nrubbish\n1795444095000000\t20x\t900\n\n1795444095\t200\t900\n"
       "1795444095000000\t200\t-5\n1795444095000000\t200\n1795444095000001\t200\t900\n1795444095000001\t200\t900\n"
-      "1795444095000001\t200\t900\n1795444095000001\t200\t900\n1795444095000001\t200\t900\n1795444095000001\t200\t900\n");
+      "1795444095000001\t200\t900\n1795444095000001\t200\t900\n1795444095000001\t200\t900\n1795444095000001\t200\t900"
+      "\n");
   EXPECT_EQ(timeline.requests, 7u);
   EXPECT_EQ(timeline.skipped.rows, 5u);
   EXPECT_THAT(timeline.skipped.why,
-              testing::ElementsAre(testing::StartsWith("line 2: "), testing::StartsWith("line 3: "), testing::StartsWith("line 5: "),
-                          testing::StartsWith("line 6: "), testing::StartsWith("line 7: ")));
+              testing::ElementsAre(testing::StartsWith("line 2: "), testing::StartsWith("line 3: "),
+                                   testing::StartsWith("line 5: "), testing::StartsWith("line 6: "),
+                                   testing::StartsWith("line 7: ")));
 }
 
 TEST(H2load, ReasonsAreBoundedCountsAreNot) {

@@ -9,8 +9,9 @@ namespace camprobe::load {
 namespace {
 
 std::string json_point(const char* metric, const std::string& time, double value, const std::string& tags) {
-  return fmt::format("{{\"metric\":\"{}\",\"type\":\"Point\",\"data\":{{\"time\":\"{}\",\"value\":{},\"tags\":{{{}}}}}}}\n", metric,
-                     time, value, tags);
+  return fmt::format(
+      "{{\"metric\":\"{}\",\"type\":\"Point\",\"data\":{{\"time\":\"{}\",\"value\":{},\"tags\":{{{}}}}}}}\n", metric,
+      time, value, tags);
 }
 
 std::string json_request(const std::string& time, double ms, bool failed, const std::string& tags) {
@@ -66,7 +67,8 @@ TEST(K6Json, PhasesAreThePhaseTagOrElseTheScenario) {
 
 TEST(K6Json, TheOrderOfKeysSaysNothing) {
   const std::string reordered =
-      "{\"data\":{\"tags\":{\"status\":\"200\"},\"value\":1,\"time\":\"2026-11-23T10:00:00.5+02:00\"},\"type\":\"Point\","
+      "{\"data\":{\"tags\":{\"status\":\"200\"},\"value\":1,\"time\":\"2026-11-23T10:00:00.5+02:00\"},\"type\":"
+      "\"Point\","
       "\"metric\":\"http_reqs\"}\n";
   const LoadTimeline timeline = must_read(reordered);
   EXPECT_EQ(timeline.requests, 1u);
@@ -77,7 +79,8 @@ TEST(K6Json, TheOrderOfKeysSaysNothing) {
 TEST(K6Json, ACutOffLastLineIsNamedAndACompleteOneWithoutNewlineIsKept) {
   const std::string one = json_request("2026-11-23T10:00:00.5Z", 12, false, "\"status\":\"200\"");
   EXPECT_EQ(must_read(one + "{\"metric\":\"http_reqs\",\"type\":\"Point\",\"da").requests, 1u);
-  const LoadTimeline cut = must_read(one + "{\"metric\":\"http_req_blocked\",\"type\":\"Point\",\"data\":{\"time\":\"20");
+  const LoadTimeline cut =
+      must_read(one + "{\"metric\":\"http_req_blocked\",\"type\":\"Point\",\"data\":{\"time\":\"20");
   EXPECT_THAT(cut.skipped.why, testing::ElementsAre("line 5: cut off (no end of line)"));
   std::string unterminated = one;
   unterminated.pop_back();
@@ -87,9 +90,10 @@ TEST(K6Json, ACutOffLastLineIsNamedAndACompleteOneWithoutNewlineIsKept) {
 }
 
 TEST(K6Json, WithoutAJudgementOfK6TheStatusDecides) {
-  const std::string text = json_point("http_reqs", "2026-11-23T10:00:00.5Z", 1, "\"status\":\"404\"") +
-                           json_point("http_reqs", "2026-11-23T10:00:00.6Z", 1, "\"status\":\"204\"") +
-                           json_point("http_reqs", "2026-11-23T10:00:00.7Z", 1, "\"status\":\"0\",\"error_code\":\"1212\"");
+  const std::string text =
+      json_point("http_reqs", "2026-11-23T10:00:00.5Z", 1, "\"status\":\"404\"") +
+      json_point("http_reqs", "2026-11-23T10:00:00.6Z", 1, "\"status\":\"204\"") +
+      json_point("http_reqs", "2026-11-23T10:00:00.7Z", 1, "\"status\":\"0\",\"error_code\":\"1212\"");
   EXPECT_EQ(must_read(text).errors, 2u);
 }
 
@@ -120,8 +124,8 @@ TEST(K6Json, PointsThatWereSortedApartStillCountOnce) {
 }
 
 TEST(K6Json, OtherProtocolsHaveNoRequests) {
-  const LoadTimeline timeline =
-      must_read(json_point("iterations", "2026-11-23T10:00:00.5Z", 1, "") + json_point("vus", "2026-11-23T10:00:00.5Z", 1, ""));
+  const LoadTimeline timeline = must_read(json_point("iterations", "2026-11-23T10:00:00.5Z", 1, "") +
+                                          json_point("vus", "2026-11-23T10:00:00.5Z", 1, ""));
   EXPECT_EQ(timeline.requests, 0u);
   EXPECT_THAT(timeline.notes, testing::Contains(testing::HasSubstr("no http_reqs")));
 }
@@ -131,7 +135,8 @@ TEST(K6Json, RampingUsersGivePhases) {
   for (int second = 0; second < 60; ++second) {
     const std::string time = fmt::format("2026-11-23T10:00:{:02}.5Z", second);
     const int users = second < 20 ? second : second < 50 ? 20 : (60 - second) * 2;
-    text += json_point("vus", time, users, "") + json_request(time, 12, false, "\"status\":\"200\",\"scenario\":\"default\"");
+    text += json_point("vus", time, users, "") +
+            json_request(time, 12, false, "\"status\":\"200\",\"scenario\":\"default\"");
   }
   const LoadTimeline timeline = must_read(text, 1 << 16);
   ASSERT_EQ(timeline.phases.size(), 3u);
@@ -153,10 +158,14 @@ TEST(K6Csv, SaysTheSameAsJsonToTheSecond) {
   EXPECT_THAT(csv.notes, testing::Contains(testing::HasSubstr("whole seconds")));
 }
 
-std::string csv_of(const std::string& time, const std::string& header = "metric_name,timestamp,metric_value,status,extra_tags,metadata") {
+std::string csv_of(const std::string& time,
+                   const std::string& header = "metric_name,timestamp,metric_value,status,extra_tags,metadata") {
   std::string text = header + "\n";
   for (const char* metric : {"http_reqs", "http_req_duration", "http_req_failed"}) {
-    text += fmt::format("{},{},{},200,,\n", metric, time, metric[5] == 'r' && metric[8] == 's' ? "1.000000" : metric[9] == 'd' ? "20.000000" : "0.000000");
+    text += fmt::format("{},{},{},200,,\n", metric, time,
+                        metric[5] == 'r' && metric[8] == 's' ? "1.000000"
+                        : metric[9] == 'd'                   ? "20.000000"
+                                                             : "0.000000");
   }
   return text;
 }
@@ -177,15 +186,15 @@ TEST_P(K6CsvTimes, AreToldByTheirForm) {
   EXPECT_EQ(*timeline.end - *timeline.start, std::chrono::milliseconds{20});
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Formats, K6CsvTimes,
-    testing::Values(TimeFormat{"1795428003", "2026-11-23T10:00:03.000Z", 1'000'000'000},
-                    TimeFormat{"1795428003250", "2026-11-23T10:00:03.250Z", 1'000'000},
-                    TimeFormat{"1795428003250125", "2026-11-23T10:00:03.250Z", 1'000},
-                    TimeFormat{"1795428003250125999", "2026-11-23T10:00:03.250Z", 1},
-                    TimeFormat{"2026-11-23T10:00:03Z", "2026-11-23T10:00:03.000Z", 1'000'000'000},
-                    TimeFormat{"2026-11-23T12:00:03+02:00", "2026-11-23T10:00:03.000Z", 1'000'000'000},
-                    TimeFormat{"2026-11-23T10:00:03.250125999Z", "2026-11-23T10:00:03.250Z", 1}));
+INSTANTIATE_TEST_SUITE_P(Formats, K6CsvTimes,
+                         testing::Values(TimeFormat{"1795428003", "2026-11-23T10:00:03.000Z", 1'000'000'000},
+                                         TimeFormat{"1795428003250", "2026-11-23T10:00:03.250Z", 1'000'000},
+                                         TimeFormat{"1795428003250125", "2026-11-23T10:00:03.250Z", 1'000},
+                                         TimeFormat{"1795428003250125999", "2026-11-23T10:00:03.250Z", 1},
+                                         TimeFormat{"2026-11-23T10:00:03Z", "2026-11-23T10:00:03.000Z", 1'000'000'000},
+                                         TimeFormat{"2026-11-23T12:00:03+02:00", "2026-11-23T10:00:03.000Z",
+                                                    1'000'000'000},
+                                         TimeFormat{"2026-11-23T10:00:03.250125999Z", "2026-11-23T10:00:03.250Z", 1}));
 
 TEST(K6Csv, ColumnsAreFoundByTheHeader) {
   const std::string text =
@@ -224,7 +233,8 @@ TEST(K6Csv, ACutOffLastRowIsNamed) {
 }
 
 TEST(K6Csv, RowsWithoutSenseAreNamed) {
-  const LoadTimeline timeline = must_read(csv_of("1795428003") + "http_reqs,yesterday,1,200,,\nhttp_reqs,1795428004,x,200,,\nhttp_reqs,1795428004\n");
+  const LoadTimeline timeline = must_read(
+      csv_of("1795428003") + "http_reqs,yesterday,1,200,,\nhttp_reqs,1795428004,x,200,,\nhttp_reqs,1795428004\n");
   EXPECT_EQ(timeline.requests, 1u);
   EXPECT_EQ(timeline.skipped.rows, 3u);
 }

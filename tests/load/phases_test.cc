@@ -34,18 +34,20 @@ std::vector<std::string> kinds(const std::vector<LoadPhase>& phases) {
   return out;
 }
 
-double second_of(const LevelSeries& series, WallTime time) { return std::chrono::duration<double>(time - series.from).count(); }
+double second_of(const LevelSeries& series, WallTime time) {
+  return std::chrono::duration<double>(time - series.from).count();
+}
 
 TEST(Phases, ASteadyLoadIsOnePhaseWhateverTheNoise) {
   for (unsigned seed = 0; seed < 30; ++seed) {
-    const LevelSeries series = counted(300, [](double) { return 200.0; }, seed);
+    const LevelSeries series = counted(
+        300, [](double) { return 200.0; }, seed);
     EXPECT_THAT(kinds(find_phases(series)), ElementsAre("steady")) << seed;
   }
 }
 
 TEST(Phases, ARampAPlateauAndTheWayDownAreToldWithTheirTimes) {
-  const LevelSeries series =
-      counted(300, [](double t) { return t < 60 ? t * 5 : t < 240 ? 300.0 : (300 - t) * 5; });
+  const LevelSeries series = counted(300, [](double t) { return t < 60 ? t * 5 : t < 240 ? 300.0 : (300 - t) * 5; });
   const auto phases = find_phases(series);
   ASSERT_THAT(kinds(phases), ElementsAre("ramp", "steady", "ramp"));
   EXPECT_NEAR(second_of(series, phases[1].from), 60, 6);

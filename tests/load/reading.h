@@ -61,5 +61,4 @@ inline const LoadBucket* bucket_at(const LoadTimeline& timeline, const std::stri
   return nullptr;
 }
 
-
 }  // namespace camprobe::load

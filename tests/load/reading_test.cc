@@ -48,8 +48,9 @@ TEST(WallTimes, Rfc3339IsReadWithFractionAndOffset) {
 }
 
 TEST(WallTimes, WhatIsNoTimeIsRefused) {
-  for (const char* text : {"", "2026-11-23", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T14:36:12",
-                           "2026-11-23T14:36:12.Z", "2026-11-23T14:36:12Zx", "1970-01-01T00:00:00Z", "2026-11-23T14:36:12+2", "9999-01-01T00:00:00Z"}) {
+  for (const char* text : {"", "2026-11-23", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-11-23T24:00:00Z",
+                           "2026-11-23T14:36:12", "2026-11-23T14:36:12.Z", "2026-11-23T14:36:12Zx",
+                           "1970-01-01T00:00:00Z", "2026-11-23T14:36:12+2", "9999-01-01T00:00:00Z"}) {
     EXPECT_FALSE(parse_rfc3339(text)) << text;
   }
   for (const char* text : {"", "-5", "0", "17954445", "12345678901", "99999999999999999999", "1795444572.5"}) {
@@ -129,13 +130,19 @@ TEST(Compressed, DamageInTheMiddleIsNamed) {
 }
 
 TEST(UnusableFiles, GetOneSentenceWithWhatWhereAndWhatToDo) {
-  for (const std::string text : {"", "hello\n", "{\"a\":1}", "[]", "\x7f" "ELF\0\0", "metric_name\n1,2\n"}) {
+  for (const std::string text : {"", "hello\n", "{\"a\":1}", "[]",
+                                 "\x7f"
+                                 "ELF\0\0",
+                                 "metric_name\n1,2\n"}) {
     const auto timeline = read_text(text);
     ASSERT_FALSE(timeline.ok()) << text;
     EXPECT_THAT(timeline.error(), testing::MatchesRegex("load results test: .*; .*"));
     EXPECT_EQ(timeline.error().find('\n'), std::string::npos);
   }
-  const auto binary = read_text(std::string("\x7f" "ELF\0\1\2", 7));
+  const auto binary =
+      read_text(std::string("\x7f"
+                            "ELF\0\1\2",
+                            7));
   EXPECT_THAT(binary.error(), testing::HasSubstr("binary"));
   EXPECT_THAT(read_text("").error(), testing::HasSubstr("empty"));
   EXPECT_THAT(read_load_file("/").error(), testing::HasSubstr("directory"));
@@ -144,8 +151,9 @@ TEST(UnusableFiles, GetOneSentenceWithWhatWhereAndWhatToDo) {
 
 TEST(UnusableFiles, OtherToolsOutputsAreNotTakenForOurs) {
   SKIP_WITHOUT(large_fixture(""));
-  for (const char* name : {"ab/ab_gnuplot.tsv", "hey/hey_n1500.csv", "vegeta/results.json", "vegeta/results.csv", "k6/summary_export.json",
-                           "autocannon/events.ndjson", "jmeter/jtl_v5columns.csv", "gatling/simulation_v3.12.1.binary.log"}) {
+  for (const char* name :
+       {"ab/ab_gnuplot.tsv", "hey/hey_n1500.csv", "vegeta/results.json", "vegeta/results.csv", "k6/summary_export.json",
+        "autocannon/events.ndjson", "jmeter/jtl_v5columns.csv", "gatling/simulation_v3.12.1.binary.log"}) {
     EXPECT_FALSE(read_load_file(large_fixture(name)).ok()) << name;
   }
 }
@@ -184,7 +192,8 @@ TEST(Series, WildTimesStayBounded) {
   SeriesBuilder series;
   std::mt19937_64 random(1);
   for (int i = 0; i < 60'000; ++i) {
-    series.add_requests(WallTime{seconds{946'684'800 + random() % 6'000'000'000}}, series.endpoint(fmt::format("{}", i % 40)), 1, 0);
+    series.add_requests(WallTime{seconds{946'684'800 + random() % 6'000'000'000}},
+                        series.endpoint(fmt::format("{}", i % 40)), 1, 0);
   }
   LoadTimeline timeline;
   series.finish(timeline);

@@ -18,17 +18,20 @@ struct TwoSides {
 };
 
 // Requests at Poisson times of the given rate over `length` seconds. The load's clock begins at 100 s and is off by
-// `skew`; the server's series reaches `around` seconds beyond on either side, and counts `other` requests a second more.
+// `skew`; the server's series reaches `around` seconds beyond on either side, and counts `other` requests a second
+// more.
 TwoSides drive(double skew, int length, const std::function<double(double)>& rate, int around = 30, double other = 0,
                unsigned seed = 3) {
   std::mt19937_64 random(seed);
   std::exponential_distribution<double> gap(1);
   TwoSides sides;
   sides.load = {seconds{100}, seconds{1}, std::vector<double>(static_cast<std::size_t>(length), 0)};
-  sides.server = {seconds{100 - around}, seconds{1}, std::vector<double>(static_cast<std::size_t>(length + 2 * around), 0)};
+  sides.server = {seconds{100 - around}, seconds{1},
+                  std::vector<double>(static_cast<std::size_t>(length + 2 * around), 0)};
   const auto count = [](RequestSeries& series, double at) {
     const double place = std::floor(at - std::chrono::duration<double>(series.from).count());
-    if (place >= 0 && place < static_cast<double>(series.counts.size())) ++series.counts[static_cast<std::size_t>(place)];
+    if (place >= 0 && place < static_cast<double>(series.counts.size()))
+      ++series.counts[static_cast<std::size_t>(place)];
   };
   const double highest = 2000;
   std::uniform_real_distribution<double> share(0, 1);
@@ -43,7 +46,9 @@ TwoSides drive(double skew, int length, const std::function<double(double)>& rat
   return sides;
 }
 
-double seconds_of(const std::optional<Nanoseconds>& skew) { return std::chrono::duration<double>(*skew).count(); }
+double seconds_of(const std::optional<Nanoseconds>& skew) {
+  return std::chrono::duration<double>(*skew).count();
+}
 
 class KnownSkew : public testing::TestWithParam<double> {};
 
@@ -67,7 +72,10 @@ TEST(Skew, TheCountingNoiseOfASteadyClosedLoopIsEnough) {
 }
 
 TEST(Skew, OtherTrafficOfTheServerDoesNotMatter) {
-  const TwoSides sides = drive(-4.0, 120, [](double at) { return at < 40 ? 100 : at < 80 ? 900 : 300; }, 30, 50);
+  const TwoSides sides = drive(
+      -4.0, 120, [](double at) { return at < 40   ? 100
+                                        : at < 80 ? 900
+                                                  : 300; }, 30, 50);
   const auto found = estimate_skew(sides.load, sides.server, seconds{25});
   ASSERT_TRUE(found);
   EXPECT_NEAR(seconds_of(found), -4.0, 0.25);
@@ -82,8 +90,10 @@ TEST(Skew, AConstantLoadSeenFromWithinTellsNothing) {
 TEST(Skew, UnrelatedTrafficTellsNothing) {
   int answers = 0;
   for (unsigned seed = 0; seed < 40; ++seed) {
-    const TwoSides one = drive(0, 100, [](double) { return 300.0; }, 0, 0, 2 * seed + 1);
-    const TwoSides other = drive(0, 100, [](double) { return 300.0; }, 30, 0, 2 * seed + 2);
+    const TwoSides one = drive(
+        0, 100, [](double) { return 300.0; }, 0, 0, 2 * seed + 1);
+    const TwoSides other = drive(
+        0, 100, [](double) { return 300.0; }, 30, 0, 2 * seed + 2);
     RequestSeries server = other.server;
     for (double& count : server.counts) count = count == 0 ? 300 : count;  // no edges to agree on
     answers += estimate_skew(one.load, server, seconds{20}).has_value();

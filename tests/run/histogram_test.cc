@@ -161,9 +161,10 @@ TEST(Histogram, AnEmptyTextObjectIsAnEmptyHistogram) {
 }
 
 TEST(Histogram, MalformedTextIsRefusedWithTheReason) {
-  for (const char* text : {"", "{", "[]", "null", "17", "{\"7\":1", "{\"7\":1}x", "{\"x\":1}", "{\"\":1}", "{\"-1\":1}", "{\"7 \":1}",
-                           "{\"3776\":1}", "{\"99999999999\":1}", "{\"7\":0}", "{\"7\":-1}", "{\"7\":1.5}", "{\"7\":\"1\"}",
-                           "{\"7\":18446744073709551616}", "{\"7\":18446744073709551615,\"8\":1}"}) {
+  for (const char* text :
+       {"", "{", "[]", "null", "17", "{\"7\":1", "{\"7\":1}x", "{\"x\":1}", "{\"\":1}", "{\"-1\":1}", "{\"7 \":1}",
+        "{\"3776\":1}", "{\"99999999999\":1}", "{\"7\":0}", "{\"7\":-1}", "{\"7\":1.5}", "{\"7\":\"1\"}",
+        "{\"7\":18446744073709551616}", "{\"7\":18446744073709551615,\"8\":1}"}) {
     const Result<Histogram> read = Histogram::from_json(text);
     ASSERT_FALSE(read.ok()) << text;
     EXPECT_NE(read.error().find("histogram: "), std::string::npos) << text;
