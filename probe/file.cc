@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "probe/io_hooks.h"
+#include "probe/signals.h"
 
 namespace {
 
@@ -142,8 +143,9 @@ CAMPROBE_HOOK int timerfd_create(int clock, int flags) noexcept {
   return open_by(DescriptorKind::kEvent, [&] { return real().timerfd_create(clock, flags); });
 }
 CAMPROBE_HOOK int signalfd(int fd, const sigset_t* mask, int flags) noexcept {
-  if (fd >= 0) return real().signalfd(fd, mask, flags);  // changes an existing one
-  return open_by(DescriptorKind::kEvent, [&] { return real().signalfd(fd, mask, flags); });
+  const sigset_t wanted = probe::without_our_signal(*mask);
+  if (fd >= 0) return real().signalfd(fd, &wanted, flags);  // changes an existing one
+  return open_by(DescriptorKind::kEvent, [&] { return real().signalfd(fd, &wanted, flags); });
 }
 CAMPROBE_HOOK int inotify_init() noexcept {
   return open_by(DescriptorKind::kEvent, [&] { return real().inotify_init(); });

@@ -23,8 +23,9 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
+#include <sys/msg.h>
 #include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -53,18 +54,18 @@ int __openat64_2(int, const char*, int);
   X(malloc) X(free) X(calloc) X(realloc) X(reallocarray) X(memalign) X(posix_memalign) X(aligned_alloc) \
   X(valloc) X(pvalloc) X(malloc_usable_size) \
   /* mappings */ \
-  X(mmap) X(mmap64) X(munmap) X(mremap) \
+  X(mmap) X(mmap64) X(munmap) X(mremap) X(mprotect) \
   /* thread */ \
-  X(pthread_create) X(pthread_setname_np) X(prctl) \
+  X(pthread_create) \
   /* process */ \
   X(fork) X(_Fork) X(vfork) X(clone) X(posix_spawn) X(posix_spawnp) X(execve) X(execv) X(execvp) X(execvpe) \
-  X(fexecve) X(execveat) X(exit) X(_exit) X(_Exit) X(quick_exit) \
+  X(fexecve) X(execveat) X(_exit) X(_Exit) X(quick_exit) \
   /* loader */ \
   X(dlclose) \
   /* signals */ \
   X(sigaction) X(signal) X(sigwait) X(sigwaitinfo) X(sigtimedwait) X(signalfd) X(sigsuspend) X(pause) \
-  /* sleep */ \
-  X(nanosleep) X(clock_nanosleep) X(usleep) X(sleep) X(sem_timedwait) X(sem_clockwait) \
+  /* calls that the kernel never restarts */ \
+  X(nanosleep) X(clock_nanosleep) X(sem_timedwait) X(sem_clockwait) X(semop) X(semtimedop) X(msgrcv) X(msgsnd) \
   /* wait */ \
   X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) X(poll) X(ppoll) X(select) X(pselect) X(__poll_chk) \
   X(__ppoll_chk) \
@@ -95,8 +96,8 @@ struct RealFunctions {
 };
 
 // Constant-initialized: the malloc family points to functions that resolve first, everything else is null.
-extern constinit RealFunctions g_real;
-extern constinit bool g_real_is_resolved;
+[[gnu::visibility("hidden")]] extern constinit RealFunctions g_real;
+[[gnu::visibility("hidden")]] extern constinit bool g_real_is_resolved;
 
 // Finds them all. Called by the constructor, or by whichever hook runs before it.
 void resolve_real();

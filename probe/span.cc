@@ -13,6 +13,7 @@
 
 #include "probe/include/camprobe.h"
 #include "probe/real.h"
+#include "probe/span.h"
 #include "sampler/thread_lane.h"
 #include "shm/region.h"
 
@@ -141,7 +142,9 @@ CAMPROBE_HOOK camprobe_span camprobe_v1_begin(const char* name, camprobe_span pa
 CAMPROBE_HOOK void camprobe_v1_end(camprobe_span span) {
   const std::uint64_t now = sampler::now_ns();
   ProbeScope scope;
-  // Also where nothing can be recorded now the slot must go back, or the table would fill.
+  // In a vfork child the slot is the parent's. Elsewhere, also where nothing can be recorded now, the slot must go back, or
+  // the table would fill.
+  if (sampler::t_lane.mode == sampler::LaneMode::kDetached) return;
   SpanSlot* slot = sampler::region().span(span);
   if (slot == nullptr) return;
   SpanId expected = span;
@@ -201,3 +204,9 @@ CAMPROBE_HOOK void camprobe_v1_mark(const char* text) {
   payload.text = sampler::region().intern_name(text, static_cast<std::uint32_t>(strnlen(text, 1024)));
   sampler::write_record(*scope, shm::RecordKind::kMark, 0, payload);
 }
+
+namespace camprobe::probe {
+
+void forget_spans() { t_open = {}; }
+
+}  // namespace camprobe::probe

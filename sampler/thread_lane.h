@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "sampler/interval.h"
+#include "sampler/unwind.h"
 #include "shm/layout.h"
 #include "shm/region.h"
 #include "shm/ring.h"
@@ -50,37 +51,46 @@ struct ThreadLane {
   shm::Lane* lane;            // never null
   LaneMode mode;
   bool interrupted_by_us;     // our timer ended a system call with EINTR; whoever retries it clears this first
-  bool has_timer;
   bool is_thread_end_hooked;  // the key destructor will release the lane
+  bool countdown_is_tick;     // the countdown was cut short: at its end there is no sample, only another draw
   std::uint32_t tid;
   std::int32_t index;         // of the lane; -1: none
-  std::uint32_t settings_seen;
+  std::uint32_t heap_draw_seen;  // g_heap_draw when the countdown was drawn
   std::uintptr_t entered_at;  // frame that holds the probe's door shut; 0: open
   std::uint64_t heap_interval;  // in force for the countdown; 0: off
   IntervalGenerator random;
   shm::RingWriter ring;
   shm::RingWriter signal_ring;
-  std::uintptr_t stack_low, stack_high;  // its own stack; 0: unknown
-  std::int32_t timer;         // kernel's timer id
+  StackBounds stack;          // its own stack; zeros: unknown
+  std::uint64_t last_sample;        // the newest sampled block of this thread,
+  std::uint64_t last_sample_allocs; // and the thread's count of allocations then
+  std::uint64_t stray_flushed_allocs, stray_flushed_frees;
   std::uint32_t vfork_depth;
+  std::uint32_t end_rounds;         // of key destructors left before the lane goes
   std::uint64_t vfork_return[4];  // return addresses of open vfork() calls: the child ruins the stack slot
   shm::Lane* lane_before;     // while detached: where to go back to
   LaneMode mode_before;
   StrayCounts stray;
 };
 
-extern constinit thread_local ThreadLane t_lane;
+[[gnu::visibility("hidden")]] extern constinit thread_local ThreadLane t_lane;
 
 // ---------------------------------------------------------------------------------------------------- process-wide
 
 // The process's region. Unmapped (is_mapped() false) when the probe is off; then no thread is ever armed.
-shm::Region& region();
+[[gnu::visibility("hidden")]] extern constinit shm::Region g_region;
+inline shm::Region& region() { return g_region; }
+
+// 1 in the process that owns the region; the kernel wipes it to 0 in a copy of the process that was made behind our back
+// (a raw clone() or fork system call), which must not write to its parent's region.
+[[gnu::visibility("hidden")]] extern constinit const std::atomic<std::uint32_t>* g_own_memory;
+inline bool owns_region() { return g_own_memory->load(std::memory_order_relaxed) != 0; }
 
 // CLOCK_MONOTONIC: the vDSO's, some 20 ns.
 inline std::uint64_t now_ns() { return shm::monotonic_ns(); }
 
 // Families that are on now; changes with the control block.
-extern constinit std::atomic<std::uint32_t> g_families;
+[[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint32_t> g_families;
 inline bool enabled(Family family) {
   return (g_families.load(std::memory_order_relaxed) & static_cast<std::uint32_t>(family)) != 0;
 }
@@ -95,9 +105,40 @@ ThreadLane* this_thread_slow();
 // counters of their own lane. Reading what it gives costs two loads.
 inline ThreadLane* this_thread() {
   ThreadLane& thread = t_lane;
-  if (__builtin_expect(thread.mode == LaneMode::kArmed && thread.entered_at == 0, 1)) return &thread;
+  if (__builtin_expect(thread.mode == LaneMode::kArmed && thread.entered_at == 0 && owns_region(), 1)) return &thread;
   return this_thread_slow();
 }
+
+// Gives the calling thread a lane (mode kArmed), or says why not in its mode. In a signal handler nothing is called that
+// is not async-signal-safe; the rest follows at the thread's next event.
+void arm_thread(ThreadLane& thread, bool is_in_handler);
+
+// Gives the lane back: at the end of the thread. What the thread still does is counted as stray.
+void release_thread(ThreadLane& thread);
+
+// Points the thread away from the region, and back; what it did meanwhile is added (attach) or dropped (attach_dropping).
+void detach_thread(ThreadLane& thread);
+void attach_thread(ThreadLane& thread);
+void attach_thread_dropping(ThreadLane& thread);
+
+// In a fresh child: the thread has no lane yet.
+void forget_lane(ThreadLane& thread);
+
+// A thread without a lane adds what it counted to the header's stray counters.
+void flush_stray_counts(ThreadLane& thread);
+
+// Called once the thread is armed outside any handler, if set: hooks the end of the thread.
+using ThreadArmed = void (*)(ThreadLane& thread);
+extern constinit ThreadArmed g_on_thread_armed;
+
+// Room for one captured stack (and the mark of a cut one), for ordinary code and for handlers: not on the thread's stack,
+// which may be 16 KiB.
+inline constexpr std::uint32_t kFrames = shm::kMaxFrames - 1;
+struct StackScratch {
+  std::uintptr_t ordinary[kFrames + 1];
+  std::uintptr_t handler[kFrames + 1];
+};
+StackScratch& scratch_of(const ThreadLane& thread);
 
 // Keeps errno as it was.
 class ErrnoSaver {

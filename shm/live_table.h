@@ -9,7 +9,7 @@
 //
 // A key is stored after its sample, so whoever reads a key reads a whole sample (readers check the key again after
 // copying). An address has one owner at a time (the thread that got it from malloc, then the one that frees it), so no
-// two threads ever insert or erase the same key at once. Async-signal-safe, lock-free.
+// two threads insert the same key at once. Async-signal-safe, lock-free.
 #pragma once
 
 #include <atomic>
@@ -72,14 +72,10 @@ class LiveTable {
   }
 
   // Takes the entry out and gives what it held. False: not there.
-  bool erase(std::uint64_t key, LiveSample* out) {
-    const std::int64_t slot = find(key);
-    if (slot < 0) return false;
-    *out = samples()[slot];
-    keys()[slot].store(0, std::memory_order_release);
-    live_->fetch_sub(1, std::memory_order_relaxed);
-    return true;
-  }
+  bool erase(std::uint64_t key, LiveSample* out) { return take_out(key, 0, out); }
+
+  // The same, but only the entry of this sample: after a realloc() the address may already be another block's.
+  bool erase_sample(std::uint64_t key, std::uint64_t sample, LiveSample* out) { return take_out(key, sample, out); }
 
   // Looks without taking out (realloc: peek, call, then commit). False: not there.
   bool peek(std::uint64_t key, LiveSample* out) const {
@@ -95,6 +91,23 @@ class LiveTable {
   }
 
  private:
+  // The slot is claimed first: of two threads that erase the same key (a realloc's commit, and whoever got the block's
+  // address next and frees it) one wins.
+  bool take_out(std::uint64_t key, std::uint64_t sample, LiveSample* out) {
+    const std::int64_t slot = find(key);
+    if (slot < 0) return false;
+    std::uint64_t expected = key;
+    if (!keys()[slot].compare_exchange_strong(expected, kKeyReserved, std::memory_order_acq_rel)) return false;
+    if (sample != 0 && samples()[slot].sample != sample) {
+      keys()[slot].store(key, std::memory_order_release);
+      return false;
+    }
+    *out = samples()[slot];
+    keys()[slot].store(0, std::memory_order_release);
+    live_->fetch_sub(1, std::memory_order_relaxed);
+    return true;
+  }
+
   std::atomic<std::uint64_t>* keys() const { return reinterpret_cast<std::atomic<std::uint64_t>*>(base_ + kLiveKeysOffset); }
   LiveSample* samples() const { return reinterpret_cast<LiveSample*>(base_ + kLiveSamplesOffset); }
   bool ensure_keys(std::uint32_t bucket) {

@@ -161,14 +161,18 @@ NameId Region::intern_name(const char* text, std::uint32_t bytes) {
 }
 
 StackId Region::intern_stack(const std::uintptr_t* frames, std::uint32_t depth, bool complete) {
-  if (base_ == nullptr || depth == 0) return 0;
-  // An incomplete stack ends with a null frame, so that "cut here" is part of its identity.
   std::uintptr_t copy[kMaxFrames + 1];
   const std::uint32_t kept = depth < kMaxFrames ? depth : kMaxFrames;
   std::memcpy(copy, frames, kept * sizeof(std::uintptr_t));
-  std::uint32_t words = kept;
-  if (!complete || kept < depth) copy[words++] = 0;
-  const StackId id = stacks_.intern(copy, words * static_cast<std::uint32_t>(sizeof(std::uintptr_t)));
+  return intern_stack_in_place(copy, kept, complete && kept == depth);
+}
+
+StackId Region::intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete) {
+  if (base_ == nullptr || depth == 0 || depth > kMaxFrames) return 0;
+  // An incomplete stack ends with a null frame, so that "cut here" is part of its identity.
+  std::uint32_t words = depth;
+  if (!complete) frames[words++] = 0;
+  const StackId id = stacks_.intern(frames, words * static_cast<std::uint32_t>(sizeof(std::uintptr_t)));
   if (id == 0) count_loss(Loss::kStackFull);
   return id;
 }

@@ -48,6 +48,8 @@ class Region {
 
   NameId intern_name(const char* text, std::uint32_t bytes);
   StackId intern_stack(const std::uintptr_t* frames, std::uint32_t depth, bool complete);
+  // The same without a copy (2 KiB of a stack that may be small): `frames` must have room for one more word.
+  StackId intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete);
   LiveTable& live() { return live_; }
 
   // The entry of a descriptor, reserved; nullptr: number out of range or no room (counted).

@@ -1,0 +1,23 @@
+// probe/heap_fast.h
+//
+// The two questions that the heap's fast paths ask, for the malloc family (probe/heap.cc) and the C++ operators
+// (probe/heap_operators.cc).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "sampler/heap_sampler.h"
+
+namespace camprobe::probe {
+
+// Counts an allocation. True: the countdown is spent, this may be a sample.
+inline bool count_allocation(std::size_t bytes) {
+  shm::Lane* lane = sampler::t_lane.lane;
+  lane->heap_allocs += 1;
+  return __builtin_expect((lane->heap_countdown -= static_cast<std::int64_t>(bytes)) < 0, 0);
+}
+
+inline void count_free() { sampler::t_lane.lane->heap_frees += 1; }
+
+}  // namespace camprobe::probe

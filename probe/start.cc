@@ -1,0 +1,118 @@
+// probe/start.cc
+//
+// What happens when libcamprobe.so is loaded, in order. Nothing here may change what the program finds: errno, its
+// environment and its descriptors are as they were.
+#include <errno.h>
+#include <link.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "probe/mappings.h"
+#include "probe/process.h"
+#include "probe/real.h"
+#include "probe/span.h"
+#include "probe/thread.h"
+#include "sampler/session.h"
+#include "sampler/settings.h"
+#include "sampler/thread_lane.h"
+#include "shm/raw_syscall.h"
+
+extern "C" void* __libc_stack_end;
+
+namespace camprobe::probe {
+namespace {
+
+void say(const char* const* parts) {
+  char line[512];
+  std::size_t length = 0;
+  for (; *parts != nullptr; ++parts)
+    for (const char* c = *parts; *c != '\0' && length < sizeof line; ++c) line[length++] = *c;
+  shm::raw_syscall(SYS_write, STDERR_FILENO, reinterpret_cast<long>(line), static_cast<long>(length));
+}
+
+const char* name_of_error(int error) {
+  switch (error) {
+    case ENOSPC: return "no space left";
+    case EACCES: return "permission denied";
+    case EPERM: return "not permitted";
+    case ENOENT: return "/dev/shm is not there";
+    case EROFS: return "read-only file system";
+    case ENOMEM: return "out of memory";
+    case EMFILE: return "no descriptor left";
+    case ENFILE: return "no descriptor left in the system";
+    case EDQUOT: return "quota exceeded";
+    case EEXIST: return "the name is taken";
+    case EFBIG: return "file too large";
+    case ENOSYS: return "the kernel or a filter does not allow it";
+    default: return "see errno";
+  }
+}
+
+// The program's first stack: from where the kernel left the stack pointer down to its limit.
+sampler::StackBounds bounds_of_first_stack() {
+  constexpr std::uintptr_t kMost = std::uintptr_t{1} << 30;
+  const auto end = reinterpret_cast<std::uintptr_t>(__libc_stack_end);
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  rlimit limit = {};
+  std::uintptr_t size = kMost;
+  if (!shm::is_error(shm::raw_syscall(SYS_prlimit64, 0, RLIMIT_STACK, 0, reinterpret_cast<long>(&limit))) && limit.rlim_cur < kMost)
+    size = limit.rlim_cur;
+  if (here >= end || end - here > size) return {0, 0};
+  return {end - size, shm::page_up(end)};
+}
+
+// Where the allocator is neither libc nor us, what it maps for itself is not the program's own mapping.
+int find_allocator(dl_phdr_info* info, std::size_t, void*) {
+  const auto malloc_at = reinterpret_cast<std::uintptr_t>(g_real.malloc);
+  const auto libc_at = reinterpret_cast<std::uintptr_t>(g_real.read);
+  std::uintptr_t low = UINTPTR_MAX, high = 0;
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& header = info->dlpi_phdr[i];
+    if (header.p_type != PT_LOAD) continue;
+    const std::uintptr_t begin = info->dlpi_addr + header.p_vaddr;
+    if (begin < low) low = begin;
+    if (begin + header.p_memsz > high) high = begin + header.p_memsz;
+  }
+  const auto holds = [&](std::uintptr_t at) { return at >= low && at < high; };
+  if (!holds(malloc_at)) return 0;
+  if (!holds(libc_at)) exclude_mappings_of(low, high);
+  return 1;
+}
+
+[[gnu::constructor(101)]] void start_probe(int, char**, char** environment) {
+  const sampler::ErrnoSaver keep_errno;
+  resolve_real();
+  // A program that runs with more rights than its user must not be watched by a file that the user may open.
+  if (getauxval(AT_SECURE) != 0) {
+    sampler::stay_off();
+    return;
+  }
+  sampler::Settings settings;
+  char complaint[512];
+  sampler::read_environment(environment, &settings, complaint, sizeof complaint);
+  if (settings.families == 0) {
+    sampler::stay_off();
+  } else {
+    dl_iterate_phdr(find_allocator, nullptr);
+    start_process_hooks();
+    start_thread_hooks();
+    sampler::g_forget_in_child = forget_spans;
+    sampler::t_lane.stack = bounds_of_first_stack();
+    const char* why = nullptr;
+    int error = 0;
+    if (!sampler::start_session(settings, &why, &error) && (settings.verbose || settings.run_id[0] != '\0')) {
+      const char* const parts[] = {"camprobe: this process is not recorded: ", why, " (", name_of_error(error), ")\n", nullptr};
+      say(parts);
+    }
+  }
+  // Once for a whole tree of processes: a child was given the same environment.
+  if (complaint[0] != '\0' && !sampler::is_part_of_recorded_tree()) {
+    const char* const parts[] = {complaint, nullptr};
+    say(parts);
+  }
+}
+
+}  // namespace
+}  // namespace camprobe::probe

@@ -1,0 +1,65 @@
+// sampler/heap_sampler.h
+//
+// The heap's slow paths: what happens when a thread's countdown is spent, and when a block is freed that may have been
+// sampled. The fast paths stand in probe/heap.cc.
+//
+// How free() learns that a pointer was sampled: one byte for each page (hashed to 2^18) counts the sampled blocks there. Zero,
+// nearly always: the block was not sampled. Else the exact table is asked (shm/live_table.h). No pointer is altered, no
+// block gets a header. Counters that reached 255 stay there for ever: a false "maybe" costs one look-up, a false "no" a
+// sample that never dies.
+//
+// Alternatives that were left: a bit in the pointer (alters it), a header before sampled blocks (alters layout, breaks
+// realloc and aligned frees of pointers from before), an address hash with tombstones (rots: peers went from 2.8 to 66 ns a
+// free after half a million samples).
+//
+// Everything here is async-signal-safe, lock-free, and keeps errno.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "sampler/thread_lane.h"
+
+namespace camprobe::sampler {
+
+inline constexpr std::size_t kFilterBytes = std::size_t{1} << 18;
+inline constexpr std::uint8_t kSaturated = 255;
+
+// Read by free()'s fast path. Page 0 is saturated, so that free(NULL) leaves the fast path without a test of its own.
+[[gnu::visibility("hidden")]] extern constinit std::uint8_t g_page_filter[kFilterBytes];
+
+inline std::size_t filter_slot(const void* block) { return (reinterpret_cast<std::uintptr_t>(block) >> 12) & (kFilterBytes - 1); }
+inline bool may_be_sampled(const void* block) { return g_page_filter[filter_slot(block)] != 0; }
+
+// From now on every block in [begin, begin + bytes) takes the slow path.
+void always_ask_about(const void* begin, std::size_t bytes);
+// Forgets all but what always_ask_about() was told: in the child of a fork.
+void clear_page_filter();
+
+// ------------------------------------------------------------------------------------------------ allocating
+
+// The interval that new countdowns are drawn with; 0: off. And a number that changes with it.
+[[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint64_t> g_heap_interval;
+[[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint32_t> g_heap_draw;
+
+// Sets the thread's countdown anew. May be called at any time that does not depend on what will be allocated.
+void draw_countdown(ThreadLane& thread);
+
+// The calling thread's countdown went below zero with an allocation of `bytes`. Returns the interval with which this
+// allocation was sampled, or 0: not sampled. The countdown is drawn again either way.
+std::uint64_t take_turn(std::size_t bytes);
+
+// The sampled allocation gave `block` (nullptr: it failed, nothing happens).
+void track_block(void* block, std::size_t bytes, std::uint64_t interval, void* hook_frame);
+
+// ------------------------------------------------------------------------------------------------ freeing
+
+// Before the block's real free: afterwards its address may be somebody else's.
+void forget_block(void* block);
+
+// realloc(): what the block's sample is, before the call; then, if the call succeeded, that sample's end.
+bool peek_block(void* block, shm::LiveSample* sample);
+void forget_sample(void* block, const shm::LiveSample& sample);
+
+}  // namespace camprobe::sampler

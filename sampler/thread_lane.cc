@@ -1,0 +1,208 @@
+// sampler/thread_lane.cc: see sampler/thread_lane.h.
+#include "sampler/thread_lane.h"
+
+#include <sys/prctl.h>
+
+#include "sampler/cpu_sampler.h"
+#include "sampler/heap_sampler.h"
+#include "sampler/module_table.h"
+#include "sampler/session.h"
+#include "shm/raw_syscall.h"
+
+namespace camprobe::sampler {
+
+namespace {
+
+// So low that the allocations of all threads that pass here never bring it up to zero, nor down to an overflow.
+constexpr std::int64_t kAlwaysSpent = INT64_MIN / 2;
+constexpr std::int64_t kNeverSpent = INT64_MAX / 2;
+// How much a thread without a lane allocates before it adds up and asks for one again.
+constexpr std::int64_t kStrayBytes = 1 << 20;
+
+// Where threads point that were never seen: shared by them, written without care, read by nobody.
+constinit shm::Lane g_unarmed_lane = {.heap_countdown = kAlwaysSpent, .heap_allocs = 0, .heap_frees = 0, .heap_base = 0,
+                                      .heap_version = 0, .heap_reserved = {}, .state = 0, .tid = 0, .creator_tid = 0,
+                                      .generation = 0, .start_stack = 0, .reserved = 0, .began_ns = 0, .name = {},
+                                      .current_span = 0, .reserved2 = 0, .ring = {}, .signal_ring = {}, .reserved3 = {},
+                                      .io = {}};
+
+constinit const std::atomic<std::uint32_t> g_always_ours = 1;
+
+// 4 KiB a thread, of which only what is used becomes real.
+StackScratch g_scratch[shm::kLanes];
+
+shm::Lane* stray_lane(ThreadLane& thread) { return reinterpret_cast<shm::Lane*>(&thread.stray); }
+
+void point_at_stray(ThreadLane& thread, LaneMode mode, std::int64_t countdown) {
+  thread.stray.heap_countdown = countdown;
+  thread.stray.heap_base = static_cast<std::uint64_t>(countdown);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  thread.lane = stray_lane(thread);
+  thread.mode = mode;
+}
+
+// A frame that was left by siglongjmp() never opens the door again. Whoever now stands higher up on the same stack proves
+// that it is gone.
+bool was_abandoned(const ThreadLane& thread, std::uintptr_t frame) {
+  const auto on_stack = [&](std::uintptr_t at) { return at >= thread.stack.low && at < thread.stack.high; };
+  return frame > thread.entered_at && on_stack(frame) && on_stack(thread.entered_at);
+}
+
+void repair_after_abandoning(ThreadLane& thread) {
+  const std::uint64_t version = thread.lane->heap_version.load(std::memory_order_relaxed);
+  if ((version & 1) != 0) thread.lane->heap_version.store(version + 1, std::memory_order_release);
+  thread.entered_at = 0;
+}
+
+}  // namespace
+
+constinit thread_local ThreadLane t_lane = {
+    .lane = &g_unarmed_lane, .mode = LaneMode::kUnarmed, .interrupted_by_us = false, .is_thread_end_hooked = false,
+    .countdown_is_tick = false, .tid = 0, .index = -1, .heap_draw_seen = 0, .entered_at = 0, .heap_interval = 0,
+    .random = {}, .ring = {}, .signal_ring = {}, .stack = {0, 0}, .last_sample = 0, .last_sample_allocs = 0,
+    .stray_flushed_allocs = 0, .stray_flushed_frees = 0, .vfork_depth = 0, .end_rounds = 0, .vfork_return = {},
+    .lane_before = nullptr, .mode_before = LaneMode::kUnarmed, .stray = {}};
+
+constinit shm::Region g_region;
+constinit const std::atomic<std::uint32_t>* g_own_memory = &g_always_ours;
+constinit ThreadArmed g_on_thread_armed = nullptr;
+
+StackScratch& scratch_of(const ThreadLane& thread) { return g_scratch[thread.index]; }
+
+void arm_thread(ThreadLane& thread, bool is_in_handler) {
+  switch (session_state()) {
+    case SessionState::kNotStarted:
+      return;
+    case SessionState::kOff:
+      point_at_stray(thread, LaneMode::kOff, kNeverSpent);
+      return;
+    case SessionState::kRunning:
+      break;
+  }
+  // A handler that comes in between finds a thread without a lane.
+  point_at_stray(thread, LaneMode::kStray, kStrayBytes);
+  thread.tid = static_cast<std::uint32_t>(shm::raw_syscall(SYS_gettid));
+  const std::uint64_t now = now_ns();
+  const int index = g_region.acquire_lane(thread.tid, now);
+  if (index < 0) return;
+
+  shm::Lane* lane = g_region.lane(index);
+  const shm::LaneGeometry where = shm::lane_geometry(static_cast<std::uint32_t>(index));
+  thread.index = index;
+  thread.ring.attach(&lane->ring, reinterpret_cast<shm::Record*>(g_region.base() + where.ring_offset()), where.ring);
+  thread.signal_ring.attach(&lane->signal_ring, reinterpret_cast<shm::Record*>(g_region.base() + where.signal_ring_offset()),
+                            where.signal_ring);
+  thread.random = IntervalGenerator(now ^ (static_cast<std::uint64_t>(thread.tid) << 40) ^ reinterpret_cast<std::uintptr_t>(&thread));
+  thread.last_sample = 0;
+  shm::raw_syscall(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(lane->name));
+  flush_stray_counts(thread);
+  thread.lane = lane;
+  draw_countdown(thread);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  thread.mode = LaneMode::kArmed;
+  start_thread_timer(thread);
+  if (!is_in_handler && g_on_thread_armed != nullptr) g_on_thread_armed(thread);
+}
+
+void release_thread(ThreadLane& thread) {
+  if (thread.mode != LaneMode::kArmed) return;
+  stop_thread_timer(thread.index);
+  const int index = thread.index;
+  thread.index = -1;
+  thread.stray = {};
+  thread.stray_flushed_allocs = thread.stray_flushed_frees = 0;
+  // Each allocation that is still to come goes to the slow path and is added up at once.
+  point_at_stray(thread, LaneMode::kEnded, 0);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  g_region.release_lane(index);
+}
+
+void flush_stray_counts(ThreadLane& thread) {
+  if (!g_region.is_mapped()) return;
+  shm::RegionHeader& head = *g_region.header();
+  StrayCounts& stray = thread.stray;
+  head.stray_allocs.fetch_add(stray.heap_allocs - thread.stray_flushed_allocs, std::memory_order_relaxed);
+  head.stray_frees.fetch_add(stray.heap_frees - thread.stray_flushed_frees, std::memory_order_relaxed);
+  head.stray_bytes.fetch_add(stray.heap_base - static_cast<std::uint64_t>(stray.heap_countdown), std::memory_order_relaxed);
+  thread.stray_flushed_allocs = stray.heap_allocs;
+  thread.stray_flushed_frees = stray.heap_frees;
+  stray.heap_countdown = thread.mode == LaneMode::kEnded ? 0 : kStrayBytes;
+  stray.heap_base = static_cast<std::uint64_t>(stray.heap_countdown);
+}
+
+void detach_thread(ThreadLane& thread) {
+  thread.lane_before = thread.lane;
+  thread.mode_before = thread.mode;
+  if (thread.mode == LaneMode::kStray || thread.mode == LaneMode::kEnded) flush_stray_counts(thread);
+  thread.stray = {};
+  thread.stray_flushed_allocs = thread.stray_flushed_frees = 0;
+  point_at_stray(thread, LaneMode::kDetached, kNeverSpent);
+}
+
+void attach_thread_dropping(ThreadLane& thread) {
+  thread.stray = {};
+  thread.stray_flushed_allocs = thread.stray_flushed_frees = 0;
+  if (thread.lane_before == stray_lane(thread)) {
+    point_at_stray(thread, thread.mode_before, thread.mode_before == LaneMode::kOff ? kNeverSpent : kStrayBytes);
+    return;
+  }
+  thread.lane = thread.lane_before;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  thread.mode = thread.mode_before;
+}
+
+void attach_thread(ThreadLane& thread) {
+  const std::uint64_t allocs = thread.stray.heap_allocs;
+  const std::uint64_t frees = thread.stray.heap_frees;
+  const std::int64_t bytes = kNeverSpent - thread.stray.heap_countdown;
+  attach_thread_dropping(thread);
+  thread.lane->heap_allocs += allocs;
+  thread.lane->heap_frees += frees;
+  thread.lane->heap_countdown -= bytes;
+}
+
+void forget_lane(ThreadLane& thread) {
+  thread.stray = {};
+  thread.stray_flushed_allocs = thread.stray_flushed_frees = 0;
+  thread.index = -1;
+  thread.entered_at = 0;
+  thread.vfork_depth = 0;
+  thread.lane = &g_unarmed_lane;
+  thread.mode = LaneMode::kUnarmed;
+}
+
+ThreadLane* this_thread_slow() {
+  ThreadLane& thread = t_lane;
+  if (!owns_region()) after_fork_in_child();
+  if (thread.mode == LaneMode::kUnarmed) arm_thread(thread, false);
+  if (thread.mode != LaneMode::kArmed) return nullptr;
+  if (thread.entered_at != 0) {
+    if (!was_abandoned(thread, reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)))) return nullptr;
+    repair_after_abandoning(thread);
+  }
+  return &thread;
+}
+
+ProbeScope::ProbeScope() : thread_(this_thread()) {
+  if (thread_ != nullptr) {
+    thread_->entered_at = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  } else if (t_lane.mode == LaneMode::kArmed) {
+    g_region.count_loss(shm::Loss::kReentrant);
+  } else if (t_lane.mode == LaneMode::kStray) {
+    g_region.count_loss(shm::Loss::kNoLane);
+  }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+ProbeScope::~ProbeScope() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (thread_ != nullptr) thread_->entered_at = 0;
+}
+
+StackId capture_above(ThreadLane& thread, void* hook_frame) {
+  std::uintptr_t* frames = scratch_of(thread).ordinary;
+  const Walk walk = walk_above(frames, kFrames, thread.stack, hook_frame);
+  return intern_walk(frames, walk);
+}
+
+}  // namespace camprobe::sampler
