@@ -623,61 +623,6 @@ json spans(run::Reader& run, const PageLimits& limits, json& notes) {
   return list;
 }
 
-// CAM's own figures, from whichever spans carry the names and attributes they are made of.
-json cam_figures(run::Reader& run, const json& span_table) {
-  json list = json::array();
-  for (const auto& [part, label] : {std::pair{"arbitrat", "Arbitration decision time"}, std::pair{"consensus", "Consensus time"}}) {
-    for (const json& span : span_table) {
-      const std::string name = span["name"];
-      if (name.find(part) == std::string::npos) continue;
-      for (const char* quantile : {"p50", "p95", "p99"}) {
-        list.push_back({{"name", fmt::format("{} {}", label, quantile)}, {"value", span[std::string(quantile) + "_ms"]}, {"unit", "ms"},
-                        {"detail", fmt::format("{} spans \"{}\"", span["spans"].get<std::int64_t>(), name)}});
-      }
-      break;
-    }
-  }
-  // Provider calls carry the same attributes as the decision above them; a figure is made of one kind of span only.
-  struct Decision {
-    std::int64_t with_provider = 0, switches = 0;
-    double cost = 0, baseline = 0;
-  };
-  std::map<run::NameId, Decision> by_span;
-  for (const run::SpanAttribute& row : run.span_attributes()) {
-    const std::string& key = run.name(row.key);
-    Decision& decision = by_span[row.name];
-    if (key == "provider") {
-      decision.with_provider += row.spans;
-      decision.switches += row.changes;
-    } else if (key == "cost") {
-      decision.cost += row.sum;
-    } else if (key == "baseline_cost") {
-      decision.baseline += row.sum;
-    }
-  }
-  const auto choose = [&](auto has) {
-    std::optional<Decision> chosen;
-    bool chosen_arbitrates = false;
-    for (const auto& [name, decision] : by_span) {
-      const bool arbitrates = run.name(name).find("arbitrat") != std::string::npos;
-      if (!has(decision) || (chosen && (chosen_arbitrates || !arbitrates))) continue;
-      chosen = decision;
-      chosen_arbitrates = arbitrates;
-    }
-    return chosen;
-  };
-  if (const auto decision = choose([](const Decision& d) { return d.with_provider > 0; })) {
-    list.push_back({{"name", "Provider switch rate"},
-                    {"value", static_cast<double>(decision->switches) / static_cast<double>(decision->with_provider)}, {"unit", "ratio"},
-                    {"detail", fmt::format("{} of {} decisions chose another provider than the one before", decision->switches, decision->with_provider)}});
-  }
-  if (const auto decision = choose([](const Decision& d) { return d.baseline > 0; })) {
-    list.push_back({{"name", "Cost optimization rate"}, {"value", 1 - decision->cost / decision->baseline}, {"unit", "ratio"},
-                    {"detail", fmt::format("paid {:.4g} where the baseline would have cost {:.4g}", decision->cost, decision->baseline)}});
-  }
-  return list;
-}
-
 }  // namespace
 
 json page_data(run::Reader& run, const json& report, const PageLimits& limits) {
@@ -713,7 +658,6 @@ json page_data(run::Reader& run, const json& report, const PageLimits& limits) {
   page["nodes"] = tree.nodes_json();
   page["frames"] = tree.frames_json();
   page["spans"] = spans(run, limits, notes);
-  page["cam"] = cam_figures(run, page["spans"]);
 
   std::map<std::string, std::int64_t> lost_by_kind;
   for (const run::Lost& row : run.lost()) lost_by_kind[printable_utf8(row.kind)] += row.records;

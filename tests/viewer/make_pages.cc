@@ -12,6 +12,7 @@
 #include <string>
 
 #include "exporters/flamegraph_svg.h"
+#include "exporters/safe_text.h"
 #include "run/reader.h"
 #include "tests/exporters/synthetic_run.h"
 #include "viewer/html.h"
@@ -40,49 +41,91 @@ camprobe::run::Reader opened(const std::filesystem::path& path) {
   return std::move(reader).value();
 }
 
-json server_report() {
-  const json leak_stack = json::array({
-      {{"function", "malloc"}, {"file", "malloc/malloc.c"}, {"line", 3287}, {"module", "/usr/lib/libc.so.6"}},
-      {{"function", "operator new(unsigned long)"}, {"module", "/usr/lib/libstdc++.so.6"}},
-      {{"function", "std::deque<cam::Request>::push_back(cam::Request const&)"}, {"file", "bits/stl_deque.h"}, {"line", 1515}},
-      {{"function", "cam::RequestLog::remember(cam::Request const&)"}, {"file", "src/request_log.cc"}, {"line", 57}},
-      {{"function", "cam::ArbitrateHandler::handle(cam::Request const&)"}, {"file", "src/arbitrate.cc"}, {"line", 88}},
-      {{"function", "cam::HttpServer::serve(cam::Connection&)"}, {"file", "src/http_server.cc"}, {"line", 118}},
-  });
-  return {
-      {"schema", "camprobe.report/1"},
-      {"verdict", "fail"},
-      {"load", {{"requests", 311000}, {"errors", 540}, {"latency_ms", {{"p50", 8.4}, {"p95", 19.1}, {"p99", 31.6}}}}},
-      {"findings",
-       json::array({
-           {{"id", "heap-1"}, {"kind", "leak"}, {"resource", "heap"}, {"verdict", "leaks"}, {"where", {{"stack", leak_stack}}},
-            {"since", {{"seconds", 241.0}}}, {"per_1000_requests", {{"value", 1480000}, {"low", 1421000}, {"high", 1540000}, {"unit", "bytes"}}},
-            {"per_hour", {{"value", 2664000000}, {"low", 2560000000}, {"high", 2770000000}, {"unit", "bytes"}}},
-            {"forecast", {{"text", "reaches the limit of 4 GiB in 1 h 24 min at this load"}}}, {"confidence", 0.996},
-            {"evidence", json::array({"358 of 360 sampled objects born since 4:00 are still alive", "before 4:00 none was allocated here"})},
-            {"advice", "Bound the request log: nothing ever takes from the deque that remember() appends to."}},
-           {{"id", "fd-1"}, {"kind", "leak"}, {"resource", "fd"}, {"verdict", "leaks"},
-            {"where", {{"stack", json::array({{{"function", "connect"}, {"module", "/usr/lib/libc.so.6"}}, {{"function", "cam::ConnectionPool::dial(cam::Endpoint const&)"}, {"file", "src/connection_pool.cc"}, {"line", 97}}, {{"function", "cam::ProviderCall::send(cam::Provider&, std::string_view)"}, {"file", "src/provider_call.cc"}, {"line", 141}}})}, {"peer", "10.0.3.17:8443"}}},
-            {"since", {{"seconds", 240.0}}}, {"per_1000_requests", {{"value", 0.96}, {"low", 0.84}, {"high", 1.09}, {"unit", "count"}}}, {"confidence", 0.98},
-            {"advice", "Connections to 10.0.3.17:8443 are opened and never closed."}},
-           {{"id", "lat-1"}, {"kind", "degradation"}, {"resource", "latency"}, {"verdict", "step"}, {"where", {{"endpoint", "POST /arbitrate"}}},
-            {"since", {{"seconds", 300.0}}}, {"confidence", 0.91}, {"advice", "p99 rose by 14 % at the failover and stayed; look at what the pool does once a provider is gone."}},
-           {{"id", "heap-2"}, {"kind", "leak"}, {"resource", "heap"}, {"verdict", "saturating"},
-            {"where", {{"stack", json::array({{{"function", "cam::AnswerCache::store(cam::Key const&, cam::Answer)"}, {"file", "src/answer_cache.cc"}, {"line", 51}}})}}},
-            {"confidence", 0.95}, {"advice", "A cache that fills: it holds steady since 4:10."}},
-           {{"id", "thread-1"}, {"kind", "leak"}, {"resource", "thread"}, {"verdict", "inconclusive"}, {"where", json::object()},
-            {"advice", "Too few threads were started to tell; a run of 30 minutes would do."}},
-       })},
-  };
+json quantiles(std::int64_t count, double p50, double p95, double p99, double max) {
+  return {{"count", count}, {"p50", p50}, {"p95", p95}, {"p99", p99}, {"max", max}};
 }
 
+json report_of(const std::string& verdict, const std::string& summary, json findings) {
+  return {{"schema", "camprobe.report/1"},
+          {"verdict", verdict},
+          {"summary", summary},
+          {"load", {{"tool", "k6"}, {"counted_by", "load tool"}, {"requests", 311000}, {"errors", 540}, {"latency_ms", quantiles(311000, 8.4, 19.1, 31.6, 214)}}},
+          {"findings", std::move(findings)},
+          {"cam", {{"arbitration_ms", nullptr}, {"consensus_ms", nullptr}, {"provider_switch_rate", nullptr}, {"cost_optimization_rate", nullptr}, {"providers", json::object()}}},
+          {"gates", json::array()},
+          {"analysis", {{"smallest_leak_per_1000_requests", nullptr}, {"not_judged", json::array()}}}};
+}
+
+json finding(const std::string& kind, const std::string& resource, const std::string& verdict, const std::string& title, double confidence, const std::string& advice) {
+  return {{"id", resource + "-1"}, {"kind", kind}, {"resource", resource}, {"verdict", verdict}, {"confirmed", verdict == "leaks"}, {"title", title},
+          {"where", {{"stack", json::array()}, {"process", nullptr}, {"span", nullptr}, {"endpoint", nullptr}, {"peer", nullptr}}},
+          {"since", nullptr}, {"per_1000_requests", nullptr}, {"per_hour", nullptr}, {"before", nullptr}, {"after", nullptr}, {"forecast", nullptr},
+          {"confidence", confidence}, {"needs_seconds", nullptr}, {"evidence", json::array()}, {"advice", advice}};
+}
+
+json frame(const std::string& function, const std::string& file, int line) {
+  return {{"function", function}, {"file", file}, {"line", line}, {"module", "/srv/bin/cam-server"}};
+}
+
+json estimate(double value, double low, double high, const std::string& unit) { return {{"value", value}, {"low", low}, {"high", high}, {"unit", unit}}; }
+
+json since(double at, double low, double high) {
+  return {{"at_s", at}, {"low_s", low}, {"high_s", high}, {"from_start", false}, {"until_s", nullptr}, {"window", "steady 500/s"}};
+}
+
+json server_report() {
+  json heap = finding("leak", "heap", "leaks", "Heap memory leaks in cam::RequestLog::remember", 0.996, "Bound the request log: nothing ever takes from the deque that remember() appends to.");
+  heap["where"]["stack"] = {frame("cam::RequestLog::remember(cam::Request const&)", "src/request_log.cc", 57), frame("cam::ArbitrateHandler::handle(cam::Request const&)", "src/arbitrate.cc", 88),
+                            frame("cam::HttpServer::serve(cam::Connection&)", "src/http_server.cc", 118), frame("boost::asio::io_context::run()", "boost/asio/impl/io_context.ipp", 63)};
+  heap["since"] = since(241, 236, 247);
+  heap["per_1000_requests"] = estimate(1480000, 1421000, 1540000, "bytes");
+  heap["per_hour"] = estimate(2664000000, 2560000000, 2770000000, "bytes");
+  heap["forecast"] = {{"text", "reaches the limit of 4 GiB in 1 h 24 min at this load"}};
+  heap["evidence"] = {{{"what", "survivors"}, {"text", "358 of 360 sampled objects born since 4:00 are still alive."}, {"value", nullptr}}};
+
+  json fd = finding("leak", "fd", "leaks", "Connections leak in cam::ConnectionPool::dial", 0.98, "Connections to 10.0.3.17:8443 are opened and never closed.");
+  fd["where"]["stack"] = {frame("cam::ConnectionPool::dial(cam::Endpoint const&)", "src/connection_pool.cc", 97), frame("cam::ProviderCall::send(cam::Provider&, std::string_view)", "src/provider_call.cc", 141)};
+  fd["where"]["peer"] = "10.0.3.17:8443";
+  fd["since"] = since(240, 239, 244);
+  fd["per_1000_requests"] = estimate(0.96, 0.84, 1.09, "count");
+
+  json latency = finding("degradation", "latency", "step", "Latency of POST /arbitrate rose: p99 19.6 ms to 22.4 ms", 0.91, "Look at what the pool does once a provider is gone.");
+  latency["where"]["endpoint"] = "POST /arbitrate";
+  latency["since"] = since(300, 298, 305);
+  latency["before"] = estimate(19.6, 19.1, 20.2, "ms");
+  latency["after"] = estimate(22.4, 21.7, 23.2, "ms");
+
+  json cache = finding("leak", "heap", "saturating", "Heap memory levels off in cam::AnswerCache::store", 0.95, "A cache that fills: it holds steady since 4:10.");
+  cache["where"]["stack"] = {frame("cam::AnswerCache::store(cam::Key const&, cam::Answer)", "src/answer_cache.cc", 51)};
+  json threads = finding("leak", "thread", "inconclusive", "Threads cannot be judged yet", 0.4, "Too few threads were started to tell.");
+  threads["needs_seconds"] = 1800;
+
+  json report = report_of("fail", "2 leaks and 1 degradation", {heap, fd, latency, cache, threads});
+  report["cam"] = {{"arbitration_ms", quantiles(24000, 0.417, 0.956, 1.36, 3.2)}, {"consensus_ms", quantiles(3600, 3.13, 7.29, 10.3, 19)},
+                   {"provider_switch_rate", 0.175}, {"cost_optimization_rate", 0.366}, {"providers", {{"atlas", 12600}, {"borealis", 7800}, {"cumulus", 3600}}}};
+  report["analysis"] = {{"smallest_leak_per_1000_requests", estimate(11000, 9000, 13000, "bytes")}, {"not_judged", {"CPU per request: the load changed by more than a third."}}};
+  return report;
+}
+
+// Every text of a report may hold a name out of the run.
 json hostile_report() {
   json findings = json::array();
   for (const std::string& name : tests::hostile_names()) {
-    findings.push_back({{"kind", "leak"}, {"resource", "heap"}, {"verdict", "leaks"}, {"where", {{"stack", json::array({{{"function", name}, {"file", name}, {"line", 1}}, name})}}},
-                        {"since", {{"seconds", 3}}}, {"advice", name}, {"evidence", json::array({name})}, {"forecast", {{"text", name}}}});
+    json one = finding("leak", "heap", "leaks", name, 0.9, name);
+    one["where"] = {{"stack", {frame(name, name, 1), frame(name, name, 2)}}, {"process", nullptr}, {"span", name}, {"endpoint", name}, {"peer", name}};
+    one["since"] = since(3, 2, 4);
+    one["since"]["window"] = name;
+    one["forecast"] = {{"text", name}};
+    one["per_hour"] = estimate(1, 0, 2, name);
+    one["evidence"] = {{{"what", name}, {"text", name}, {"value", nullptr}}};
+    findings.push_back(one);
   }
-  return {{"schema", "camprobe.report/1"}, {"verdict", "fail"}, {"summary", tests::hostile_names()[0]}, {"findings", findings}};
+  json report = report_of("fail", tests::hostile_names()[0], findings);
+  report["gates"] = {{{"name", tests::hostile_names()[1]}, {"passed", false}, {"text", tests::hostile_names()[0]}}};
+  report["analysis"]["not_judged"] = tests::hostile_names();
+  report["cam"]["provider_switch_rate"] = 0.5;
+  for (const std::string& name : tests::hostile_names()) report["cam"]["providers"][camprobe::exporters::printable_utf8(name)] = 1;
+  return report;
 }
 
 }  // namespace
@@ -118,7 +161,7 @@ int main(int argc, char** argv) {
   tests::hostile_run(directory / "hostile.camrun");
   page("hostile", hostile_report());
   tests::large_run(directory / "large.camrun");
-  page("large", {{"schema", "camprobe.report/1"}, {"verdict", "pass"}, {"findings", json::array()}});
+  page("large", report_of("pass", "No leak and no degradation found", json::array()));
   svg("server", camprobe::exporters::What::kCpu);
   svg("server", camprobe::exporters::What::kLive);
   svg("hostile", camprobe::exporters::What::kCpu);

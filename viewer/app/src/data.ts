@@ -20,7 +20,6 @@ export interface PageData {
   profiles: Profile[];
   sockets: Socket[];
   spans: Span[];
-  cam: CamFigure[];
   lost: { kind: string; records: number }[];
   /** What was folded to keep the page small, a sentence each. */
   notes: string[];
@@ -148,59 +147,70 @@ export interface Span {
   p99_ms: number | null;
 }
 
-export interface CamFigure {
-  name: string;
-  value: number | null;
-  unit: 'ratio' | 'ms';
-  detail: string;
-}
-
-// ---- camprobe.report/1, as far as the page shows it. Every field may be missing: reports of other versions open too.
+// ---- camprobe.report/1 (docs/report.schema.json), as far as the page shows it.
 
 export interface Report {
-  schema?: string;
-  verdict?: string;
-  summary?: string;
-  load?: { requests?: number | null; errors?: number | null; latency_ms?: Quantiles | null } | null;
-  findings?: Finding[];
-  gates?: { name?: string; passed?: boolean; text?: string }[];
+  schema: string;
+  verdict: 'pass' | 'fail' | 'inconclusive';
+  summary: string;
+  load: { tool: string | null; counted_by: string; requests: number; errors: number; latency_ms: Quantiles };
+  findings: Finding[];
+  cam: {
+    arbitration_ms: Quantiles | null;
+    consensus_ms: Quantiles | null;
+    provider_switch_rate: number | null;
+    cost_optimization_rate: number | null;
+    /** How often each was chosen. */
+    providers: Record<string, number>;
+  };
+  gates: { name: string; passed: boolean; text: string }[];
+  analysis: { smallest_leak_per_1000_requests: Estimate | null; not_judged: string[] };
 }
 
 export interface Quantiles {
-  p50?: number | null;
-  p95?: number | null;
-  p99?: number | null;
+  count: number;
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+  max: number | null;
 }
 
-export interface Interval {
-  value?: number | null;
-  low?: number | null;
-  high?: number | null;
-  unit?: string;
+/** A value with its 95 % interval. */
+export interface Estimate {
+  value: number;
+  low: number;
+  high: number;
+  unit: string;
 }
 
 export interface ReportFrame {
-  function?: string;
-  file?: string | null;
-  line?: number | null;
-  module?: string | null;
+  function: string;
+  file: string | null;
+  line: number | null;
+  module: string | null;
 }
 
 export interface Finding {
-  id?: string;
-  kind?: string;
-  resource?: string;
-  verdict?: string;
-  title?: string;
-  what?: string;
-  where?: { stack?: (ReportFrame | string)[]; span?: string | null; endpoint?: string | null; peer?: string | null } | null;
-  since?: { second?: number; seconds?: number; at_s?: number; ns?: number; at_ns?: number; window?: string | null } | number | null;
-  per_1000_requests?: Interval | null;
-  per_hour?: Interval | null;
-  forecast?: Record<string, unknown> | null;
-  confidence?: number | null;
-  evidence?: unknown[];
-  advice?: string;
+  id: string;
+  kind: 'leak' | 'degradation' | 'contention' | 'io' | 'budget';
+  resource: string;
+  verdict: 'leaks' | 'saturating' | 'step' | 'none' | 'inconclusive';
+  /** It counts against the run. */
+  confirmed: boolean;
+  title: string;
+  /** The stack begins at the program's own innermost frame. */
+  where: { stack: ReportFrame[]; process: number | null; span: string | null; endpoint: string | null; peer: string | null };
+  since: { at_s: number; low_s: number; high_s: number; from_start: boolean; until_s: number | null; window: string | null } | null;
+  per_1000_requests: Estimate | null;
+  per_hour: Estimate | null;
+  before: Estimate | null;
+  after: Estimate | null;
+  forecast: { text: string } | null;
+  confidence: number;
+  /** A run this long would settle it. */
+  needs_seconds: number | null;
+  evidence: { what: string; text: string }[];
+  advice: string;
 }
 
 /** The document, wherever it is. Rejects with a sentence a reader can act on. */

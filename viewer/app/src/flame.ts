@@ -9,7 +9,7 @@ import flamegraph, { type FlameDatum, type FlameGraph, type FlameNode, type Flam
 import { select } from 'd3-selection';
 import type { PageData, Profile } from './data';
 import { h, name, replace } from './dom';
-import { siteOf, stackOf, whatOf } from './findings';
+import { whatOf } from './findings';
 import * as format from './format';
 import { faded, frameColour, isNeutral, kHit, moduleColours, neutral, script } from './palette';
 import type { State, View, What } from './state';
@@ -107,7 +107,7 @@ export class Flame {
       this.weighed = weigh(this.page, view.what, view.range);
     }
     if (changed.has('finding') && view.finding !== null) {
-      const target = this.siteNode(view);
+      const target = this.findingNode(view);
       if (target > 0 && target !== view.node) {
         this.state.set({ node: target });
         this.draw();
@@ -121,18 +121,9 @@ export class Flame {
   }
 
   private findingNode(view: View): number {
-    const finding = view.finding === null ? undefined : this.page.report?.findings?.[view.finding];
+    const finding = view.finding === null ? undefined : this.page.report?.findings[view.finding];
     if (!finding) return 0;
-    return findStack(this.page, weigh(this.page, whatOf(finding), view.range), stackOf(finding).map((f) => f.function));
-  }
-
-  // Where its own code ends and the allocator or the C library begins: zoomed to, both sides stay in sight.
-  private siteNode(view: View): number {
-    const leaf = this.findingNode(view);
-    const chain: number[] = [];
-    for (let node = leaf; node > 0; node = this.page.nodes.parent[node]!) chain.push(node);
-    const stack = chain.map((node) => ({ function: this.page.frames.function[this.frameOf(node)]!, at: '' }));
-    return chain[siteOf(stack)] ?? leaf;
+    return findStack(this.page, weigh(this.page, whatOf(finding), view.range), finding.where.stack.map((f) => f.function));
   }
 
   // The nodes of the chosen finding's stack, to be outlined.

@@ -11,23 +11,12 @@ const kVerdicts: Record<string, { tone: string; icon: string; text: string }> = 
   inconclusive: { tone: 'warn', icon: '?', text: 'Inconclusive' },
 };
 
-function sentence(page: PageData): string {
-  if (page.report?.summary) return page.report.summary;
-  const findings = page.report?.findings ?? [];
-  const leaks = findings.filter((f) => f.verdict === 'leaks' && f.kind !== 'degradation').length;
-  const worse = findings.filter((f) => f.kind === 'degradation' && f.verdict !== 'none' && f.verdict !== 'inconclusive').length;
-  const parts = [leaks > 0 ? `${leaks} ${leaks === 1 ? 'leak' : 'leaks'}` : '', worse > 0 ? `${worse} ${worse === 1 ? 'degradation' : 'degradations'}` : ''].filter(Boolean);
-  if (parts.length > 0) return parts.join(' and ');
-  if (!page.report) return 'Not analysed';
-  return page.report.verdict === 'inconclusive' ? 'Too little was seen to judge' : 'No leak, no degradation';
-}
-
 export function headerSection(page: PageData, state: State): HTMLElement {
   const { run } = page;
   const verdict = kVerdicts[page.report?.verdict ?? ''] ?? { tone: 'plain', icon: '–', text: page.report?.verdict ?? 'No verdict' };
-  const requests = page.report?.load?.requests ?? sum(page.load_sources.map((s) => s.requests));
-  const errors = page.report?.load?.errors ?? sum(page.load_sources.map((s) => s.errors));
-  const p99 = page.report?.load?.latency_ms?.p99;
+  const requests = page.report?.load.requests ?? sum(page.load_sources.map((s) => s.requests));
+  const errors = page.report?.load.errors ?? sum(page.load_sources.map((s) => s.errors));
+  const p99 = page.report?.load.latency_ms.p99 ?? null;
   const tools = [...new Set(page.load_sources.map((s) => s.tool))];
   const processes = page.processes.length;
   const lost = page.lost.reduce((n, l) => n + l.records, 0);
@@ -53,7 +42,7 @@ export function headerSection(page: PageData, state: State): HTMLElement {
       'div',
       { class: 'headline' },
       h('div', { class: `verdict ${verdict.tone}`, id: 'verdict' }, h('span', { class: 'verdict-icon', 'aria-hidden': true }, verdict.icon), verdict.text),
-      h('div', { class: 'headline-text' }, h('h1', {}, sentence(page)), h('p', { class: 'command' }, name(run.command || run.file))),
+      h('div', { class: 'headline-text' }, h('h1', {}, name(page.report?.summary ?? 'Not analysed')), h('p', { class: 'command' }, name(run.command || run.file))),
       h('div', { class: 'tools' }, theme, h('button', { type: 'button', id: 'help-button', title: 'Keys (?)', 'aria-label': 'Keys' }, '?')),
     ),
     h(
@@ -63,7 +52,7 @@ export function headerSection(page: PageData, state: State): HTMLElement {
       fact('Lasted', format.duration(run.duration_s)),
       fact('Requests', requests === null ? null : format.count(requests)),
       fact('Errors', errors === null ? null : requests ? `${format.count(errors)} (${format.percent(errors / requests)})` : format.count(errors)),
-      fact('p99', typeof p99 === 'number' ? format.milliseconds(p99) : null),
+      fact('p99', p99 === null ? null : format.milliseconds(p99)),
       fact('Load from', tools.length > 0 ? name(tools.join(', ')) : null),
       fact('Processes', processes > 1 ? String(processes) : null),
       fact('Host', run.host ? name(run.host, `${run.host}, Linux ${run.kernel}`) : null),

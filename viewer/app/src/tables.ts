@@ -1,6 +1,6 @@
 // What does not change by the second: CAM's own figures, spans, peers, processes, and what the page leaves out.
 
-import type { PageData, Process } from './data';
+import type { PageData, Process, Quantiles } from './data';
 import { h, name, replace } from './dom';
 import * as format from './format';
 
@@ -48,37 +48,40 @@ function section(id: string, title: string, hint: string, content: Node): HTMLEl
 const empty = (why: string) => h('p', { class: 'empty' }, why);
 
 function cam(page: PageData): HTMLElement {
-  if (page.cam.length === 0) {
-    return section('cam', 'Arbitration', '', empty('No span of an arbitration or a consensus was recorded. Name them with camprobe.h, with the attributes provider, cost and baseline_cost.'));
+  const figures = page.report?.cam;
+  const tiles: HTMLElement[] = [];
+  const tile = (title: string, values: [string, string][], detail: string) =>
+    tiles.push(
+      h(
+        'div',
+        { class: 'tile' },
+        h('div', { class: 'tile-name' }, title),
+        h('div', { class: 'tile-values' }, ...values.map(([value, label]) => h('span', {}, h('b', {}, value), label && h('small', {}, label)))),
+        h('div', { class: 'tile-detail' }, detail),
+      ),
+    );
+  const times = (title: string, q: Quantiles | null | undefined) => {
+    if (!q || q.count === 0) return;
+    tile(title, (['p50', 'p95', 'p99'] as const).map((key) => [orDash(q[key], format.milliseconds), key]), `of ${format.count(q.count)}`);
+  };
+  times('Arbitration decision time', figures?.arbitration_ms);
+  times('Consensus time', figures?.consensus_ms);
+  if (figures && figures.provider_switch_rate !== null) {
+    const providers = Object.entries(figures.providers).sort((a, b) => b[1] - a[1]);
+    const all = providers.reduce((n, [, chosen]) => n + chosen, 0);
+    const shares = providers.slice(0, 5).map(([provider, chosen]) => `${provider} ${format.percent(chosen / all)}`);
+    tile('Provider switch rate', [[format.percent(figures.provider_switch_rate), '']], shares.join(', '));
   }
-  const groups = new Map<string, typeof page.cam>();
-  for (const figure of page.cam) {
-    const group = figure.name.replace(/ p\d+$/, '');
-    groups.set(group, [...(groups.get(group) ?? []), figure]);
+  if (figures && figures.cost_optimization_rate !== null) {
+    tile('Cost optimization rate', [[format.percent(figures.cost_optimization_rate), '']], 'saved against the baseline');
   }
   return section(
     'cam',
     'Arbitration',
     '',
-    h(
-      'div',
-      { class: 'tiles' },
-      ...[...groups].map(([group, figures]) =>
-        h(
-          'div',
-          { class: 'tile', title: figures[0]!.detail },
-          h('div', { class: 'tile-name' }, group),
-          h(
-            'div',
-            { class: 'tile-values' },
-            ...figures.map((figure) =>
-              h('span', {}, h('b', {}, orDash(figure.value, (v) => format.inUnit(v, figure.unit))), figure.name === group ? null : h('small', {}, figure.name.slice(group.length + 1))),
-            ),
-          ),
-          h('div', { class: 'tile-detail' }, figures[0]!.detail),
-        ),
-      ),
-    ),
+    tiles.length > 0
+      ? h('div', { class: 'tiles' }, ...tiles)
+      : empty('No span of an arbitration or a consensus was recorded. Name them with camprobe.h, with the attributes provider, cost and baseline_cost.'),
   );
 }
 

@@ -4,7 +4,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { PageData, Series } from './data';
 import { h, name, replace } from './dom';
-import { onsetOf } from './findings';
+import { isAccusing } from './findings';
 import * as format from './format';
 import { line, type LineColour } from './palette';
 import type { State, View } from './state';
@@ -359,15 +359,16 @@ export class Timeline {
     for (const mark of this.page.marks) vertical(mark.at_s, css('--mark'), [3, 3], 1, mark.text);
     const findings = this.page.report?.findings ?? [];
     findings.forEach((finding, i) => {
-      const at = onsetOf(finding);
-      if (at === null || ['none', 'saturating', 'inconclusive'].includes(finding.verdict ?? '')) return;
+      if (!finding.since || !isAccusing(finding)) return;
+      const at = finding.since.at_s;
       const chosen = this.state.view.finding === i;
       vertical(at, css('--bad'), [], chosen ? 2.5 : 1, chosen ? 'began here' : '');
       if (!chosen) return;
       const x = u.valToPos(at, 'x', true);
       ctx.fillStyle = css('--bad');
       ctx.globalAlpha = 0.07;
-      ctx.fillRect(x, u.bbox.top, Math.max(0, u.bbox.left + u.bbox.width - x), u.bbox.height);
+      const until = finding.since.until_s === null ? Infinity : u.valToPos(finding.since.until_s, 'x', true);
+      ctx.fillRect(x, u.bbox.top, Math.max(0, Math.min(until, u.bbox.left + u.bbox.width) - x), u.bbox.height);
       ctx.globalAlpha = 1;
     });
     ctx.restore();

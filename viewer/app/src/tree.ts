@@ -134,24 +134,20 @@ export function matches(page: PageData, weighed: Weighed, search: string): { fra
   return { frames, weight, literal };
 }
 
-/** The node whose stack, from its leaf up, agrees with `leafFirst` for longest (0: none agrees at all). */
+/** The heaviest node whose stack, from it towards the root, agrees with `leafFirst` for longest; 0 where none agrees. */
 export function findStack(page: PageData, weighed: Weighed, leafFirst: string[]): number {
   const { parent, frame } = page.nodes;
   const functions = page.frames.function;
-  for (let skip = 0; skip < Math.min(3, leafFirst.length); skip++) {
-    // An allocator's own frames may stand above the leaf in one place and not in the other.
-    let best = 0;
-    let bestLength = 0;
-    for (let i = 1; i < parent.length; i++) {
-      if (functions[frame[i]!] !== leafFirst[skip] || !(weighed.total[i]! > 0)) continue;
-      let length = 0;
-      for (let at = i, j = skip; at > 0 && j < leafFirst.length && functions[frame[at]!] === leafFirst[j]; at = parent[at]!, j++) length++;
-      if (length > bestLength || (length === bestLength && weighed.total[i]! > weighed.total[best]!)) {
-        best = i;
-        bestLength = length;
-      }
+  let best = 0;
+  let bestLength = 0;
+  for (let i = 1; i < parent.length; i++) {
+    if (functions[frame[i]!] !== leafFirst[0] || !(weighed.total[i]! > 0)) continue;
+    let length = 0;
+    for (let at = i; at > 0 && length < leafFirst.length && functions[frame[at]!] === leafFirst[length]; at = parent[at]!) length++;
+    if (length > bestLength || (length === bestLength && weighed.total[i]! > weighed.total[best]!)) {
+      best = i;
+      bestLength = length;
     }
-    if (best > 0) return best;
   }
-  return 0;
+  return best;
 }
