@@ -51,7 +51,7 @@ void add_export_command(CLI::App& app, int& exit_code) {
       "Times are seconds since the run began (90, 90s, 1m30s, 2h) or a share of it (50%).\n"
       "Formats: folded (flamegraph.pl, inferno, speedscope), svg (a flame graph to open in a browser).\n"
       "Example: camprobe export server.camrun --what growth --from 10% --to 100% --format svg -o growth.svg");
-  command->add_option("run", options->run, "The run file")->required();
+  command->add_option("RUN", options->run, "The run file")->required();
   command->add_option("--what", options->what, "Which slice")->capture_default_str();
   command->add_option("--format", options->format, "folded or svg")->capture_default_str();
   command->add_option("--from", options->from, "Where the range begins (default: the start)");

@@ -1,0 +1,93 @@
+// cli/report.cc: see report.h.
+#include "cli/report.h"
+
+#include <fmt/core.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "cli/output.h"
+#include "collector/analysis/from_run.h"
+#include "exporters/report_json.h"
+#include "exporters/report_text.h"
+#include "run/reader.h"
+#include "viewer/html.h"
+#include "viewer/page_data.h"
+
+namespace camprobe::cli {
+
+namespace {
+
+bool goes_to_terminal(const std::string& output) { return (output.empty() || output == "-") && ::isatty(STDOUT_FILENO) != 0; }
+
+// As wide as the terminal, and as lines are still read well.
+exporters::TextStyle style_for(const std::string& output) {
+  exporters::TextStyle style;
+  if (!goes_to_terminal(output)) return style;
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) style.width = std::min<std::size_t>(size.ws_col, 120);
+  const char* no_colour = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  style.colour = (no_colour == nullptr || *no_colour == '\0') && terminal != nullptr && std::string_view(terminal) != "dumb";
+  return style;
+}
+
+std::string format_of(const ReportOptions& options) {
+  if (!options.format.empty()) return options.format;
+  if (options.output.ends_with(".html") || options.output.ends_with(".htm")) return "html";
+  if (options.output.ends_with(".json")) return "json";
+  return "text";
+}
+
+}  // namespace
+
+int run_report(const ReportOptions& options) {
+  const auto fail = [](const std::string& sentence) {
+    fmt::print(stderr, "camprobe report: {}\n", sentence);
+    return 2;
+  };
+  const std::string format = format_of(options);
+  if (format != "text" && format != "json" && format != "html") {
+    return fail(fmt::format("--format {}: no such format; choose text, json or html", format));
+  }
+  if (format == "html" && goes_to_terminal(options.output)) return fail("--format html: a page is no text for a terminal; name a file with -o");
+
+  auto run = run::Reader::open(options.run);
+  if (!run) return fail(run.error());
+  const run::Report report = analysis::analyse(*run);
+  std::string text;
+  if (format == "html") {
+    text = viewer::self_contained_page(viewer::page_data(*run, run::to_json(report)));
+  } else if (format == "json") {
+    text = exporters::report_json(report);
+  } else {
+    text = exporters::report_text(report, style_for(options.output));
+  }
+  if (const auto written = write_output(options.output, text); !written) return fail(written.error());
+  if (run->error()) {
+    fmt::print(stderr, "camprobe report: the run is damaged, and this is what could be read of it: {}\n", run->error()->sentence);
+    return 1;
+  }
+  return 0;
+}
+
+void add_report_command(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<ReportOptions>();
+  CLI::App* command = app.add_subcommand("report", "What a run shows: leaks, degradation, where time and memory go");
+  command->footer(
+      "text   for the terminal\n"
+      "json   for programs, by docs/report.schema.json\n"
+      "html   one page with charts and flame graphs that needs no network: camprobe report server.camrun -o report.html\n"
+      "The verdict does not change the exit code. Exit code 1: the run is damaged, the report is of what could be read; 2: it\n"
+      "cannot be read at all.\n");
+  command->add_option("RUN", options->run, "The run file")->required();
+  command->add_option("--format", options->format, "text, json or html (default: as the name after -o ends, else text)");
+  command->add_option("-o,--output", options->output, "Write to this file (default: standard output)");
+  command->callback([options, &exit_code] { exit_code = run_report(*options); });
+}
+
+}  // namespace camprobe::cli

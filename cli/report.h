@@ -1,0 +1,22 @@
+// cli/report.h: `camprobe report RUN`: what a run shows, as text, JSON or a page in one HTML file.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace camprobe::cli {
+
+struct ReportOptions {
+  std::string run;
+  std::string format;  // text | json | html; "": told by the output's name, text otherwise
+  std::string output;  // "" or "-": standard output
+};
+
+// Returns the exit code, whatever the verdict is: 0; 2 where the run cannot be read, after one line on standard error; 1
+// where it is damaged and the report is of what could be read.
+int run_report(const ReportOptions& options);
+
+// Adds the subcommand to `app`; when it is chosen, its exit code goes to `exit_code`.
+void add_report_command(CLI::App& app, int& exit_code);
+
+}  // namespace camprobe::cli
