@@ -90,10 +90,13 @@ class Page {
   void paragraph(const std::string& head, const std::string& text, std::size_t indent, const char* head_colour = nullptr,
                  const char* colour = nullptr) {
     const std::string safe = printable_utf8(text);
-    const std::vector<std::string> lines = wrapped(safe, width_ - std::min(indent, width_ - 20));
-    const std::size_t gap = indent > characters(head) ? indent - characters(head) : 0;
+    indent = std::min(indent, width_ - 20);
+    const std::vector<std::string> lines = wrapped(safe, width_ - indent);
+    const bool head_alone = !head.empty() && characters(head) >= indent;  // no room beside it
+    if (head_alone) text_ += painted(head, head_colour) + "\n";
     for (std::size_t i = 0; i < lines.size(); ++i) {
-      text_ += i == 0 ? painted(head, head_colour) + std::string(gap, ' ') : std::string(indent, ' ');
+      const bool beside = i == 0 && !head_alone;
+      text_ += beside ? painted(head, head_colour) + std::string(indent - characters(head), ' ') : std::string(indent, ' ');
       text_ += painted(lines[i], colour) + "\n";
     }
   }
@@ -177,8 +180,9 @@ void write_finding(Page& page, const run::Finding& f, std::size_t number) {
     line("how much", interval_text(*f.per_hour) + " an hour");
   }
   if (f.since) {
-    std::string since = f.since->from_start ? "the start"
-                                            : fmt::format("{} (95 %: {} to {})", at_time(f.since->at_s), at_time(f.since->low_s), at_time(f.since->high_s));
+    std::string since = f.since->from_start ? "the start" : at_time(f.since->at_s);
+    const std::string low = at_time(f.since->low_s), high = at_time(f.since->high_s);
+    if (!f.since->from_start && (low != since || high != since)) since += fmt::format(" (95 %: {} to {})", low, high);
     if (f.since->until_s) since += ", until " + at_time(*f.since->until_s);
     if (!f.since->window.empty() && !f.since->from_start) since += ", in load window " + f.since->window;
     line("since", since);

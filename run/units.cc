@@ -36,7 +36,7 @@ std::string three_digits(double value) {
 std::string in_bytes(double bytes) {
   static constexpr std::array<const char*, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   std::size_t unit = 0;
-  while (std::abs(bytes) >= 999.5 && unit + 1 < kUnits.size()) bytes /= 1024, ++unit;
+  while (std::abs(bytes) >= 1023.5 && unit + 1 < kUnits.size()) bytes /= 1024, ++unit;
   return three_digits(unit == 0 ? std::round(bytes) : bytes) + " " + kUnits[unit];
 }
 

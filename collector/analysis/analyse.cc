@@ -187,7 +187,8 @@ void describe_spans(run::Reader& reader, run::Report& report) {
   std::stable_sort(report.cam.providers.begin(), report.cam.providers.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
 }
 
-void describe_sockets(run::Reader& reader, run::Report& report) {
+// `end`: of the load. What a server closes as it shuts down was open when it mattered.
+void describe_sockets(run::Reader& reader, Seconds end, run::Report& report) {
   const auto is_socket = [](const std::string& kind) { return kind == "accept" || kind == "connect" || kind == "socket"; };
   std::map<std::pair<std::string, std::string>, run::ReportPeer> peers;
   const auto entry = [&](const std::string& kind, const std::string& peer) -> run::ReportPeer& {
@@ -199,7 +200,7 @@ void describe_sockets(run::Reader& reader, run::Report& report) {
     if (!is_socket(d.kind)) continue;
     run::ReportPeer& p = entry(d.kind, d.kind == "accept" ? d.peer.substr(0, d.peer.rfind(':')) : d.peer);
     ++p.opened;
-    p.still_open += d.closed_ns ? 0 : 1;
+    p.still_open += d.closed_ns && seconds_of(*d.closed_ns) < end ? 0 : 1;
     p.read_ops += unsigned_of(d.read_ops);
     p.read_bytes += unsigned_of(d.read_bytes);
     p.write_ops += unsigned_of(d.write_ops);
@@ -332,7 +333,7 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
   describe_run(reader, report);
   describe_load(reader, input, report);
   describe_spans(reader, report);
-  describe_sockets(reader, report);
+  describe_sockets(reader, input.stretch.end, report);
   report.top_cpu = heaviest(reader, reader.cpu(), false);
   report.top_allocated = heaviest(reader, reader.alloc(), true);
   report.top_live = heaviest(reader, reader.live(static_cast<std::int64_t>(input.stretch.end * 1e9)), true);

@@ -220,7 +220,7 @@ std::vector<run::ReportEvidence> evidence_of(const LeakFinding& f, const RunInpu
   if (v.verdict == Verdict::kSaturating && v.plateau_remaining > 0) {
     list.push_back({"saturation", fmt::format("Still to come, at this rate of slowing: about {}.", amount_text(f.resource, v.plateau_remaining)), v.plateau_remaining});
   }
-  if (v.overdispersion > 1) {
+  if (v.overdispersion > 1 && v.verdict == Verdict::kLeaks) {
     list.push_back({"spread", fmt::format("Comes in bursts; the interval is widened by {}.", in_count(std::sqrt(v.overdispersion))), v.overdispersion});
   }
   return list;

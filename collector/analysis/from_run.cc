@@ -263,20 +263,51 @@ class Input {
     return died_ns ? std::min(seconds_of(*died_ns), process_end) : process_end;
   }
 
+  // In at most a few hundred parts, however long the run.
   void be_active(std::size_t population, std::int64_t second, double objects) {
-    std::vector<double>& activity = input_.populations[population].activity;
-    if (second < 0 || second > 100'000'000) return;
-    if (activity.size() <= static_cast<std::size_t>(second)) activity.resize(static_cast<std::size_t>(second) + 1);
-    activity[static_cast<std::size_t>(second)] += objects;
+    constexpr double kParts = 480;
+    Population& p = input_.populations[population];
+    p.activity_width = std::max(1.0, std::ceil(run_end_ / kParts));
+    const double part = static_cast<double>(second) / p.activity_width;
+    if (part < 0 || part > kParts + 1) return;
+    const auto i = static_cast<std::size_t>(part);
+    if (p.activity.size() <= i) p.activity.resize(i + 1);
+    p.activity[i] += objects;
+  }
+
+  // The widest sampling interval that held for any length of time after warm-up.
+  double widest_interval() {
+    std::map<std::int64_t, std::size_t> seen;
+    std::size_t all = 0;
+    reader_.each_heap_object({}, [&](const run::HeapObject& o) {
+      const double born = seconds_of(o.born_ns);
+      if (born < input_.stretch.warm_up || born > input_.stretch.end) return;
+      ++seen[o.interval];
+      ++all;
+    });
+    double widest = 0;
+    for (const auto& [interval, objects] : seen) {
+      if (static_cast<double>(objects) >= 0.005 * static_cast<double>(all)) widest = std::max(widest, static_cast<double>(interval));
+    }
+    return widest;
   }
 
   void read_heap() {
     std::map<Key, std::size_t> known;
     double intervals = 0, samples = 0;
+    const double widest = widest_interval();
     reader_.each_heap_object({}, [&](const run::HeapObject& o) {
       const std::size_t i = population(known, {o.process, o.stack, ""}, Resource::kHeap);
-      input_.populations[i].lives.push_back({seconds_of(o.born_ns), death(o.process, o.died_ns), o.bytes, o.objects});
-      intervals += static_cast<double>(o.interval);
+      const auto size = static_cast<double>(std::max<std::int64_t>(o.size, 1)), interval = static_cast<double>(o.interval);
+      bool shape = true;
+      if (interval < widest && interval > 0) {
+        const double keep = -std::expm1(-size / widest) / -std::expm1(-size / interval);
+        // A number between 0 and 1 that depends on the sample alone, so that a report can be made again.
+        const std::uint64_t mixed = hash_of(std::to_string(run::number(o.process)) + ":" + std::to_string(o.sample));
+        shape = static_cast<double>((mixed * 0x9E3779B97F4A7C15ull) >> 11) / 9007199254740992.0 < keep;
+      }
+      input_.populations[i].lives.push_back({seconds_of(o.born_ns), death(o.process, o.died_ns), o.bytes, o.objects, shape});
+      intervals += interval;
       samples += 1;
     });
     // How busy a stack is matters only for stacks that keep something.

@@ -37,6 +37,10 @@ struct Life {
   Seconds died = kAlive;
   double amount = 1;   // unbiased weight: bytes it stands for, or 1
   double objects = 1;  // how many objects it stands for
+  // Whether it tells of when and how long, besides how much. Where the sampling interval changed during a run, samples
+  // taken more densely than at its widest are thinned by this to an even density: else a change of the interval would look
+  // like an onset, or like a cache that fills.
+  bool shape = true;
 };
 
 // Everything born at one stack. Objects that lived under a second may be missing; `activity` then tells that the stack
@@ -48,7 +52,8 @@ struct Population {
   std::vector<std::uint32_t> frames;  // leaf first; may be empty
   std::vector<Life> lives;
   double bound = 0;                   // this many alive at once have a known reason (one connection a load user); 0: none
-  std::vector<double> activity;       // objects born in second i of the run, whatever became of them; may be empty
+  std::vector<double> activity;       // objects born in part i of the run, whatever became of them; may be empty
+  Seconds activity_width = 1;         // of such a part
 };
 
 // The stretch of the run that is judged, and what its growth is measured against.

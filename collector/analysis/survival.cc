@@ -115,6 +115,14 @@ Events born_after(const Events& events, double from) {
   return later;
 }
 
+Events born_between(const Events& events, double from, double to) {
+  Events between;
+  for (const Placed& life : events.lives) {
+    if (life.born >= from && life.born <= to) between.lives.push_back(life);
+  }
+  return between;
+}
+
 bool is_sampled(const Events& events) {
   return events.objects() > 1.1 * events.count();  // one sample stands for more than itself
 }
@@ -149,7 +157,7 @@ double activity_between(const Population& population, Seconds from, Seconds to) 
   if (!population.activity.empty()) {
     double sum = 0;
     for (std::size_t i = 0; i < population.activity.size(); ++i) {
-      const double at = static_cast<double>(i) + 0.5;
+      const double at = (static_cast<double>(i) + 0.5) * population.activity_width;
       if (at >= from && at < to) sum += population.activity[i];
     }
     return sum;
@@ -198,6 +206,7 @@ class Judge {
     Events events = born_after(all, from_);
     find_end(events);
     measure(events);
+    const double mean_amount = v_.survivors > 0 ? v_.amount / v_.survivors : 0;
 
     if (v_.survivors < k_.min_candidate) return conclude_without_survivors(events, floor);
     // A leak that came late has nothing old on the length of the run. Then old means: old for the time since it began.
@@ -210,7 +219,6 @@ class Judge {
 
     const bool sampled = is_sampled(events);
     const double needed = sampled ? k_.min_survivors_sampled : k_.min_survivors_exact;
-    const double mean_amount = events.amount() / events.count();
     v_.p_value = poisson_tail(v_.survivors / v_.overdispersion,
                               floor * (1 - age_ - warm_up_) / mean_amount / v_.overdispersion);
     const double span = to_ - from_;
@@ -256,9 +264,12 @@ class Judge {
     for (const Life& life : population_.lives) {
       if (life.born < stretch_.begin || life.born >= stretch_.end || life.amount <= 0) continue;
       const double died = life.died < stretch_.end ? ruler_.place(life.died) : 2;
-      lives_.push_back({ruler_.place(life.born), died, life.amount, life.objects});
+      all_lives_.push_back({ruler_.place(life.born), died, life.amount, life.objects});
+      if (life.shape) lives_.push_back(all_lives_.back());
     }
-    std::sort(lives_.begin(), lives_.end(), [](const Placed& a, const Placed& b) { return a.born < b.born; });
+    const auto by_birth = [](const Placed& a, const Placed& b) { return a.born < b.born; };
+    std::sort(lives_.begin(), lives_.end(), by_birth);
+    std::sort(all_lives_.begin(), all_lives_.end(), by_birth);
   }
 
   std::optional<Hazard> adequate_hazard(double horizon) {
@@ -346,21 +357,22 @@ class Judge {
 
   void measure(const Events& events) {
     v_.survivors = events.count();
-    v_.effective_survivors = events.effective();
+    const Events weighed = born_between(survivors_of(all_lives_, warm_up_, age_), from_, to_);
+    v_.effective_survivors = weighed.effective();
     v_.overdispersion = to_ > from_ ? overdispersion(events.histogram(from_, to_, k_.sub_cohorts)) : 1;
-    v_.amount = events.amount();
-    v_.amount_per_object = events.objects() > 0 ? events.amount() / events.objects() : 0;
+    v_.amount = weighed.amount();
+    v_.amount_per_object = weighed.objects() > 0 ? weighed.amount() / weighed.objects() : 0;
     const Decay decay = fit_decay(events.times(from_), to_ - from_);
     v_.decay = decay.k;
     v_.decay_error = decay.standard_error;
     decay_overdispersion_ = overdispersion_about_decay(events, from_, k_.sub_cohorts);
 
     double born = 0;
-    for (const Placed& life : lives_) {
+    for (const Placed& life : all_lives_) {
       if (life.born >= from_ && life.born <= to_) born += life.objects;
     }
     const double active = activity_between(population_, ruler_.when(from_), ruler_.when(to_));
-    v_.survivor_share = std::max(born, active) > 0 ? std::min(1.0, events.objects() / std::max(born, active)) : 0;
+    v_.survivor_share = std::max(born, active) > 0 ? std::min(1.0, weighed.objects() / std::max(born, active)) : 0;
 
     const Seconds from_time = ruler_.when(from_), to_time = ruler_.when(to_);
     const double requests = clock_.counts_requests() ? clock_.at(to_time) - clock_.at(from_time) : 0;
@@ -375,7 +387,7 @@ class Judge {
     };
     per(requests, v_.per_request, v_.per_request_interval);
     per(hours, v_.per_hour, v_.per_hour_interval);
-    if (requests > 0) v_.objects_per_request = events.objects() / requests;
+    if (requests > 0) v_.objects_per_request = weighed.objects() / requests;
   }
 
   // Against the fitted exp(-k t) from `from` on: a thinning is no unevenness.
@@ -440,6 +452,7 @@ class Judge {
   bool is_replacement() const {
     double stayed = 0, left = 0;
     for (const Life& life : population_.lives) {
+      if (!life.shape) continue;
       const double born = ruler_.place(life.born), died = life.died < stretch_.end ? ruler_.place(life.died) : 2;
       if (born > warm_up_ && born <= 1 && died > 1) stayed += 1;
       if (born <= warm_up_ && died > warm_up_ && died <= 1) left += 1;
@@ -497,7 +510,8 @@ class Judge {
   const Thresholds& k_;
   Ruler ruler_;
   SurvivalVerdict v_;
-  std::vector<Placed> lives_;
+  std::vector<Placed> lives_;      // of even sampling density: when, and how long
+  std::vector<Placed> all_lives_;  // and how much
   double warm_up_ = 0, youngest_ = 0, age_ = 0, horizon_ = 1, decay_overdispersion_ = 1;
   double from_ = 0, to_ = 1;  // where survivors are counted
 };
@@ -511,7 +525,7 @@ double time_over_work(const Population& population, const Stretch& stretch, cons
   std::array<double, kParts> births{};
   double total = 0;
   for (const Life& life : population.lives) {
-    if (life.died < stretch.end || life.born < stretch.warm_up || life.born >= end) continue;
+    if (!life.shape || life.died < stretch.end || life.born < stretch.warm_up || life.born >= end) continue;
     births[std::min<std::size_t>(static_cast<std::size_t>((life.born - stretch.warm_up) / width), kParts - 1)] += 1;
     total += 1;
   }
