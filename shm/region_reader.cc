@@ -215,7 +215,7 @@ DrainResult RegionReader::drain_ring(const ReadLane& lane, bool is_signal, std::
     return result;
   }
   if (head - cursor->next > capacity) {
-    if (drained_before_) result.lapped += head - cursor->next - capacity;
+    (drained_before_ ? result.lapped : result.before) += head - cursor->next - capacity;
     cursor->next = head - capacity;
   }
   const std::uint64_t from = cursor->next;
@@ -234,7 +234,7 @@ DrainResult RegionReader::drain_ring(const ReadLane& lane, bool is_signal, std::
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t n = from + i;
     if (head_after - n >= capacity) {
-      result.lapped += drained_before_ ? 1 : 0;
+      (drained_before_ ? result.lapped : result.before) += 1;
       continue;
     }
     const unsigned char* at = buffer_.data() + i * sizeof(Record);
@@ -267,6 +267,7 @@ DrainResult RegionReader::drain(const std::function<void(const ReadLane& lane, b
   const auto add = [&](const DrainResult& part) {
     total.records += part.records;
     total.lapped += part.lapped;
+    total.before += part.before;
     total.torn += part.torn;
   };
   for (std::uint32_t index = 0; index < now->lanes_used; ++index) {

@@ -132,6 +132,7 @@ struct ReadStack {
 struct DrainResult {
   std::uint64_t records = 0;
   std::uint64_t lapped = 0;  // overwritten before they were read
+  std::uint64_t before = 0;  // overwritten before the first drain of this reader: its own loss only if it should have been there
   std::uint64_t torn = 0;    // left half written by a writer that was killed, or forged
 };
 
@@ -152,7 +153,7 @@ class RegionReader {
   std::optional<RegionStatus> status() const;
 
   // Calls `take` for each record written since the last drain, ring by ring, in each ring in order. `is_signal` tells the
-  // handler's ring. A reader that opens late sees what the rings still hold and counts nothing before it as lapped.
+  // handler's ring. A reader that opens late sees what the rings still hold; what they held earlier is counted as `before`.
   DrainResult drain(const std::function<void(const ReadLane& lane, bool is_signal, const ReadRecord&)>& take);
 
   std::vector<ReadLane> lanes() const;

@@ -15,7 +15,7 @@ namespace camprobe::drain {
 class CounterDrain {
  public:
   // `has_history`: the process was running before the run began.
-  CounterDrain(RegionContext& context, bool has_history) : context_(context), needs_baseline_(has_history) {}
+  CounterDrain(RegionContext& context, bool has_history) : context_(context), has_history_(has_history), needs_baseline_(has_history) {}
 
   // Once a second, and once at the end.
   void read(const std::vector<shm::ReadLane>& lanes, const shm::RegionStatus& status, std::int64_t second);
@@ -26,6 +26,7 @@ class CounterDrain {
   void add_lost(const char* kind, std::uint64_t records, std::int64_t second);
 
   RegionContext& context_;
+  bool has_history_;  // the process ran before this recording did
   bool needs_baseline_;
   std::array<shm::IoCounter, shm::kIoKinds> io_{};
   std::array<std::uint64_t, shm::kLossSlots> lost_{};

@@ -40,7 +40,11 @@ class Cpu(unittest.TestCase):
                 if match := re.search(r"spin_[a-z]+", name):
                     ours[match.group(0)] += samples
             total = sum(ours.values())
-            self.assertGreater(total, self.SECONDS * 199 * 0.6)
+            # What the kernel counted, not what the clock on the wall says: the machine may be busy with other things.
+            used = run.value("SELECT MAX(u.value + s.value) / 1e9 FROM point u JOIN point s ON s.process = u.process AND s.second = u.second "
+                             "JOIN metric mu ON mu.id = u.metric AND mu.name = 'process_cpu_user_ns' "
+                             "JOIN metric ms ON ms.id = s.metric AND ms.name = 'process_cpu_system_ns'")
+            self.assertGreater(total, used * 199 * 0.8)
             names = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
             truth = {f"spin_{name}": (10 - i) / 55 for i, name in enumerate(names)}
             for name, share in truth.items():
@@ -48,7 +52,7 @@ class Cpu(unittest.TestCase):
                 self.assertLess(abs(ours[name] / total - share), 5 * error + 0.01, f"{name}: {ours[name]}/{total}, truth {share:.3f}")
             # The sum of weights is the CPU time that the kernel counted.
             weight = run.value("SELECT SUM(weight_ns) FROM cpu") / 1e9
-            self.assertLess(abs(weight - self.SECONDS) / self.SECONDS, 0.12, f"{weight} s of samples")
+            self.assertLess(abs(weight - used) / used, 0.12, f"{weight} s of samples, {used} s used")
 
             if harness.need("perf"):
                 self.skipTest("perf is not installed: compared with the known proportions only")
@@ -67,7 +71,7 @@ class Heap(unittest.TestCase):
     ROUNDS = 400
 
     def test_bytes_per_stack_agree_with_heaptrack_and_with_the_truth(self):
-        interval = 16384
+        interval = 65536
         with harness.Scratch() as scratch:
             result = harness.camprobe("run", "-o", scratch.run_path, "--", WORKLOAD, "heap", self.ROUNDS,
                                       env={**os.environ, "CAMPROBE_HEAP_INTERVAL": str(interval)})

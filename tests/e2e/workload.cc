@@ -77,6 +77,7 @@ int allocate(std::uint64_t rounds) {
     totals[5] += allocate_site<5>(100);
     totals[6] += allocate_site<6>(30);
     totals[7] += allocate_site<7>(5);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // some 3 MB a round: no ring is lapped at 64 KiB
   }
   for (int i = 0; i < 8; ++i) std::printf("allocate_site<%d> %llu\n", i, static_cast<unsigned long long>(totals[i]));
   return 0;
@@ -119,8 +120,17 @@ int serve(int port) {
   }
 }
 
-[[gnu::noinline]] char* keep_for_ever() { return static_cast<char*>(std::malloc(1024)); }
-[[gnu::noinline]] char* use_and_drop() { return static_cast<char*>(std::malloc(1024)); }
+// Not tail calls: a jump to malloc would leave no frame of these two on the stack.
+[[gnu::noinline]] char* keep_for_ever() {
+  char* block = static_cast<char*>(std::malloc(1024));
+  g_sink = g_sink + 1;
+  return block;
+}
+[[gnu::noinline]] char* use_and_drop() {
+  char* block = static_cast<char*>(std::malloc(1024));
+  g_sink = g_sink + 1;
+  return block;
+}
 
 int leak(double seconds) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);

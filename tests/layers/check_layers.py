@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "examples": {"probe"},
 }
 # Inside collector/ these stand alone: they know no region and no run file's writer.
-LEAVES = {"collector/symbols": set(), "collector/load": {"run/histogram.h"}}
+LEAVES = {"collector/symbols": set(), "collector/load": {"run/histogram.h", "run/result.h"}}
 # Code that is loaded into a target: nothing that needs libstdc++ at run time, allocates or knows locales.
 INJECTED = ("shm", "sampler", "probe")
 INJECTED_EXCEPT = {"shm/region_reader.h", "shm/region_reader.cc"}  # the collector's half of the contract

@@ -184,6 +184,16 @@ TEST(Ring, ALappedReaderCountsExactlyWhatItMissed) {
   EXPECT_GE(drained.records, kLongRing - 1);
 }
 
+TEST(Ring, ALateReaderIsToldWhatWasThereBeforeIt) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  RingWriter ring = region.ring(region->acquire_lane(42, 1));
+  for (std::uint64_t n = 1; n <= kLongRing + 100; ++n) write_numbered(ring, n);
+  const DrainResult drained = region.reader().drain([](auto&&...) {});
+  EXPECT_EQ(drained.lapped, 0u);
+  EXPECT_EQ(drained.records + drained.before, kLongRing + 100);
+}
+
 TEST(Ring, ManyReadersOfARunningWriterSeeWholeRecordsAndAccountForAll) {
   TestRegion region;
   ASSERT_TRUE(region.created()) << region.error();
