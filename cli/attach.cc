@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/duration.h"
+#include "cli/summary.h"
 #include "collector/session.h"
 
 namespace camprobe::cli {
@@ -13,7 +14,7 @@ void add_attach_command(CLI::App& app, int& exit_code) {
   struct Arguments {
     AttachOptions options;
     std::int64_t duration = 0;
-    bool all = false;
+    bool all = false, wants_report = true;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("attach", "Record processes that already run with the probe");
@@ -34,13 +35,16 @@ void add_attach_command(CLI::App& app, int& exit_code) {
   command->add_option("--duration", arguments->duration, "Stop recording after this time; the process goes on")
       ->transform(duration_units())
       ->type_name("TIME");
+  command->add_flag("!--no-report", arguments->wants_report, "Do not print the report at the end");
   command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
   command->callback([arguments, &exit_code] {
     if (arguments->all == (arguments->options.pid != 0)) {
       throw CLI::ValidationError("attach", "name one PID, or --all");
     }
     if (arguments->duration > 0) arguments->options.duration = std::chrono::seconds(arguments->duration);
-    exit_code = record_running(arguments->options).exit_code;
+    const Outcome outcome = record_running(arguments->options);
+    exit_code = outcome.exit_code;
+    if (!outcome.run.empty() && !arguments->options.is_quiet && arguments->wants_report) print_summary(outcome.run);
   });
 }
 

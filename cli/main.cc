@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/export.h"
 #include "cli/load.h"
 #include "collector/version.h"
 
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
   camprobe::cli::add_run_command(app, exit_code);
   camprobe::cli::add_attach_command(app, exit_code);
   camprobe::cli::add_load_command(app, exit_code);
+  camprobe::cli::add_export_command(app, exit_code);
   camprobe::cli::add_list_command(app, exit_code);
   camprobe::cli::add_mark_command(app, exit_code);
   camprobe::cli::add_doctor_command(app, exit_code);

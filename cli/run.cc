@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/duration.h"
+#include "cli/summary.h"
 #include "collector/session.h"
 
 namespace camprobe::cli {
@@ -12,6 +13,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
   struct Arguments {
     RunOptions options;
     std::int64_t duration = 0, load_wait = 30, grace = 10;
+    bool wants_report = true;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("run", "Start a program with the probe and record it until it ends");
@@ -45,6 +47,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
   command->add_option("--grace", arguments->grace, "How long after SIGTERM it is killed [10s]")
       ->transform(duration_units())
       ->type_name("TIME");
+  command->add_flag("!--no-report", arguments->wants_report, "Do not print the report at the end");
   command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
   command->add_option("program", arguments->options.program, "The program and its arguments, after --")
       ->required()
@@ -54,7 +57,9 @@ void add_run_command(CLI::App& app, int& exit_code) {
     if (arguments->duration > 0) arguments->options.duration = std::chrono::seconds(arguments->duration);
     arguments->options.load_wait = std::chrono::seconds(arguments->load_wait);
     arguments->options.grace = std::chrono::seconds(arguments->grace);
-    exit_code = record_program(arguments->options).exit_code;
+    const Outcome outcome = record_program(arguments->options);
+    exit_code = outcome.exit_code;
+    if (!outcome.run.empty() && !arguments->options.is_quiet && arguments->wants_report) print_summary(outcome.run);
   });
 }
 

@@ -43,6 +43,12 @@ void add_note(std::string& notes, const std::string& note) {
   notes += (notes.empty() ? "" : "; ") + note;
 }
 
+// The program of a region: its first module.
+std::string executable_of(const shm::RegionReader& region) {
+  const auto modules = region.modules();
+  return modules.empty() ? std::string() : region.name(modules.front().path).value_or("");
+}
+
 run::Meta with_machine(run::Meta meta) {
   if (meta.started_monotonic_ns == 0) {
     meta.started_monotonic_ns = drain::to_integer(clock_ns(CLOCK_MONOTONIC));
@@ -201,7 +207,10 @@ void Recording::adopt(shm::RegionReader region, const std::string& path, bool is
   target->row.parent_pid = info.parent_pid;
   target->row.began_ns = std::max<std::int64_t>(0, clock_.run_ns(info.created_ns));
   target->region_path = path;
-  if (is_alive) describe(*target);
+  // An image that has been replaced already is not what /proc shows.
+  const auto status = region.status();
+  if (is_alive && status && status->state != shm::RegionState::kExec) describe(*target);
+  if (const std::string executable = executable_of(region); !executable.empty()) target->row.executable = executable;
   if (is_new) target->row.id = writer_.add(target->row);
   target->region =
       std::make_unique<drain::RegionDrain>(std::move(region), writer_, symbolizer_, clock_, target->row.id);
@@ -245,11 +254,6 @@ void Recording::end_target(Target& target, std::uint64_t died_ns, bool has_exece
     note_probe_state(target);
   } else {
     target.row.ended_how = has_execed ? "exec" : "lost";
-  }
-  if (target.row.executable.empty() && target.region != nullptr) {
-    // Nobody saw it alive: its first module is its executable.
-    const auto modules = target.region->region().modules();
-    if (!modules.empty()) target.row.executable = target.region->region().name(modules.front().path).value_or("");
   }
   target.row.ended_ns = std::max(target.row.began_ns, clock_.run_ns(ended_ns));
   writer_.update(target.row);

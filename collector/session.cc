@@ -295,7 +295,8 @@ Outcome record_program(const RunOptions& options) {
   int child_status = 0;
   enum class Stop { kNo, kAsked, kTerminated, kKilled } stop = Stop::kNo;
   steady_clock::time_point kill_at{};
-  auto next_look = began;
+  auto next_look = began, child_ended_at = began;
+  bool has_told_of_rest = false;
   // A program that went to the background is whoever of the run has no parent in it.
   const auto send = [&](int signal) {
     if (child_lives)
@@ -327,18 +328,23 @@ Outcome record_program(const RunOptions& options) {
         child_lives = false;
         child_status = status;
         recording.child_ended(child, status);
-        if (recording.has_live_process()) {
-          say("the program ended but left processes behind, which are recorded until they end (Ctrl-C ends them)");
-        } else if (load && load->is_running()) {
-          if (stop == Stop::kNo) say("the program ended before its load");
-          load->stop();
-        }
+        child_ended_at = steady_clock::now();
       } else if (load && ended == load->pid()) {
         load->ended(status);
         terminate();
       }
     }
     const auto now = steady_clock::now();
+    // A program that goes to the background ends, and its children go on; workers end a moment after their master.
+    if (!child_lives && !has_told_of_rest && now - child_ended_at > std::chrono::seconds(1)) {
+      has_told_of_rest = true;
+      if (recording.has_live_process()) {
+        say("the program ended but left processes behind, which are recorded until they end (Ctrl-C ends them)");
+      } else if (load && load->is_running()) {
+        if (stop == Stop::kNo) say("the program ended before its load");
+        load->stop();
+      }
+    }
     if (load && load->pid() == 0 && stop == Stop::kNo && recording.has_live_process() && now >= next_look) {
       next_look = now + milliseconds{50};
       const bool is_late = now - began > options.load_wait;

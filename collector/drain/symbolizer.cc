@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -66,6 +67,22 @@ run::Frame as_row(const symbols::Frame& frame) {
   return row;
 }
 
+bool is_probe(const run::Frame& frame) {
+  const std::size_t name = frame.module.rfind('/') + 1;  // npos + 1 is 0
+  return frame.module.compare(name, 14, "libcamprobe.so") == 0;
+}
+
+// The stack as it would be without the probe: a hook between a program's call and libc's function is left out. Where
+// the probe itself was at work, the hook's own name stays as the leaf, so that what the probe costs shows.
+void leave_out_probe(std::vector<run::Frame>& leaf_first) {
+  std::size_t at_leaf = 0;
+  while (at_leaf < leaf_first.size() && is_probe(leaf_first[at_leaf])) ++at_leaf;
+  if (at_leaf == leaf_first.size()) return;
+  if (at_leaf > 1) leaf_first.erase(leaf_first.begin(), leaf_first.begin() + static_cast<std::ptrdiff_t>(at_leaf) - 1);
+  leaf_first.erase(std::remove_if(leaf_first.begin() + (at_leaf > 0 ? 1 : 0), leaf_first.end(), is_probe),
+                   leaf_first.end());
+}
+
 }  // namespace
 
 Symbolizer::Symbolizer() : state_(std::make_unique<State>()) {
@@ -118,6 +135,7 @@ void Symbolizer::resolve(std::size_t process, run::StackId stack, std::vector<st
         {.addresses = addresses, .leaf_is_exact = leaf_is_exact, .taken_ns = taken_ns});
     resolved.leaf_first.reserve(frames.size());
     for (const symbols::Frame& frame : frames) resolved.leaf_first.push_back(as_row(frame));
+    leave_out_probe(resolved.leaf_first);
     const std::lock_guard lock(state->mutex);
     state->resolved.push_back(std::move(resolved));
   });

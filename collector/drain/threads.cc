@@ -2,6 +2,9 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
+
+#include "collector/proc/proc_files.h"
 
 namespace camprobe::drain {
 
@@ -51,21 +54,30 @@ void ThreadDrain::expect(const shm::ReadLane& lane) {
   }
 }
 
+void ThreadDrain::rename(Tenant& tenant, std::string name) {
+  if (name.empty() || tenant.row.name == name) return;
+  tenant.row.name = std::move(name);
+  context_.writer.update(tenant.row);
+}
+
 void ThreadDrain::compare(const std::vector<shm::ReadLane>& lanes, std::uint64_t now_ns) {
+  constexpr std::uint64_t kNamesEvery = 5;
   for (const shm::ReadLane& lane : lanes) {
     const auto known = tenants_.find(lane.index);
     if (lane.active) {
       const bool is_same = known != tenants_.end() && !known->second.has_ended && known->second.row.tid == lane.tid;
       Tenant& tenant =
           is_same ? known->second : begin(lane.index, lane.tid, lane.began_ns, lane.name, lane.start_stack);
-      if (tenant.row.name != lane.name && !lane.name.empty()) {
-        tenant.row.name = lane.name;
-        context_.writer.update(tenant.row);
+      if (compared_ % kNamesEvery == 0) {
+        const auto name = proc::read_file("/proc/" + std::to_string(context_.region.info().pid) + "/task/" +
+                                          std::to_string(lane.tid) + "/comm");
+        if (name) rename(tenant, name->substr(0, name->find('\n')));
       }
     } else if (known != tenants_.end() && !known->second.has_ended) {
       end(known->second, now_ns);
     }
   }
+  ++compared_;
 }
 
 }  // namespace camprobe::drain
