@@ -37,7 +37,12 @@ const run::Frame kThread = frame("start_thread", "nptl/pthread_create.c", 442, "
 
 Recorded record_run(const std::string& path, const Recording& r) {
   Random random(r.seed);
-  const Scenario scenario = demonstration(r.seconds, r.requests_per_second, r.interval, r.onset, r.with_leaks, random);
+  // Sampled as densely as it ever is; samples of the wider interval are a share of them.
+  const double wider = r.later_interval > 0 ? std::max(r.interval, r.later_interval) : r.interval;
+  const double denser = r.later_interval > 0 ? std::min(r.interval, r.later_interval) : r.interval;
+  const double kObject = 2048;
+  const double kept_by_wider = std::expm1(-kObject / wider) / std::expm1(-kObject / denser);
+  const Scenario scenario = demonstration(r.seconds, r.requests_per_second, denser, r.onset, r.with_leaks, random);
   run::Meta meta;
   meta.command = {"cam-server", "--port", "8080"};
   meta.host = "bench";
@@ -100,14 +105,17 @@ Recorded record_run(const std::string& path, const Recording& r) {
       auto& series = p.resource == analysis::Resource::kHeap ? live : fds;
       for (auto s = static_cast<std::size_t>(std::ceil(born)); s < series.size() && static_cast<double>(s) < died; ++s) series[s] += life.amount;
       if (p.resource == analysis::Resource::kHeap) {
+        const double interval = r.later_interval > 0 && life.born > 0.7 * r.seconds ? r.later_interval : r.interval;
+        if (interval > denser && std::uniform_real_distribution<double>()(random) >= kept_by_wider) continue;
+        const double weight = kObject / -std::expm1(-kObject / interval);
         run::HeapObject object;
         object.process = server;
         object.sample = ++sample;
         object.stack = r.with_leaks && i == 0 && sample % 3 == 0 ? second_way : stacks[i];
         object.size = 2048;
-        object.interval = static_cast<std::int64_t>(r.interval);
-        object.bytes = life.amount;
-        object.objects = life.objects;
+        object.interval = static_cast<std::int64_t>(interval);
+        object.bytes = weight;
+        object.objects = weight / kObject;
         object.born_ns = ns(born);
         object.died_ns = ns(died);
         writer.put(object);
@@ -116,8 +124,8 @@ Recorded record_run(const std::string& path, const Recording& r) {
         alloc.second = static_cast<std::int64_t>(born);
         alloc.stack = object.stack;
         alloc.samples = 1;
-        alloc.objects = life.objects;
-        alloc.bytes = life.amount;
+        alloc.objects = object.objects;
+        alloc.bytes = weight;
         writer.count(alloc);
       } else {
         run::Descriptor d;
@@ -210,6 +218,10 @@ Recorded record_run(const std::string& path, const Recording& r) {
   run::Setting setting;
   setting.process = server, setting.name = "heap_interval_bytes", setting.value = r.interval;
   writer.put(setting);
+  if (r.later_interval > 0) {
+    setting.at_ns = ns(kStart + 0.7 * r.seconds), setting.value = r.later_interval;
+    writer.put(setting);
+  }
   if (auto done = writer.finish(ns(stop + 1), run::kComplete); !done) throw std::runtime_error(done.error());
 
   Recorded truth;

@@ -14,6 +14,7 @@ struct Recording {
   double seconds = 65;               // of load
   double requests_per_second = 1500;
   double interval = 16 * 1024;
+  double later_interval = 0;         // from 70 % of the load on; 0: the same
   double onset = 0.45;               // share of the load
   bool with_leaks = true;
   double slower = 1;                 // latency and CPU of a scan at the end, as a factor; from `onset` on

@@ -102,6 +102,26 @@ TEST(Report, FindsThemByTheServersOwnSpansAsWell) {
   EXPECT_NEAR(finding(report, "heap")->per_1000_requests->value, 1000 * truth.leaked_bytes_per_request, 150 * truth.leaked_bytes_per_request);
 }
 
+TEST(Report, IsNotFooledByAChangeOfTheSamplingInterval) {
+  for (const auto& [first, later] : {std::pair{8192.0, 65536.0}, {65536.0, 8192.0}}) {
+    for (const bool with_leaks : {true, false}) {
+      run::Scratch scratch;
+      Recording recording;
+      recording.interval = first;
+      recording.later_interval = later;
+      recording.with_leaks = with_leaks;
+      const Recorded truth = record_run(scratch / "a.camrun", recording);
+      const run::Report report = report_of(scratch / "a.camrun");
+      EXPECT_EQ(confirmed(report), with_leaks ? 2u : 0u) << first << exporters::report_text(report);
+      const run::Finding* heap = finding(report, "heap");
+      ASSERT_EQ(heap != nullptr, with_leaks);
+      if (heap == nullptr) continue;
+      EXPECT_NEAR(heap->per_1000_requests->value, 1000 * truth.leaked_bytes_per_request, 150 * truth.leaked_bytes_per_request) << first;
+      EXPECT_NEAR(heap->since->at_s, truth.onset_s, 6.5) << first;
+    }
+  }
+}
+
 TEST(Report, PassesTheLookAlikes) {
   for (const std::uint64_t seed : {5u, 6u, 7u}) {
     run::Scratch scratch;
