@@ -12,10 +12,10 @@ struct ExportOptions {
   std::string run;
   std::string what = "cpu";
   std::string format = "folded";
-  std::optional<std::string> from;
-  std::optional<std::string> to;
-  std::optional<std::int64_t> pid;
-  std::string output;  // "" or "-": standard output
+  std::optional<std::string> from{};
+  std::optional<std::string> to{};
+  std::optional<std::int64_t> pid{};
+  std::string output{};  // "" or "-": standard output
 };
 
 // Returns the exit code: 0, or 2 where the run or the slice cannot be used, after one line on standard error.

@@ -8,8 +8,8 @@ namespace camprobe::cli {
 
 struct ReportOptions {
   std::string run;
-  std::string format;  // text | json | html; "": told by the output's name, text otherwise
-  std::string output;  // "" or "-": standard output
+  std::string format{};  // text | json | html; "": told by the output's name, text otherwise
+  std::string output{};  // "" or "-": standard output
 };
 
 // Returns the exit code, whatever the verdict is: 0; 2 where the run cannot be read, after one line on standard error; 1
