@@ -53,33 +53,41 @@ int spin_for(double seconds) {
   return 0;
 }
 
-template <int kSite>
-[[gnu::noinline]] std::uint64_t allocate_site(std::uint64_t rounds) {
-  constexpr std::size_t kSizes[] = {16, 48, 128, 400, 1024, 5000, 20000, 70000};
-  std::uint64_t bytes = 0;
-  for (std::uint64_t i = 0; i < rounds; ++i) {
-    void* block = std::malloc(kSizes[kSite]);
-    g_sink = g_sink + reinterpret_cast<std::uintptr_t>(block);
-    std::free(block);
-    bytes += kSizes[kSite];
+#define ALLOCATE(name, size)                                    \
+  [[gnu::noinline]] std::uint64_t name(std::uint64_t rounds) {  \
+    for (std::uint64_t i = 0; i < rounds; ++i) {                \
+      void* block = std::malloc(size);                          \
+      g_sink = g_sink + reinterpret_cast<std::uintptr_t>(block); \
+      std::free(block);                                         \
+    }                                                           \
+    return rounds * (size);                                     \
   }
-  return bytes;
-}
+ALLOCATE(allocate_16, 16)
+ALLOCATE(allocate_48, 48)
+ALLOCATE(allocate_128, 128)
+ALLOCATE(allocate_400, 400)
+ALLOCATE(allocate_1024, 1024)
+ALLOCATE(allocate_5000, 5000)
+ALLOCATE(allocate_20000, 20000)
+ALLOCATE(allocate_70000, 70000)
+#undef ALLOCATE
 
 int allocate(std::uint64_t rounds) {
-  std::uint64_t totals[8] = {};
+  struct Site {
+    const char* name;
+    std::uint64_t (*allocate)(std::uint64_t);
+    std::uint64_t rounds;
+    std::uint64_t bytes;
+  };
+  Site sites[] = {{"allocate_16", allocate_16, 4000, 0},   {"allocate_48", allocate_48, 3000, 0},
+                  {"allocate_128", allocate_128, 2000, 0}, {"allocate_400", allocate_400, 1000, 0},
+                  {"allocate_1024", allocate_1024, 500, 0}, {"allocate_5000", allocate_5000, 100, 0},
+                  {"allocate_20000", allocate_20000, 30, 0}, {"allocate_70000", allocate_70000, 5, 0}};
   for (std::uint64_t i = 0; i < rounds; ++i) {
-    totals[0] += allocate_site<0>(4000);
-    totals[1] += allocate_site<1>(3000);
-    totals[2] += allocate_site<2>(2000);
-    totals[3] += allocate_site<3>(1000);
-    totals[4] += allocate_site<4>(500);
-    totals[5] += allocate_site<5>(100);
-    totals[6] += allocate_site<6>(30);
-    totals[7] += allocate_site<7>(5);
+    for (Site& site : sites) site.bytes += site.allocate(site.rounds);
     std::this_thread::sleep_for(std::chrono::milliseconds(10));  // some 3 MB a round: no ring is lapped at 64 KiB
   }
-  for (int i = 0; i < 8; ++i) std::printf("allocate_site<%d> %llu\n", i, static_cast<unsigned long long>(totals[i]));
+  for (const Site& site : sites) std::printf("%s %llu\n", site.name, static_cast<unsigned long long>(site.bytes));
   return 0;
 }
 
@@ -120,7 +128,8 @@ int serve(int port) {
   }
 }
 
-// Not tail calls: a jump to malloc would leave no frame of these two on the stack.
+// Not tail calls (a jump to malloc would leave no frame of these two on the stack), and not the same body (the compiler would
+// make one function of both).
 [[gnu::noinline]] char* keep_for_ever() {
   char* block = static_cast<char*>(std::malloc(1024));
   g_sink = g_sink + 1;
@@ -128,7 +137,7 @@ int serve(int port) {
 }
 [[gnu::noinline]] char* use_and_drop() {
   char* block = static_cast<char*>(std::malloc(1024));
-  g_sink = g_sink + 1;
+  g_sink = g_sink + 2;
   return block;
 }
 
