@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/export.h"
 #include "cli/load.h"
+#include "cli/report.h"
 #include "collector/version.h"
 
 int main(int argc, char** argv) {
@@ -33,6 +34,7 @@ int main(int argc, char** argv) {
   camprobe::cli::add_run_command(app, exit_code);
   camprobe::cli::add_attach_command(app, exit_code);
   camprobe::cli::add_load_command(app, exit_code);
+  camprobe::cli::add_report_command(app, exit_code);
   camprobe::cli::add_export_command(app, exit_code);
   camprobe::cli::add_list_command(app, exit_code);
   camprobe::cli::add_mark_command(app, exit_code);

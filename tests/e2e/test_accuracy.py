@@ -22,7 +22,7 @@ class Cpu(unittest.TestCase):
                                   capture_output=True, text=True, check=False)
         if recorded.returncode != 0:
             return None
-        listing = subprocess.run(["perf", "script", "-i", data, "-F", "sym"], capture_output=True, text=True, check=True).stdout
+        listing = subprocess.run(["perf", "script", "-i", data, "-F", "ip,sym"], capture_output=True, text=True, check=True).stdout
         counts = collections.Counter()
         for line in listing.splitlines():
             if match := re.search(r"spin_[a-z]+", line):
