@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   camprobe::cli::add_run_command(app, exit_code);
   camprobe::cli::add_attach_command(app, exit_code);
+  camprobe::cli::add_report_command(app, exit_code);
   camprobe::cli::add_load_command(app, exit_code);
   camprobe::cli::add_report_command(app, exit_code);
   camprobe::cli::add_export_command(app, exit_code);
