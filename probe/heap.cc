@@ -106,12 +106,9 @@ CAMPROBE_HOOK void* calloc(std::size_t count, std::size_t bytes) noexcept {
 
 CAMPROBE_HOOK void* realloc(void* block, std::size_t bytes) noexcept {
   // realloc(NULL) and blocks that may be sampled have a nonzero filter byte.
-  shm::Lane* lane = t_lane.lane;
-  if (__builtin_expect(sampler::may_be_sampled(block) || bytes == 0 || lane->heap_countdown < static_cast<std::int64_t>(bytes), 0))
-    return realloc_tracked(block, bytes);
-  lane->heap_allocs += 1;
-  lane->heap_frees += 1;
-  lane->heap_countdown -= static_cast<std::int64_t>(bytes);
+  if (__builtin_expect(sampler::may_be_sampled(block) || bytes == 0, 0)) return realloc_tracked(block, bytes);
+  count_free();
+  if (count_allocation(bytes)) return allocate_sampled<&RealFunctions::realloc>(bytes, block, bytes);
   return g_real.realloc(block, bytes);
 }
 

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <ucontext.h>
 
@@ -109,6 +110,8 @@ void take_sample(ThreadLane& thread, const siginfo_t* info, const ucontext_t* co
   payload.weight_ns = (std::uint64_t{1} + payload.overruns) * period;
   payload.program_counter = program_counter(context);
   thread.signal_ring.write(begin, shm::RecordKind::kCpu, 0, stack, current_span(thread), payload);
+  // Threads are named after they start, often by their parent: asked for here, where the thread is known to matter.
+  shm::raw_syscall(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(thread.lane->name));
 }
 
 void on_tick(int signal, siginfo_t* info, void* raw_context) {

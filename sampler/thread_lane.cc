@@ -54,6 +54,26 @@ void repair_after_abandoning(ThreadLane& thread) {
   thread.entered_at = 0;
 }
 
+// Lanes of threads that ended without a destructor's notice (made by a raw clone()). Asked for when lanes run out, at most
+// once a second.
+bool reclaim_lanes(std::uint64_t now) {
+  static constinit std::atomic<std::uint64_t> next{0};
+  std::uint64_t due = next.load(std::memory_order_relaxed);
+  if (now < due || !next.compare_exchange_strong(due, now + 1'000'000'000)) return false;
+  constexpr long kNoSuchThread = -3;
+  const long pid = shm::raw_syscall(SYS_getpid);
+  bool any = false;
+  for (std::uint32_t index = 0; index < g_region.header()->lanes_used.load(std::memory_order_relaxed); ++index) {
+    const shm::Lane& lane = *g_region.lane(static_cast<int>(index));
+    if (lane.state.load(std::memory_order_acquire) != static_cast<std::uint32_t>(shm::LaneState::kActive)) continue;
+    if (shm::raw_syscall(SYS_tgkill, pid, lane.tid, 0) != kNoSuchThread) continue;
+    stop_thread_timer(static_cast<std::int32_t>(index));
+    g_region.release_lane(static_cast<int>(index));
+    any = true;
+  }
+  return any;
+}
+
 }  // namespace
 
 constinit thread_local ThreadLane t_lane = {
@@ -83,7 +103,8 @@ void arm_thread(ThreadLane& thread, bool is_in_handler) {
   point_at_stray(thread, LaneMode::kStray, kStrayBytes);
   thread.tid = static_cast<std::uint32_t>(shm::raw_syscall(SYS_gettid));
   const std::uint64_t now = now_ns();
-  const int index = g_region.acquire_lane(thread.tid, now);
+  int index = g_region.acquire_lane(thread.tid, now);
+  if (index < 0 && reclaim_lanes(now)) index = g_region.acquire_lane(thread.tid, now);
   if (index < 0) return;
 
   shm::Lane* lane = g_region.lane(index);

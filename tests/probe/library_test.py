@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Holds the built libcamprobe.so to its laws: what it needs, what it shows, and what the fast paths cost.
+
+    library_test.py LIBRARY EXPORTS_MAP
+"""
+import platform
+import re
+import subprocess
+import sys
+
+library, exports_map = sys.argv[1:]
+failures = []
+
+
+def check(condition, what):
+    if not condition:
+        failures.append(what)
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+# What it needs: the C library and the loader, nothing else.
+needed = set(re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", library)))
+check({"libc.so.6"} <= needed <= {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}, f"needs {sorted(needed)}")
+
+# What it shows: exactly the names in the map.
+listed = set(re.findall(r"(\w+);", re.sub(r"#.*|local:.*", "", open(exports_map).read(), flags=re.M)))
+shown = {line.split()[-1].split("@")[0] for line in run("nm", "-D", "--defined-only", library).splitlines()}
+api = {name for name in shown if name.startswith("camprobe_v1_")}
+check(len(api) == 7, f"API: {sorted(api)}")
+check(shown - api == listed, f"shown but not listed: {sorted(shown - api - listed)}; listed but not shown: {sorted(listed - shown)}")
+
+# Nothing of C++'s runtime is asked for.
+undefined = run("nm", "-D", "--undefined-only", library)
+for name in ("_ZSt", "__cxa_throw", "__cxa_guard", "__gxx_personality", "_Unwind", "__tls_get_addr", "_Znwm"):
+    check(not re.search(rf"\b{name}", undefined), f"wants {name}")
+
+# The fast paths: how many instructions from the entry to the jump into the real function, on the path that is nearly
+# always taken. A change of these numbers is a decision.
+EXPECTED = {"malloc": 6, "free": 10, "calloc": 9, "realloc": 15, "memalign": 6, "aligned_alloc": 6, "posix_memalign": 6, "_Znwm": 3, "_ZdlPvm": 3}
+BRANCH = re.compile(r"^j[a-z]+$")
+
+
+def instructions(name):
+    text = run("objdump", "-d", "--no-show-raw-insn", f"--disassemble={name}", library)
+    for line in text.splitlines():
+        match = re.match(r"\s*([0-9a-f]+):\s+(\S+)\s*(.*)", line)
+        if match:
+            yield int(match.group(1), 16), match.group(2), match.group(3)
+
+
+if platform.machine() == "x86_64":
+    for name, expected in EXPECTED.items():
+        code = {address: (mnemonic, operands) for address, mnemonic, operands in instructions(name)}
+        addresses = sorted(code)
+        count, at = 0, addresses[0] if addresses else None
+        path = []
+        while at is not None and count < 100:
+            mnemonic, operands = code[at]
+            path.append(f"{mnemonic} {operands}")
+            count += 1
+            check(mnemonic not in ("call", "syscall", "lock", "xchg", "rdtsc", "push", "cpuid"), f"{name}: {mnemonic} {operands} on the fast path")
+            if mnemonic == "jmp":
+                check(operands.startswith("*"), f"{name}: ends in {mnemonic} {operands}")
+                break
+            following = [a for a in addresses if a > at]
+            # The operators' one test of who counts: in nearly every program the C library's malloc does, and it jumps.
+            if mnemonic == "je" and name.startswith("_Z"):
+                at = int(operands.split()[0], 16)
+            else:
+                at = following[0] if following else None
+        check(count == expected, f"{name}: {count} instructions, {expected} expected:\n    " + "\n    ".join(path))
+
+for failure in failures:
+    print(failure)
+sys.exit(1 if failures else 0)
