@@ -42,7 +42,8 @@ Json to_json(const std::vector<ReportFrame>& stack) {
 }
 
 Json to_json(const ReportSince& since) {
-  return {{"at_s", number(since.at_s)},       {"low_s", number(since.low_s)},   {"high_s", number(since.high_s)},
+  return {{"at_ns", static_cast<std::int64_t>(std::llround(since.at_s * 1e9))},
+          {"at_s", number(since.at_s)},       {"low_s", number(since.low_s)},   {"high_s", number(since.high_s)},
           {"from_start", since.from_start},   {"until_s", or_null(since.until_s)}, {"window", text_or_null(since.window)}};
 }
 
@@ -201,6 +202,8 @@ Json to_json(const Report& r) {
             {"camprobe_version", r.run.camprobe_version},
             {"state", r.run.state},
             {"started_at", text_or_null(r.run.started_at)},
+            {"started_realtime_ns", r.run.started_realtime_ns},
+            {"ended_ns", r.run.ended_ns},
             {"seconds", number(r.run.seconds)},
             {"command", r.run.command},
             {"load_command", text_or_null(r.run.load_command)},

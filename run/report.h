@@ -163,6 +163,7 @@ struct Report {
   struct {
     std::string file, run_id, camprobe_version, state, started_at, host, kernel, load_command;  // started_at: RFC 3339, UTC
     std::vector<std::string> command;
+    std::int64_t started_realtime_ns = 0, ended_ns = 0;  // wall clock of second 0; length of the run
     double seconds = 0;
     std::int64_t cpus = 0, memory_bytes = 0;
   } run;

@@ -48,6 +48,8 @@ void describe_run(run::Reader& reader, run::Report& report) {
   report.run.run_id = meta.run_id;
   report.run.camprobe_version = meta.camprobe_version;
   report.run.state = meta.state;
+  report.run.started_realtime_ns = meta.started_realtime_ns;
+  report.run.ended_ns = reader.duration_ns();
   report.run.started_at = rfc3339(meta.started_realtime_ns);
   report.run.host = meta.host;
   report.run.kernel = meta.kernel;
