@@ -35,7 +35,6 @@ int main(int argc, char** argv) {
   camprobe::cli::add_attach_command(app, exit_code);
   camprobe::cli::add_report_command(app, exit_code);
   camprobe::cli::add_load_command(app, exit_code);
-  camprobe::cli::add_report_command(app, exit_code);
   camprobe::cli::add_export_command(app, exit_code);
   camprobe::cli::add_list_command(app, exit_code);
   camprobe::cli::add_mark_command(app, exit_code);
