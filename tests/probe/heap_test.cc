@@ -133,7 +133,9 @@ TEST(Heap, ReallocThatFailsKeepsTheBlockLive) {
   EXPECT_TRUE(live.count(address_printed(probed, "moved")));
   EXPECT_FALSE(live.count(address_printed(probed, "gone")));
   for (const auto& sample : region.live_samples()) {
-    if (sample.address == address_printed(probed, "moved")) EXPECT_EQ(sample.sample.size, 90'000u);
+    if (sample.address == address_printed(probed, "moved")) {
+      EXPECT_EQ(sample.sample.size, 90'000u);
+    }
   }
 }
 
@@ -151,7 +153,9 @@ TEST(Heap, EveryFormOfNewAndDeleteIsSeen) {
   const auto freed = probed.all_printed("freed");
   ASSERT_EQ(freed.size(), 4u);
   for (const double address : freed) {
-    if (!kept_addresses.count(static_cast<std::uint64_t>(address))) EXPECT_FALSE(live.count(static_cast<std::uint64_t>(address)));
+    if (!kept_addresses.count(static_cast<std::uint64_t>(address))) {
+      EXPECT_FALSE(live.count(static_cast<std::uint64_t>(address)));
+    }
   }
 }
 

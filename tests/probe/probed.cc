@@ -62,7 +62,7 @@ Probed::Probed(const Program& program) {
   for (const auto& [name, value] : changes) environment.push_back(name + "=" + value);
   std::vector<char*> arguments, variables;
   for (const auto& argument : program.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
-  for (const auto& variable : environment) variables.push_back(variable.data());
+  for (auto& variable : environment) variables.push_back(variable.data());
   arguments.push_back(nullptr);
   variables.push_back(nullptr);
 

@@ -60,7 +60,9 @@ TEST(Process, AForkedChildHasARegionOfItsOwnAndNeverWritesItsParents) {
   std::set<std::uint32_t> forked;
   for (const auto& event : events_of(parent)) {
     if (event.record.kind == RecordKind::kProcess) forked.insert(event.record.process.pid);
-    if (event.record.kind == RecordKind::kAlloc) EXPECT_LT(event.record.alloc.size, 60'000u) << "a child's allocation";
+    if (event.record.kind == RecordKind::kAlloc) {
+      EXPECT_LT(event.record.alloc.size, 60'000u) << "a child's allocation";
+    }
   }
   for (std::size_t i = 0; i < children.size(); ++i) {
     EXPECT_EQ(statuses[i], 40 + static_cast<double>(i));

@@ -114,7 +114,9 @@ TEST(Modules, OpenedLibrariesAreKnownByTheirSamplesAndClosedOnesMarked) {
     module.loaded ? ++loaded : ++closed;
     EXPECT_EQ(module.build_id.size(), 40u);
     if (module.loaded) last = module;
-    if (!module.loaded) EXPECT_GE(module.closed_ns, module.opened_ns);
+    if (!module.loaded) {
+      EXPECT_GE(module.closed_ns, module.opened_ns);
+    }
   }
   EXPECT_EQ(loaded, 1);
   EXPECT_EQ(closed, 100);

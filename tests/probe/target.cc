@@ -37,6 +37,10 @@ namespace {
 
 // What the compiler must not reason away.
 void* volatile g_sink;
+void* sink(void* block) {
+  g_sink = block;
+  return block;
+}
 volatile size_t g_huge = size_t{1} << 46;
 
 void say(const char* name, double value) { printf("%s %.17g\n", name, value); }
@@ -92,9 +96,9 @@ void keep(long small, long medium, long large) {
 }
 
 void realloc_failing() {
-  void* kept = malloc(50'000);
-  void* moved = malloc(50'000);
-  void* gone = malloc(50'000);
+  void* volatile kept = malloc(50'000);
+  void* volatile moved = malloc(50'000);
+  void* volatile gone = malloc(50'000);
   errno = 0;
   g_sink = realloc(kept, g_huge);
   say("failed", g_sink == nullptr && errno == ENOMEM);
@@ -207,11 +211,10 @@ void raw_fork() {
 }
 
 void vforks(const char* self) {
-  for (int i = 0; i < 20; ++i) {
+  for (static int i = 0; i < 20; ++i) {
     const pid_t child = vfork();
     if (child == 0) {
-      void* block = malloc(88'888);  // in our memory: must not be recorded
-      free(block);
+      free(sink(malloc(88'888)));  // in our memory: must not be recorded
       execl("/bin/true", "true", static_cast<char*>(nullptr));
       _exit(99);
     }
@@ -415,7 +418,7 @@ void short_threads(long count) {
 // Allocates in destructors of thread-local objects and of keys, in every round.
 pthread_key_t g_late_key;
 struct Late {
-  ~Late() { free(g_thread_waste = malloc(3000)); }
+  ~Late() { free(sink(malloc(3000))); }
 };
 void late_allocations(int threads) {
   pthread_key_create(&g_late_key, [](void* round) {
@@ -436,7 +439,7 @@ void late_allocations(int threads) {
 void churn(double for_seconds) {
   const double end = seconds(CLOCK_MONOTONIC) + for_seconds;
   while (seconds(CLOCK_MONOTONIC) < end) {
-    for (int i = 0; i < 200; ++i) free(g_sink = malloc(512));
+    for (int i = 0; i < 200; ++i) free(sink(malloc(512)));
     timespec pause = {0, 1'000'000};
     nanosleep(&pause, nullptr);
   }
@@ -447,7 +450,7 @@ void churn(double for_seconds) {
 void libraries(const char* path) {
   std::atomic<bool> stop{false};
   std::thread noise([&] {
-    while (!stop) free(g_sink = malloc(5'000));
+    while (!stop) free(sink(malloc(5'000)));
   });
   for (int i = 0; i < 100; ++i) {
     void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);

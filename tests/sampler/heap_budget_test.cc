@@ -32,9 +32,13 @@ TEST(HeapBudget, SettlesInsideTheBudgetAndStaysThere) {
       EXPECT_GE(interval, kDensestAuto);
       EXPECT_LE(interval, kSparsestAuto);
       const double share = static_cast<double>(bytes) / static_cast<double>(interval) * 1000 / kStepCpu;
-      if (interval < kSparsestAuto) EXPECT_LE(share, kThirdOfOnePercent * 1e-6);
+      if (interval < kSparsestAuto) {
+        EXPECT_LE(share, kThirdOfOnePercent * 1e-6);
+      }
       // Nor sparser than it must be: four times as dense would not fit.
-      if (interval > kDensestAuto) EXPECT_GT(share * 4, kThirdOfOnePercent * 1e-6) << bytes;
+      if (interval > kDensestAuto) {
+        EXPECT_GT(share * 4, kThirdOfOnePercent * 1e-6) << bytes;
+      }
     }
   }
 }
