@@ -1,8 +1,6 @@
 // probe/bootstrap.cc: see probe/bootstrap.h.
 #include "probe/bootstrap.h"
 
-#include "sampler/heap_sampler.h"
-
 namespace camprobe::probe {
 
 alignas(4096) unsigned char g_bootstrap[kBootstrapBytes];
@@ -16,7 +14,6 @@ void* bootstrap_allocate(std::size_t bytes) {
   if (bytes > kBootstrapBytes) return nullptr;
   const std::size_t need = kHeader + (bytes + 15) / 16 * 16;
   if (g_used + need > kBootstrapBytes) return nullptr;
-  if (g_used == 0) sampler::always_ask_about(g_bootstrap, kBootstrapBytes);
   unsigned char* header = g_bootstrap + g_used;
   g_used += need;
   __builtin_memcpy(header, &bytes, sizeof bytes);

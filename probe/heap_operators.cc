@@ -3,7 +3,9 @@
 // operator new and delete. Three cases, told apart once at start-up:
 //
 //   the real operator lies in libstdc++ or libc++    it calls malloc through its PLT, so our malloc() counts: jump, no more
-//   it lies in the object that malloc lies in        (tcmalloc, jemalloc) it does not call malloc(): counted here
+//   it lies in the object that malloc lies in        (tcmalloc, jemalloc) most forms do not call malloc() or free(), some
+//                                                    do (jemalloc's plain delete): each is tried out once, and counted here
+//                                                    unless our malloc() or free() has counted
 //   there is none                                    a C program that opens a C++ library later: new is malloc, delete is free,
 //                                                    which is what libstdc++'s are. Only when memory is out is the library's
 //                                                    own operator looked up, for its new_handler and its exception
@@ -97,8 +99,14 @@ CAMPROBE_DELETE_OPERATORS(CAMPROBE_PLAIN_DELETE)
 
 #define CAMPROBE_USE_PLAIN(name, parameters, arguments) plain_##name,
 constinit Operators g_operators = {CAMPROBE_NEW_OPERATORS(CAMPROBE_USE_PLAIN) CAMPROBE_DELETE_OPERATORS(CAMPROBE_USE_PLAIN)};
-// The real operators are the allocator's own.
-constinit bool g_are_counted_here = false;
+// The real operators are the allocator's own; and which of them are counted here.
+constinit bool g_are_the_allocators = false;
+struct Counted {
+#define CAMPROBE_MEMBER_FLAG(name, parameters, arguments) bool name;
+  CAMPROBE_NEW_OPERATORS(CAMPROBE_MEMBER_FLAG)
+  CAMPROBE_DELETE_OPERATORS(CAMPROBE_MEMBER_FLAG)
+};
+constinit Counted g_counted = {};
 
 bool is_same_object(void* one, void* other) {
   Dl_info first, second;
@@ -122,15 +130,15 @@ template <auto Real, typename... Args>
   (g_operators.*Real)(block, args...);
 }
 
-template <auto Real, typename... Args>
+template <auto Real, auto IsCounted, typename... Args>
 inline void* allocate(std::size_t bytes, Args... args) {
-  if (g_are_counted_here && count_allocation(bytes)) return new_sampled<Real>(bytes, args...);
+  if (g_counted.*IsCounted && count_allocation(bytes)) return new_sampled<Real>(bytes, args...);
   return (g_operators.*Real)(bytes, args...);
 }
 
-template <auto Real, typename... Args>
+template <auto Real, auto IsCounted, typename... Args>
 inline void release(void* block, Args... args) {
-  if (g_are_counted_here) {
+  if (g_counted.*IsCounted) {
     if (__builtin_expect(sampler::may_be_sampled(block), 0)) return delete_tracked<Real>(block, args...);
     count_free();
   }
@@ -146,18 +154,44 @@ void resolve_operators(void* real_malloc) {
   }
   CAMPROBE_NEW_OPERATORS(CAMPROBE_FIND_OPERATOR)
   CAMPROBE_DELETE_OPERATORS(CAMPROBE_FIND_OPERATOR)
-  g_are_counted_here = is_same_object(reinterpret_cast<void*>(g_operators._Znwm), real_malloc);
+  g_are_the_allocators = is_same_object(reinterpret_cast<void*>(g_operators._Znwm), real_malloc);
+}
+
+void measure_operators() {
+  if (!g_are_the_allocators) return;
+  // One thread, before main: what a counter of ours moves by is the operator's doing.
+  constexpr std::size_t bytes = 64;
+  constexpr Align align = 64;
+  const Tag tag = nullptr;
+  const shm::Lane* lane = sampler::t_lane.lane;
+  void* block = nullptr;
+#define CAMPROBE_TRY_NEW(name, parameters, arguments)  \
+  {                                                    \
+    const std::uint64_t before = lane->heap_allocs;    \
+    void* fresh = g_operators.name arguments;          \
+    g_counted.name = lane->heap_allocs == before;      \
+    g_real.free(fresh);                                \
+  }
+#define CAMPROBE_TRY_DELETE(name, parameters, arguments)                                          \
+  if (block = g_real.aligned_alloc(align, bytes); block != nullptr) {                             \
+    const std::uint64_t before = lane->heap_frees;                                                \
+    g_operators.name arguments;                                                                   \
+    g_counted.name = lane->heap_frees == before;                                                  \
+  }
+  CAMPROBE_NEW_OPERATORS(CAMPROBE_TRY_NEW)
+  CAMPROBE_DELETE_OPERATORS(CAMPROBE_TRY_DELETE)
 }
 
 }  // namespace camprobe::probe
 
 using camprobe::probe::Align;      // NOLINT: hooks are global functions
+using camprobe::probe::Counted;    // NOLINT
 using camprobe::probe::Operators;  // NOLINT
 using camprobe::probe::Tag;        // NOLINT
 
 #define CAMPROBE_HOOK_NEW(name, parameters, arguments) \
-  CAMPROBE_HOOK void* name parameters { return camprobe::probe::allocate<&Operators::name> arguments; }
+  CAMPROBE_HOOK void* name parameters { return camprobe::probe::allocate<&Operators::name, &Counted::name> arguments; }
 #define CAMPROBE_HOOK_DELETE(name, parameters, arguments) \
-  CAMPROBE_HOOK void name parameters { camprobe::probe::release<&Operators::name> arguments; }
+  CAMPROBE_HOOK void name parameters { camprobe::probe::release<&Operators::name, &Counted::name> arguments; }
 CAMPROBE_NEW_OPERATORS(CAMPROBE_HOOK_NEW)
 CAMPROBE_DELETE_OPERATORS(CAMPROBE_HOOK_DELETE)

@@ -7,6 +7,7 @@
 
 #include "probe/bootstrap.h"
 #include "probe/heap_operators.h"
+#include "sampler/heap_sampler.h"
 
 namespace camprobe::probe {
 namespace {
@@ -84,6 +85,7 @@ constinit bool g_real_is_resolved = false;
 void resolve_real() {
   if (g_is_resolving) return;
   g_is_resolving = true;
+  sampler::always_ask_about(g_bootstrap, kBootstrapBytes);
   RealFunctions found = early_functions();
 #define CAMPROBE_FIND(name) \
   if (void* address = dlsym(RTLD_NEXT, #name)) found.name = reinterpret_cast<decltype(found.name)>(address);
@@ -94,6 +96,7 @@ void resolve_real() {
   g_real = found;
   g_real_is_resolved = true;
   g_is_resolving = false;
+  measure_operators();
 }
 
 }  // namespace camprobe::probe

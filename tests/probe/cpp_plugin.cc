@@ -13,7 +13,7 @@ extern "C" __attribute__((visibility("default"))) int cpp_work() {
   int sum = 0;
   for (const auto& [word, number] : words) sum += number;
   try {
-    delete[] new char[g_too_much];
+    ::operator delete(::operator new(g_too_much));
   } catch (const std::bad_alloc&) {
     return sum == 12497500 ? 1 : 2;
   }

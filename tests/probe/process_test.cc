@@ -184,7 +184,7 @@ TEST(Process, TheControlBlockTakesEffectWithinASecond) {
   Program program{.arguments = {target(), "churn", "3"}, .environment = {{"CAMPROBE_HEAP_INTERVAL", "0"}}};
   std::vector<std::string> before = all_regions();
   std::thread collector([&] {
-    // When a collector asks for an interval of 64 KiB after a second
+    // When a collector asks for an interval of 1 MiB after a second
     std::this_thread::sleep_for(std::chrono::milliseconds(1000));
     for (const auto& path : all_regions()) {
       std::string error;
@@ -192,7 +192,7 @@ TEST(Process, TheControlBlockTakesEffectWithinASecond) {
       if (!reader || reader->info().run_id.rfind("test" + std::to_string(getpid()) + "-", 0) != 0) continue;
       shm::ControlBlock* control = reader->control(&error);
       ASSERT_NE(control, nullptr) << error;
-      control->heap_interval = 64 << 10;
+      control->heap_interval = 1 << 20;
       control->version.fetch_add(1);
     }
   });
@@ -202,8 +202,8 @@ TEST(Process, TheControlBlockTakesEffectWithinASecond) {
   auto region = probed.region();
   std::uint64_t changed = 0, first_sample = 0;
   for (const auto& event : events_of(region)) {
-    if (event.record.kind == RecordKind::kSetting && event.record.setting.value == 64 << 10) changed = event.record.time_ns;
-    if (event.record.kind == RecordKind::kAlloc && event.record.alloc.interval == 64 << 10 && first_sample == 0)
+    if (event.record.kind == RecordKind::kSetting && event.record.setting.value == 1 << 20) changed = event.record.time_ns;
+    if (event.record.kind == RecordKind::kAlloc && event.record.alloc.interval == 1 << 20 && first_sample == 0)
       first_sample = event.record.time_ns;
   }
   ASSERT_NE(changed, 0u);
