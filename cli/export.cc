@@ -20,9 +20,12 @@ int run_export(const ExportOptions& options) {
     return 2;
   };
   const auto what = exporters::what_named(options.what);
-  if (!what) return fail(fmt::format("--what {}: no such slice; choose one of {}", options.what, exporters::all_names_of_what()));
+  if (!what)
+    return fail(
+        fmt::format("--what {}: no such slice; choose one of {}", options.what, exporters::all_names_of_what()));
   const bool is_svg = options.format == "svg";
-  if (!is_svg && options.format != "folded") return fail(fmt::format("--format {}: no such format; choose folded or svg", options.format));
+  if (!is_svg && options.format != "folded")
+    return fail(fmt::format("--format {}: no such format; choose folded or svg", options.format));
 
   auto run = run::Reader::open(options.run);
   if (!run) return fail(run.error());
@@ -44,7 +47,8 @@ void add_export_command(CLI::App& app, int& exit_code) {
   command->footer(
       "Slices:\n"
       "  cpu        nanoseconds on a CPU            alloc      bytes allocated, whatever became of them\n"
-      "  live       bytes alive at --to             growth     bytes alive at --to less those at --from, where they grew\n"
+      "  live       bytes alive at --to             growth     bytes alive at --to less those at --from, where they "
+      "grew\n"
       "  retained   bytes allocated in the range    temporary  objects freed before the thread's next allocation\n"
       "             and alive at its end            wait       nanoseconds waiting, by call\n"
       "  io         bytes by descriptor and stack   spans      nanoseconds of spans, nested\n"

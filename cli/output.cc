@@ -21,13 +21,15 @@ run::Result<void> write_output(const std::string& path, std::string_view text) {
   const bool is_special = std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored);
   const std::string written = is_special ? path : path + ".part";
   std::FILE* file = std::fopen(written.c_str(), "wb");
-  if (file == nullptr) return run::Error{fmt::format("{}: cannot be written: {}; name another place with -o", path, std::strerror(errno))};
+  if (file == nullptr)
+    return run::Error{fmt::format("{}: cannot be written: {}; name another place with -o", path, std::strerror(errno))};
   const bool whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
   const int why = whole ? 0 : errno;
   if (std::fclose(file) != 0 || !whole) {
     const int reason = why != 0 ? why : errno;
     if (!is_special) std::filesystem::remove(written, ignored);
-    return run::Error{fmt::format("{}: cannot be written: {}; name another place with -o", path, std::strerror(reason))};
+    return run::Error{
+        fmt::format("{}: cannot be written: {}; name another place with -o", path, std::strerror(reason))};
   }
   if (is_special) return {};
   std::error_code failed;

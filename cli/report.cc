@@ -22,17 +22,21 @@ namespace camprobe::cli {
 
 namespace {
 
-bool goes_to_terminal(const std::string& output) { return (output.empty() || output == "-") && ::isatty(STDOUT_FILENO) != 0; }
+bool goes_to_terminal(const std::string& output) {
+  return (output.empty() || output == "-") && ::isatty(STDOUT_FILENO) != 0;
+}
 
 // As wide as the terminal, and as lines are still read well.
 exporters::TextStyle style_for(const std::string& output) {
   exporters::TextStyle style;
   if (!goes_to_terminal(output)) return style;
   winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) style.width = std::min<std::size_t>(size.ws_col, 120);
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    style.width = std::min<std::size_t>(size.ws_col, 120);
   const char* no_colour = std::getenv("NO_COLOR");
   const char* terminal = std::getenv("TERM");
-  style.colour = (no_colour == nullptr || *no_colour == '\0') && terminal != nullptr && std::string_view(terminal) != "dumb";
+  style.colour =
+      (no_colour == nullptr || *no_colour == '\0') && terminal != nullptr && std::string_view(terminal) != "dumb";
   return style;
 }
 
@@ -54,7 +58,8 @@ int run_report(const ReportOptions& options) {
   if (format != "text" && format != "json" && format != "html") {
     return fail(fmt::format("--format {}: no such format; choose text, json or html", format));
   }
-  if (format == "html" && goes_to_terminal(options.output)) return fail("--format html: a page is no text for a terminal; name a file with -o");
+  if (format == "html" && goes_to_terminal(options.output))
+    return fail("--format html: a page is no text for a terminal; name a file with -o");
 
   auto run = run::Reader::open(options.run);
   if (!run) return fail(run.error());
@@ -69,7 +74,8 @@ int run_report(const ReportOptions& options) {
   }
   if (const auto written = write_output(options.output, text); !written) return fail(written.error());
   if (run->error()) {
-    fmt::print(stderr, "camprobe report: the run is damaged, and this is what could be read of it: {}\n", run->error()->sentence);
+    fmt::print(stderr, "camprobe report: the run is damaged, and this is what could be read of it: {}\n",
+               run->error()->sentence);
     return 1;
   }
   return 0;
@@ -81,11 +87,14 @@ void add_report_command(CLI::App& app, int& exit_code) {
   command->footer(
       "text   for the terminal\n"
       "json   for programs, by docs/report.schema.json\n"
-      "html   one page with charts and flame graphs that needs no network: camprobe report server.camrun -o report.html\n"
-      "The verdict does not change the exit code. Exit code 1: the run is damaged, the report is of what could be read; 2: it\n"
+      "html   one page with charts and flame graphs that needs no network: camprobe report server.camrun -o "
+      "report.html\n"
+      "The verdict does not change the exit code. Exit code 1: the run is damaged, the report is of what could be "
+      "read; 2: it\n"
       "cannot be read at all.\n");
   command->add_option("RUN", options->run, "The run file")->required();
-  command->add_option("--format", options->format, "text, json or html (default: as the name after -o ends, else text)");
+  command->add_option("--format", options->format,
+                      "text, json or html (default: as the name after -o ends, else text)");
   command->add_option("-o,--output", options->output, "Write to this file (default: standard output)");
   command->callback([options, &exit_code] { exit_code = run_report(*options); });
 }

@@ -12,8 +12,8 @@ struct ReportOptions {
   std::string output{};  // "" or "-": standard output
 };
 
-// Returns the exit code, whatever the verdict is: 0; 2 where the run cannot be read, after one line on standard error; 1
-// where it is damaged and the report is of what could be read.
+// Returns the exit code, whatever the verdict is: 0; 2 where the run cannot be read, after one line on standard error;
+// 1 where it is damaged and the report is of what could be read.
 int run_report(const ReportOptions& options);
 
 // Adds the subcommand to `app`; when it is chosen, its exit code goes to `exit_code`.

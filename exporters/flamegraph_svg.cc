@@ -85,12 +85,15 @@ std::string in_unit(double value, Unit unit) {
   return fmt::format("{:.0f} objects", value);
 }
 
-std::string percent(double share) { return fmt::format("{:.2f} %", share * 100); }
+std::string percent(double share) {
+  return fmt::format("{:.2f} %", share * 100);
+}
 
 // Paul Tol's "light" colours, which are made to be written on and to be told apart by every eye: one a module, heaviest
 // first; frames of one module differ a little in lightness, by name.
 std::map<std::string, std::uint32_t> colours_of_modules(const Slice& slice, const std::vector<Node>& nodes) {
-  static constexpr std::array<std::uint32_t, 8> kColours{0xEEDD88, 0x77AADD, 0xEE8866, 0x99DDFF, 0xBBCC33, 0xFFAABB, 0x44BB99, 0xAAAA00};
+  static constexpr std::array<std::uint32_t, 8> kColours{0xEEDD88, 0x77AADD, 0xEE8866, 0x99DDFF,
+                                                         0xBBCC33, 0xFFAABB, 0x44BB99, 0xAAAA00};
   std::map<std::string, double> weights;
   for (const Node& node : nodes) weights[slice.frames[node.frame].module] += node.self;
   std::vector<std::pair<std::string, double>> order(weights.begin(), weights.end());
@@ -106,10 +109,12 @@ std::map<std::string, std::uint32_t> colours_of_modules(const Slice& slice, cons
 std::string colour_of(const Frame& frame, const std::map<std::string, std::uint32_t>& modules) {
   constexpr std::uint32_t kNeutral = 0xCFD3D8;
   const auto found = modules.find(frame.module);
-  const bool neutral = frame.kind == "kernel" || frame.kind == "unknown" || frame.kind == "lost" || frame.kind == "camprobe";
+  const bool neutral =
+      frame.kind == "kernel" || frame.kind == "unknown" || frame.kind == "lost" || frame.kind == "camprobe";
   std::uint32_t colour = kNeutral;
   if (!neutral && found != modules.end()) colour = found->second;
-  if (found == modules.end() && (frame.kind == "js" || frame.kind == "python" || frame.kind == "java")) colour = 0x44BB99;
+  if (found == modules.end() && (frame.kind == "js" || frame.kind == "python" || frame.kind == "java"))
+    colour = 0x44BB99;
   std::uint32_t hash = 2166136261u;
   for (const char c : frame.function.substr(0, 200)) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
   const double lighter = (hash % 7) / 7.0 * 0.38;
@@ -122,13 +127,10 @@ std::string colour_of(const Frame& frame, const std::map<std::string, std::uint3
 }
 
 std::string default_title(const Slice& slice) {
-  const auto seconds = [](std::int64_t ns) { return three_digits(static_cast<double>(ns) / 1e9); };
-  switch (slice.what) {
-    case What::kLive: return fmt::format("live: {} alive at {} s", in_unit(slice.total, Unit::kBytes), seconds(slice.range.to_ns));
-    default:
-      return fmt::format("{}: {} from {} s to {} s", name_of(slice.what), in_unit(slice.total, unit_of(slice.what)),
-                         seconds(slice.range.from_ns), seconds(slice.range.to_ns));
-  }
+  const std::string total = in_unit(slice.total, unit_of(slice.what));
+  const auto at = [](std::int64_t ns) { return fmt::format("{:g} s", std::round(static_cast<double>(ns) / 1e8) / 10); };
+  if (slice.what == What::kLive) return fmt::format("live: {} at {}", total, at(slice.range.to_ns));
+  return fmt::format("{}: {}, {} to {}", name_of(slice.what), total, at(slice.range.from_ns), at(slice.range.to_ns));
 }
 
 std::string label_for(std::string_view name, double width) {
@@ -141,7 +143,8 @@ double least_weight(const std::vector<Node>& nodes, std::size_t most) {
   std::vector<double> weights;
   for (const Node& node : nodes) weights.push_back(node.total);
   if (weights.size() <= most) return 0;
-  std::nth_element(weights.begin(), weights.begin() + static_cast<std::ptrdiff_t>(most), weights.end(), std::greater<>());
+  std::nth_element(weights.begin(), weights.begin() + static_cast<std::ptrdiff_t>(most), weights.end(),
+                   std::greater<>());
   return std::nextafter(weights[most], INFINITY);
 }
 
@@ -177,7 +180,8 @@ std::string to_flamegraph_svg(const Slice& slice, const SvgOptions& options) {
     const std::string name = shortened(printable_utf8(frame.function), kLongestName);
     std::string about = fmt::format("{}\ntotal {} ({}), self {} ({})", name, in_unit(node.total, unit), percent(share),
                                     in_unit(node.self, unit), percent(node.self / all));
-    if (!frame.file.empty()) about += frame.line > 0 ? fmt::format("\n{}:{}", frame.file, frame.line) : "\n" + frame.file;
+    if (!frame.file.empty())
+      about += frame.line > 0 ? fmt::format("\n{}:{}", frame.file, frame.line) : "\n" + frame.file;
     if (!frame.module.empty()) about += "\n" + frame.module;
     std::string title;  // line by line: a line feed is no printable character
     for (std::size_t at = 0; at <= about.size();) {
@@ -188,10 +192,13 @@ std::string to_flamegraph_svg(const Slice& slice, const SvgOptions& options) {
     const double x = kSide + place.x * kPixels;
     const double y = kTop + node.depth * kRow;
     frames += fmt::format(
-        "<g class=\"f\" tabindex=\"0\" data-x=\"{:.1f}\" data-w=\"{:.1f}\" data-d=\"{}\" data-n=\"{}\"><title>{}</title>"
-        "<rect x=\"{:.2f}\" y=\"{}\" width=\"{:.2f}\" height=\"{}\" rx=\"2\" fill=\"{}\"/><text x=\"{:.2f}\" y=\"{}\">{}</text></g>\n",
-        place.x * kWhole, share * kWhole, node.depth, xml_text(name), title, x, y, std::max(0.4, share * kPixels - 0.6), kRow - 1,
-        is_root ? "#cfd3d8" : colour_of(frame, modules), x + 4, y + 13, xml_text(label_for(name, share * kPixels)));
+        "<g class=\"f\" tabindex=\"0\" data-x=\"{:.1f}\" data-w=\"{:.1f}\" data-d=\"{}\" "
+        "data-n=\"{}\"><title>{}</title>"
+        "<rect x=\"{:.2f}\" y=\"{}\" width=\"{:.2f}\" height=\"{}\" rx=\"2\" fill=\"{}\"/><text x=\"{:.2f}\" "
+        "y=\"{}\">{}</text></g>\n",
+        place.x * kWhole, share * kWhole, node.depth, xml_text(name), title, x, y, std::max(0.4, share * kPixels - 0.6),
+        kRow - 1, is_root ? "#cfd3d8" : colour_of(frame, modules), x + 4, y + 13,
+        xml_text(label_for(name, share * kPixels)));
     double child_x = place.x;
     std::vector<Place> children;
     for (const std::uint32_t child : node.children) {
@@ -203,25 +210,31 @@ std::string to_flamegraph_svg(const Slice& slice, const SvgOptions& options) {
 
   const std::string title = options.title.empty() ? default_title(slice) : options.title;
   std::string foot = fmt::format("{} stacks", slice.stacks.size());
-  if (drawn < nodes.size()) foot += fmt::format("; the {} lightest of {} frames are not drawn", nodes.size() - drawn, nodes.size());
+  if (drawn < nodes.size())
+    foot += fmt::format("; the {} lightest of {} frames are not drawn", nodes.size() - drawn, nodes.size());
   for (const std::string& note : slice.notes) foot += "; " + note;
   const int height = kTop + static_cast<int>(deepest + 1) * kRow + 34;
   std::string out;
   out += "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
   out += fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\" height=\"{0}\" viewBox=\"0 0 {1} {0}\" role=\"img\" aria-label=\"{2}\">\n"
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\" height=\"{0}\" viewBox=\"0 0 {1} {0}\" role=\"img\" "
+      "aria-label=\"{2}\">\n"
       "<title>{2}</title>\n<style>{3}</style>\n<text class=\"title\" x=\"{4}\" y=\"22\">{2}</text>\n",
       height, kWidth, xml_text(title), kFlamegraphStyle, kSide);
   out += fmt::format(
-      "<g id=\"reset\" class=\"live off\" role=\"button\"><rect x=\"{0}\" y=\"30\" width=\"62\" height=\"24\" rx=\"6\"/>"
+      "<g id=\"reset\" class=\"live off\" role=\"button\"><rect x=\"{0}\" y=\"30\" width=\"62\" height=\"24\" "
+      "rx=\"6\"/>"
       "<text x=\"41\" y=\"46\" text-anchor=\"middle\">Reset</text></g>\n"
-      "<foreignObject id=\"search-box\" class=\"live\" x=\"90\" y=\"30\" width=\"320\" height=\"26\"><input xmlns=\"http://www.w3.org/1999/xhtml\" "
+      "<foreignObject id=\"search-box\" class=\"live\" x=\"90\" y=\"30\" width=\"320\" height=\"26\"><input "
+      "xmlns=\"http://www.w3.org/1999/xhtml\" "
       "id=\"search\" type=\"text\" placeholder=\"Search (regex), / to type\" aria-label=\"Search\"/></foreignObject>\n"
       "<text id=\"matched\" class=\"live\" x=\"420\" y=\"46\"></text>\n",
       kSide);
   out += frames;
-  out += fmt::format("<text id=\"about\" class=\"quiet\" x=\"{0}\" y=\"{1}\"></text>\n<text class=\"quiet\" id=\"foot\" x=\"{0}\" y=\"{2}\">{3}</text>\n",
-                     kSide, height - 20, height - 6, xml_text(foot));
+  out += fmt::format(
+      "<text id=\"about\" class=\"quiet\" x=\"{0}\" y=\"{1}\"></text>\n<text class=\"quiet\" id=\"foot\" x=\"{0}\" "
+      "y=\"{2}\">{3}</text>\n",
+      kSide, height - 20, height - 6, xml_text(foot));
   out += fmt::format("<script><![CDATA[\n{}]]></script>\n</svg>\n", kFlamegraphScript);
   return out;
 }

@@ -1,7 +1,7 @@
 // exporters/flamegraph_svg.h
 //
-// A slice as a flame graph in one SVG file, root on top: a picture wherever pictures are shown, and where a browser opens
-// it, one that zooms, searches and tells what it is pointed at. Nothing is loaded from anywhere.
+// A slice as a flame graph in one SVG file, root on top: a picture wherever pictures are shown, and where a browser
+// opens it, one that zooms, searches and tells what it is pointed at. Nothing is loaded from anywhere.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 namespace camprobe::exporters {
 
 struct SvgOptions {
-  std::string title;              // "" for one made from the slice
+  std::string title;                 // "" for one made from the slice
   std::size_t most_frames = 12'000;  // the lightest are left out beyond it, and the file says how many
 };
 

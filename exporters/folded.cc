@@ -54,7 +54,8 @@ std::string to_folded(const Slice& slice) {
   // Largest remainder first: the units lost to rounding down go where most was lost.
   std::vector<std::size_t> order(shares.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return shares[a].rest > shares[b].rest; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return shares[a].rest > shares[b].rest; });
   std::int64_t missing = std::llround(exact) - given;
   for (std::size_t i = 0; i < order.size() && missing > 0; ++i, --missing) ++shares[order[i]].whole;
 

@@ -1,7 +1,7 @@
 // exporters/safe_text.h
 //
-// Names come from symbol tables, scripts and peers of strangers: any bytes at all. What is written into a text format is
-// first made valid UTF-8 without control characters, then escaped for the format.
+// Names come from symbol tables, scripts and peers of strangers: any bytes at all. What is written into a text format
+// is first made valid UTF-8 without control characters, then escaped for the format.
 #pragma once
 
 #include <cstddef>

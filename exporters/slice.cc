@@ -24,8 +24,10 @@ struct WhatRow {
   std::string_view absent;  // why there may be none
 };
 constexpr std::array<WhatRow, 9> kWhats{{
-    {What::kCpu, "cpu", Unit::kNanoseconds, "no CPU sample was taken: the target was idle, or ran with CAMPROBE_CPU_HZ=0"},
-    {What::kAlloc, "alloc", Unit::kBytes, "no allocation was sampled: the target allocated little, or ran with CAMPROBE_HEAP_INTERVAL=0"},
+    {What::kCpu, "cpu", Unit::kNanoseconds,
+     "no CPU sample was taken: the target was idle, or ran with CAMPROBE_CPU_HZ=0"},
+    {What::kAlloc, "alloc", Unit::kBytes,
+     "no allocation was sampled: the target allocated little, or ran with CAMPROBE_HEAP_INTERVAL=0"},
     {What::kLive, "live", Unit::kBytes, "no sampled object that lived a second was alive then"},
     {What::kGrowth, "growth", Unit::kBytes, "no stack held more at the end than at the beginning"},
     {What::kRetained, "retained", Unit::kBytes, "nothing sampled that was allocated then was still alive at the end"},
@@ -39,7 +41,9 @@ const WhatRow& row_of(What what) {
   return *std::find_if(kWhats.begin(), kWhats.end(), [&](const WhatRow& row) { return row.what == what; });
 }
 
-std::string seconds_text(std::int64_t ns) { return fmt::format("{:g} s", static_cast<double>(ns) / 1e9); }
+std::string seconds_text(std::int64_t ns) {
+  return fmt::format("{:g} s", static_cast<double>(ns) / 1e9);
+}
 
 // Adds weights up by path; the process stands at the root only where several are in the slice.
 class Gatherer {
@@ -77,7 +81,8 @@ class Gatherer {
         WeightedStack stack{path, weight};
         if (weights_.size() > 1) {
           const auto label = labels_.find(process);
-          const std::string root = label != labels_.end() ? label->second : fmt::format("process {}", run::number(process));
+          const std::string root =
+              label != labels_.end() ? label->second : fmt::format("process {}", run::number(process));
           stack.root_first.insert(stack.root_first.begin(), stacks_.made_up(root));
         }
         slice.total += weight;
@@ -104,7 +109,8 @@ void gather_wait(run::Reader& run, Gatherer& gatherer, const run::Slice& part) {
     const auto& [process, stack, call_id] = key;
     std::vector<FrameIndex> path = gatherer.stacks().root_first(stack);
     const std::string& call = run.name(call_id);
-    if (!call.empty() && gatherer.stacks().frame(path.back()).function != call) path.push_back(gatherer.stacks().made_up(call));
+    if (!call.empty() && gatherer.stacks().frame(path.back()).function != call)
+      path.push_back(gatherer.stacks().made_up(call));
     gatherer.add(process, std::move(path), weight);
   }
 }
@@ -168,7 +174,8 @@ void gather_spans(run::Reader& run, Gatherer& gatherer, const run::Slice& part, 
   }
   std::int64_t all = 0;
   for (const run::SpanStat& row : run.span_stats(part)) all += row.spans;
-  if (all > kept) notes.push_back(fmt::format("{} of {} spans were kept one by one; the times are of those", kept, all));
+  if (all > kept)
+    notes.push_back(fmt::format("{} of {} spans were kept one by one; the times are of those", kept, all));
 }
 
 }  // namespace
@@ -180,8 +187,12 @@ std::optional<What> what_named(std::string_view name) {
   return std::nullopt;
 }
 
-std::string_view name_of(What what) { return row_of(what).name; }
-Unit unit_of(What what) { return row_of(what).unit; }
+std::string_view name_of(What what) {
+  return row_of(what).name;
+}
+Unit unit_of(What what) {
+  return row_of(what).unit;
+}
 
 std::string_view all_names_of_what() {
   static const std::string names = [] {
@@ -194,17 +205,21 @@ std::string_view all_names_of_what() {
 
 std::string_view name_of(Unit unit) {
   switch (unit) {
-    case Unit::kNanoseconds: return "nanoseconds";
-    case Unit::kBytes: return "bytes";
-    case Unit::kObjects: return "objects";
+    case Unit::kNanoseconds:
+      return "nanoseconds";
+    case Unit::kBytes:
+      return "bytes";
+    case Unit::kObjects:
+      return "objects";
   }
   return "";
 }
 
 std::int64_t instant_of(std::string_view text, std::int64_t duration_ns, std::string_view option) {
   const auto wrong = [&](std::string_view why) {
-    return SliceError(fmt::format("{} {}: {}; write seconds since the start (90, 90s, 1m30s, 2h) or a share of the run (50%)", option,
-                                shortened(printable_utf8(text), 40), why));
+    return SliceError(
+        fmt::format("{} {}: {}; write seconds since the start (90, 90s, 1m30s, 2h) or a share of the run (50%)", option,
+                    shortened(printable_utf8(text), 40), why));
   };
   static constexpr std::array<std::pair<std::string_view, double>, 5> kScales{
       {{"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}}};
@@ -239,12 +254,14 @@ std::int64_t instant_of(std::string_view text, std::int64_t duration_ns, std::st
   return std::min(static_cast<std::int64_t>(std::llround(ns)), duration_ns);
 }
 
-TimeRange range_of(const std::optional<std::string>& from, const std::optional<std::string>& to, std::int64_t duration_ns) {
+TimeRange range_of(const std::optional<std::string>& from, const std::optional<std::string>& to,
+                   std::int64_t duration_ns) {
   TimeRange range{0, duration_ns};
   if (from) range.from_ns = instant_of(*from, duration_ns, "--from");
   if (to) range.to_ns = instant_of(*to, duration_ns, "--to");
   if (range.from_ns > range.to_ns) {
-    throw SliceError(fmt::format("--from {} comes after --to {}; swap them", from.value_or("0"), to.value_or("the end of the run")));
+    throw SliceError(
+        fmt::format("--from {} comes after --to {}; swap them", from.value_or("0"), to.value_or("the end of the run")));
   }
   return range;
 }
@@ -254,25 +271,42 @@ Slice read_slice(run::Reader& run, What what, TimeRange range, std::optional<std
   const run::Slice part{.from_ns = range.from_ns, .to_ns = range.to_ns};
   std::vector<std::string> notes;
   switch (what) {
-    case What::kCpu: gatherer.add(run.cpu(part), &run::StackWeight::weight); break;
-    case What::kAlloc: gatherer.add(run.alloc(part), &run::StackWeight::weight); break;
-    case What::kTemporary: gatherer.add(run.alloc(part), &run::StackWeight::temporary_objects); break;
-    case What::kLive: gatherer.add(run.live(range.to_ns), &run::StackWeight::weight); break;
+    case What::kCpu:
+      gatherer.add(run.cpu(part), &run::StackWeight::weight);
+      break;
+    case What::kAlloc:
+      gatherer.add(run.alloc(part), &run::StackWeight::weight);
+      break;
+    case What::kTemporary:
+      gatherer.add(run.alloc(part), &run::StackWeight::temporary_objects);
+      break;
+    case What::kLive:
+      gatherer.add(run.live(range.to_ns), &run::StackWeight::weight);
+      break;
     case What::kGrowth:
       gatherer.add(run.live(range.to_ns), &run::StackWeight::weight);
       gatherer.add(run.live(range.from_ns), &run::StackWeight::weight, -1);
       break;
-    case What::kRetained: gatherer.add(run.retained(part), &run::StackWeight::weight); break;
-    case What::kWait: gather_wait(run, gatherer, part); break;
-    case What::kIo: gather_io(run, gatherer, part); break;
-    case What::kSpans: gather_spans(run, gatherer, part, notes); break;
+    case What::kRetained:
+      gatherer.add(run.retained(part), &run::StackWeight::weight);
+      break;
+    case What::kWait:
+      gather_wait(run, gatherer, part);
+      break;
+    case What::kIo:
+      gather_io(run, gatherer, part);
+      break;
+    case What::kSpans:
+      gather_spans(run, gatherer, part, notes);
+      break;
   }
   if (run.error()) throw SliceError(run.error()->sentence);
   Slice slice = gatherer.finish(what, range);
   slice.notes = std::move(notes);
   if (slice.stacks.empty()) {
-    throw SliceError(fmt::format("{}: nothing to export for {} between {} and {} of the run: {}", run.path(), name_of(what),
-                                 seconds_text(range.from_ns), seconds_text(range.to_ns), row_of(what).absent));
+    throw SliceError(fmt::format("{}: nothing to export for {} between {} and {} of the run: {}", run.path(),
+                                 name_of(what), seconds_text(range.from_ns), seconds_text(range.to_ns),
+                                 row_of(what).absent));
   }
   return slice;
 }

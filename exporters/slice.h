@@ -1,6 +1,7 @@
 // exporters/slice.h
 //
-// Which part of a run is asked for, and that part as weighted stacks: the one thing every flame graph format is made of.
+// Which part of a run is asked for, and that part as weighted stacks: the one thing every flame graph format is made
+// of.
 //
 //   cpu        nanoseconds on a CPU in [from, to)
 //   alloc      bytes allocated in [from, to), whatever became of them
@@ -53,7 +54,8 @@ struct TimeRange {
 std::int64_t instant_of(std::string_view text, std::int64_t duration_ns, std::string_view option);
 
 // Both ends, each optional; throws SliceError where they are not in order.
-TimeRange range_of(const std::optional<std::string>& from, const std::optional<std::string>& to, std::int64_t duration_ns);
+TimeRange range_of(const std::optional<std::string>& from, const std::optional<std::string>& to,
+                   std::int64_t duration_ns);
 
 struct WeightedStack {
   std::vector<FrameIndex> root_first;  // into Slice::frames

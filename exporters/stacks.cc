@@ -26,12 +26,15 @@ FrameIndex StackTable::add(Frame frame) {
   return found->second;
 }
 
-FrameIndex StackTable::made_up(const std::string& name) { return add(Frame{name, "", 0, "", "camprobe"}); }
+FrameIndex StackTable::made_up(const std::string& name) {
+  return add(Frame{name, "", 0, "", "camprobe"});
+}
 
 FrameIndex StackTable::index_of(run::FrameId id) {
   if (const auto found = by_id_.find(id); found != by_id_.end()) return found->second;
   const run::Frame& row = run_.frame(id);
-  const FrameIndex index = add(Frame{row.function, row.file, std::max<std::int64_t>(0, row.line.value_or(0)), row.module, row.kind});
+  const FrameIndex index =
+      add(Frame{row.function, row.file, std::max<std::int64_t>(0, row.line.value_or(0)), row.module, row.kind});
   by_id_.emplace(id, index);
   return index;
 }

@@ -1,7 +1,8 @@
 // exporters/stacks.h
 //
-// The stacks and frames of a run as pictures show them. Two frames are one where a reader sees one: the same function in
-// the same module, whatever the line, so that a function is not split by its call sites. Names are made safe to print.
+// The stacks and frames of a run as pictures show them. Two frames are one where a reader sees one: the same function
+// in the same module, whatever the line, so that a function is not split by its call sites. Names are made safe to
+// print.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@
 namespace camprobe::exporters {
 
 struct Frame {
-  std::string function;  // never empty, printable UTF-8
-  std::string file;      // empty where unknown
+  std::string function;   // never empty, printable UTF-8
+  std::string file;       // empty where unknown
   std::int64_t line = 0;  // 0 where unknown; of the first call site seen
   std::string module;
   std::string kind;  // as in the run, or "camprobe": made here
@@ -28,8 +29,8 @@ class StackTable {
  public:
   explicit StackTable(run::Reader& run) : run_(run) {}
 
-  // Root first. Stack 0, and any the run does not describe, is the one frame "[unknown stack]"; a stack that was cut off
-  // begins with "[truncated]". Stays valid as long as the table.
+  // Root first. Stack 0, and any the run does not describe, is the one frame "[unknown stack]"; a stack that was cut
+  // off begins with "[truncated]". Stays valid as long as the table.
   const std::vector<FrameIndex>& root_first(run::StackId stack);
 
   // A frame that is none of the program's: "epoll_wait", "nginx (pid 7)", "connect 10.0.0.1:443".

@@ -57,6 +57,8 @@ std::string self_contained_page(const nlohmann::json& page) {
   return filled("'none'", script_safe(page.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
 }
 
-std::string served_page() { return filled("'self'", ""); }
+std::string served_page() {
+  return filled("'self'", "");
+}
 
 }  // namespace camprobe::viewer

@@ -32,14 +32,20 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
-double seconds(std::int64_t ns) { return static_cast<double>(ns) / 1e9; }
+double seconds(std::int64_t ns) {
+  return static_cast<double>(ns) / 1e9;
+}
 
 template <class Value>
 json or_null(const std::optional<Value>& value) {
   return value ? json(*value) : json();
 }
-json seconds_or_null(const std::optional<std::int64_t>& ns) { return ns ? json(seconds(*ns)) : json(); }
-json positive_or_null(std::int64_t value) { return value > 0 ? json(value) : json(); }
+json seconds_or_null(const std::optional<std::int64_t>& ns) {
+  return ns ? json(seconds(*ns)) : json();
+}
+json positive_or_null(std::int64_t value) {
+  return value > 0 ? json(value) : json();
+}
 
 // The next wider bucket a reader of clocks would choose.
 std::int64_t wider(std::int64_t width) {
@@ -156,7 +162,8 @@ json summed_values(const std::vector<const Buckets*>& parts) {
 }
 
 // One metric by process, counters as what they grew by per second.
-std::map<run::ProcessId, Buckets> resampled(run::Reader& run, const run::Metric& metric, std::int64_t width, std::size_t count) {
+std::map<run::ProcessId, Buckets> resampled(run::Reader& run, const run::Metric& metric, std::int64_t width,
+                                            std::size_t count) {
   std::map<run::ProcessId, Buckets> by_process;
   const run::Point* before = nullptr;
   const std::vector<run::Point> points = run.series(metric.name);
@@ -168,7 +175,8 @@ std::map<run::ProcessId, Buckets> resampled(run::Reader& run, const run::Metric&
       continue;
     }
     // A counter that fell began anew (another process image): what happened in between is not known.
-    if (before != nullptr && before->process == point.process && point.second > before->second && point.value >= before->value) {
+    if (before != nullptr && before->process == point.process && point.second > before->second &&
+        point.value >= before->value) {
       const double rate = (point.value - before->value) / static_cast<double>(point.second - before->second);
       buckets.add(before->second + 1, point.second + 1, rate);
     }
@@ -177,12 +185,16 @@ std::map<run::ProcessId, Buckets> resampled(run::Reader& run, const run::Metric&
   return by_process;
 }
 
-void add_metric_series(run::Reader& run, std::int64_t width, std::size_t count, const PageLimits& limits, json& series) {
+void add_metric_series(run::Reader& run, std::int64_t width, std::size_t count, const PageLimits& limits,
+                       json& series) {
   for (const run::Metric& metric : run.metrics()) {
     const std::map<run::ProcessId, Buckets> by_process = resampled(run, metric, width, count);
     const auto add = [&](const json& process, json values) {
       const std::string unit = metric.kind == "counter" ? metric.unit + "_per_second" : metric.unit;
-      series.push_back({{"name", printable_utf8(metric.name)}, {"unit", printable_utf8(unit)}, {"process", process}, {"values", std::move(values)}});
+      series.push_back({{"name", printable_utf8(metric.name)},
+                        {"unit", printable_utf8(unit)},
+                        {"process", process},
+                        {"values", std::move(values)}});
     };
     std::vector<const Buckets*> programs;
     for (const auto& [process, buckets] : by_process) {
@@ -190,7 +202,8 @@ void add_metric_series(run::Reader& run, std::int64_t width, std::size_t count, 
     }
     if (!programs.empty()) add(nullptr, summed_values(programs));
     for (const auto& [process, buckets] : by_process) {
-      const bool shown_already = process != run::kMachine && (programs.size() == 1 || programs.size() > limits.processes_drawn);
+      const bool shown_already =
+          process != run::kMachine && (programs.size() == 1 || programs.size() > limits.processes_drawn);
       if (!shown_already) add(number(process), values_of(buckets));
     }
   }
@@ -208,7 +221,8 @@ void add_load_series(run::Reader& run, std::int64_t width, std::size_t count, js
     const auto rate = [&](std::int64_t n) { return static_cast<double>(n) / static_cast<double>(span); };
     requests.try_emplace(row.source, width, count).first->second.add(row.second, row.second + span, rate(row.requests));
     errors.try_emplace(row.source, width, count).first->second.add(row.second, row.second + span, rate(row.errors));
-    if (row.users) users.try_emplace(row.source, width, count).first->second.add(row.second, row.second + span, *row.users);
+    if (row.users)
+      users.try_emplace(row.source, width, count).first->second.add(row.second, row.second + span, *row.users);
     const std::int64_t bucket = row.second / width;
     if (row.second < 0 || bucket >= static_cast<std::int64_t>(count)) continue;
     const auto at = static_cast<std::size_t>(bucket);
@@ -242,7 +256,8 @@ void add_load_series(run::Reader& run, std::int64_t width, std::size_t count, js
     bool any = false;
     for (std::size_t i = 0; i < count; ++i) {
       std::optional<double> ms = worst[q][i];
-      if (const auto ns = latency[i].quantile(kQuantiles[q].second)) ms = std::max(ms.value_or(0), static_cast<double>(*ns) / 1e6);
+      if (const auto ns = latency[i].quantile(kQuantiles[q].second))
+        ms = std::max(ms.value_or(0), static_cast<double>(*ns) / 1e6);
       any = any || ms.has_value();
       values.push_back(ms ? short_number(*ms) : json());
     }
@@ -259,9 +274,10 @@ json timeline(run::Reader& run, const PageLimits& limits, json& notes) {
   add_load_series(run, width, count_at(width), series);
   add_metric_series(run, width, count_at(width), limits, series);
   if (width > 1) {
-    notes.push_back(fmt::format(
-        "Each point of the timeline is the mean of {}; where the load tool gave only quantiles, it is the worst of them.",
-        width_text(width)));
+    notes.push_back(
+        fmt::format("Each point of the timeline is the mean of {}; where the load tool gave only quantiles, it is the "
+                    "worst of them.",
+                    width_text(width)));
   }
   return {{"width_s", width}, {"buckets", count_at(width)}, {"series", std::move(series)}};
 }
@@ -279,8 +295,8 @@ class StackTree {
   // Several processes stand side by side at the root, each under its name.
   void show_processes() { shows_processes_ = true; }
 
-  // To be called heaviest stack first: the first ones get nodes of their own, whatever comes when those are used up ends
-  // in the deepest caller it shares with them. `leaf`, where not 0, stands below the stack.
+  // To be called heaviest stack first: the first ones get nodes of their own, whatever comes when those are used up
+  // ends in the deepest caller it shares with them. `leaf`, where not 0, stands below the stack.
   void insert(run::ProcessId process, run::StackId stack, FrameIndex leaf) {
     const auto [end, is_new] = ends_.try_emplace({process, stack, leaf}, 0);
     if (!is_new) return;
@@ -325,7 +341,8 @@ class StackTree {
       if (is_new) strings.push_back(text);
       return found->second;
     };
-    json function = json::array(), file = json::array(), line = json::array(), module = json::array(), kind = json::array();
+    json function = json::array(), file = json::array(), line = json::array(), module = json::array(),
+         kind = json::array();
     for (const exporters::Frame& frame : table_.frames()) {
       function.push_back(exporters::shortened(frame.function, kLongestName));
       file.push_back(intern(exporters::shortened(frame.file, kLongestName)));
@@ -333,7 +350,8 @@ class StackTree {
       module.push_back(intern(exporters::shortened(frame.module, kLongestName)));
       kind.push_back(printable_utf8(frame.kind));
     }
-    return {{"strings", strings}, {"function", function}, {"file", file}, {"line", line}, {"module", module}, {"kind", kind}};
+    return {{"strings", strings}, {"function", function}, {"file", file},
+            {"line", line},       {"module", module},     {"kind", kind}};
   }
 
  private:
@@ -465,7 +483,8 @@ json profile(const ProfileKind& kind, const Totals& totals, StackTree& tree, con
   // layers widens its buckets on its own.
   constexpr std::size_t kFineBuckets = 240;
   const std::size_t room_for_heavy = limits.profile_entries * 7 / 10;
-  const std::size_t heavy_count = std::min(totals.heaviest_first.size(), std::max<std::size_t>(1, room_for_heavy / kFineBuckets));
+  const std::size_t heavy_count =
+      std::min(totals.heaviest_first.size(), std::max<std::size_t>(1, room_for_heavy / kFineBuckets));
   std::set<Totals::Key> heavy;
   for (std::size_t i = 0; i < heavy_count; ++i) heavy.insert(totals.heaviest_first[i].first);
   Folder fine(room_for_heavy);
@@ -476,13 +495,18 @@ json profile(const ProfileKind& kind, const Totals& totals, StackTree& tree, con
     Folder& folder = heavy.contains({row.process, row.stack, row.leaf}) ? fine : coarse;
     folder.add(std::max<std::int64_t>(0, row.second), row.gone_second, *node, row.weight);
   });
-  json out{{"what", kind.what}, {"unit", kind.unit}, {"scale", kind.scale}, {"samples", totals.samples}, {"layers", json::array()}};
+  json out{{"what", kind.what},
+           {"unit", kind.unit},
+           {"scale", kind.scale},
+           {"samples", totals.samples},
+           {"layers", json::array()}};
   for (const Folder* folder : {&fine, &coarse}) {
     if (!folder->empty()) out["layers"].push_back(folder->layer(kind.scale, kind.has_gone));
   }
   if (out["layers"].empty()) out["absent"] = kind.absent;
   if (fine.width() > 1) {
-    notes.push_back(fmt::format("The {} flame graph knows its stacks by {}: within that they count as even.", kind.what, width_text(fine.width())));
+    notes.push_back(fmt::format("The {} flame graph knows its stacks by {}: within that they count as even.", kind.what,
+                                width_text(fine.width())));
   }
   if (coarse.width() > fine.width()) {
     notes.push_back(fmt::format("The {} lightest stacks of the {} flame graph are known by {} only.",
@@ -499,11 +523,16 @@ json profiles(run::Reader& run, StackTree& tree, const PageLimits& limits, json&
   const std::vector<ProfileKind> kinds{
       {"cpu", "ns", 1000, false, "No CPU sample was taken. The server was idle, or ran with CAMPROBE_CPU_HZ=0.",
        [&](const auto& row) {
-         run.each_cpu({}, [&](const run::CpuRow& r) { row({r.process, r.stack, 0, r.second, -1, r.weight_ns, r.samples}); });
+         run.each_cpu({}, [&](const run::CpuRow& r) {
+           row({r.process, r.stack, 0, r.second, -1, r.weight_ns, r.samples});
+         });
        }},
-      {"alloc", "bytes", 1, false, "No allocation was sampled. The server allocated little, or ran with CAMPROBE_HEAP_INTERVAL=0.",
+      {"alloc", "bytes", 1, false,
+       "No allocation was sampled. The server allocated little, or ran with CAMPROBE_HEAP_INTERVAL=0.",
        [&](const auto& row) {
-         run.each_alloc({}, [&](const run::AllocRow& r) { row({r.process, r.stack, 0, r.second, -1, r.bytes, r.samples}); });
+         run.each_alloc({}, [&](const run::AllocRow& r) {
+           row({r.process, r.stack, 0, r.second, -1, r.bytes, r.samples});
+         });
        }},
       {"live", "bytes", 1, true, "No sampled object lived a second or longer.",
        [&](const auto& row) {
@@ -513,7 +542,9 @@ json profiles(run::Reader& run, StackTree& tree, const PageLimits& limits, json&
        }},
       {"wait", "ns", 1000, false, "No wait was recorded.",
        [&](const auto& row) {
-         run.each_wait({}, [&](const run::WaitRow& r) { row({r.process, r.stack, leaf_of(r.call), r.second, -1, r.weight_ns, r.samples}); });
+         run.each_wait({}, [&](const run::WaitRow& r) {
+           row({r.process, r.stack, leaf_of(r.call), r.second, -1, r.weight_ns, r.samples});
+         });
        }},
   };
   std::vector<Totals> totals;
@@ -527,9 +558,10 @@ json profiles(run::Reader& run, StackTree& tree, const PageLimits& limits, json&
   json list = json::array();
   for (std::size_t i = 0; i < kinds.size(); ++i) list.push_back(profile(kinds[i], totals[i], tree, limits, notes));
   if (tree.folded() > 0) {
-    notes.push_back(fmt::format(
-        "{} light stacks are shown only down to the callers they share with heavier ones; `camprobe export` has them whole.",
-        tree.folded()));
+    notes.push_back(
+        fmt::format("{} light stacks are shown only down to the callers they share with heavier ones; `camprobe "
+                    "export` has them whole.",
+                    tree.folded()));
   }
   return list;
 }
@@ -569,7 +601,8 @@ json sockets(run::Reader& run, exporters::StackTable& stacks, const PageLimits& 
     return a.second.read_bytes + a.second.write_bytes > b.second.read_bytes + b.second.write_bytes;
   });
   if (lines.size() > limits.table_rows) {
-    notes.push_back(fmt::format("Of {} peers the {} with the most traffic are listed.", lines.size(), limits.table_rows));
+    notes.push_back(
+        fmt::format("Of {} peers the {} with the most traffic are listed.", lines.size(), limits.table_rows));
     lines.resize(limits.table_rows);
   }
   json list = json::array();
@@ -584,9 +617,15 @@ json sockets(run::Reader& run, exporters::StackTable& stacks, const PageLimits& 
         opened_by += (i == 0 ? "" : " \xE2\x86\x90 ") + exporters::shortened(function, 120);  // an arrow to the left
       }
     }
-    list.push_back({{"kind", key.first}, {"peer", exporters::shortened(key.second, 200)}, {"opened", row.opened}, {"open", row.open},
-                    {"read_ops", row.read_ops}, {"read_bytes", row.read_bytes}, {"write_ops", row.write_ops},
-                    {"write_bytes", row.write_bytes}, {"opened_by", opened_by}});
+    list.push_back({{"kind", key.first},
+                    {"peer", exporters::shortened(key.second, 200)},
+                    {"opened", row.opened},
+                    {"open", row.open},
+                    {"read_ops", row.read_ops},
+                    {"read_bytes", row.read_bytes},
+                    {"write_ops", row.write_ops},
+                    {"write_bytes", row.write_bytes},
+                    {"opened_by", opened_by}});
   }
   return list;
 }
@@ -605,20 +644,29 @@ json spans(run::Reader& run, const PageLimits& limits, json& notes) {
     if (const auto histogram = run::Histogram::from_json(stat.latency)) row.latency.merge(histogram.value());
   }
   std::vector<std::pair<run::NameId, Row>> rows(table.begin(), table.end());
-  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.total_ns > b.second.total_ns; });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const auto& a, const auto& b) { return a.second.total_ns > b.second.total_ns; });
   if (rows.size() > limits.table_rows) {
-    notes.push_back(fmt::format("Of {} span names the {} with the most time are listed.", rows.size(), limits.table_rows));
+    notes.push_back(
+        fmt::format("Of {} span names the {} with the most time are listed.", rows.size(), limits.table_rows));
     rows.resize(limits.table_rows);
   }
   json list = json::array();
   for (const auto& [id, row] : rows) {
     const auto quantile = [&](double q) {
       const auto ns = row.latency.quantile(q);
-      return ns ? json(static_cast<double>(std::min(*ns, static_cast<std::uint64_t>(std::max<std::int64_t>(0, row.max_ns)))) / 1e6) : json();
+      return ns ? json(static_cast<double>(
+                           std::min(*ns, static_cast<std::uint64_t>(std::max<std::int64_t>(0, row.max_ns)))) /
+                       1e6)
+                : json();
     };
-    list.push_back({{"name", exporters::shortened(printable_utf8(run.name(id)), 200)}, {"spans", row.spans},
-                    {"total_ms", static_cast<double>(row.total_ns) / 1e6}, {"max_ms", static_cast<double>(row.max_ns) / 1e6},
-                    {"p50_ms", quantile(0.5)}, {"p95_ms", quantile(0.95)}, {"p99_ms", quantile(0.99)}});
+    list.push_back({{"name", exporters::shortened(printable_utf8(run.name(id)), 200)},
+                    {"spans", row.spans},
+                    {"total_ms", static_cast<double>(row.total_ns) / 1e6},
+                    {"max_ms", static_cast<double>(row.max_ns) / 1e6},
+                    {"p50_ms", quantile(0.5)},
+                    {"p95_ms", quantile(0.95)},
+                    {"p99_ms", quantile(0.99)}});
   }
   return list;
 }
@@ -635,20 +683,27 @@ json page_data(run::Reader& run, const json& report, const PageLimits& limits) {
   json windows = json::array();
   for (const run::LoadWindow& window : run.load_windows()) {
     if (windows.size() >= kMostLines) break;
-    windows.push_back({{"name", exporters::shortened(printable_utf8(window.name), 200)}, {"kind", printable_utf8(window.kind)},
-                       {"from_s", seconds(window.from_ns)}, {"to_s", seconds(window.to_ns)}});
+    windows.push_back({{"name", exporters::shortened(printable_utf8(window.name), 200)},
+                       {"kind", printable_utf8(window.kind)},
+                       {"from_s", seconds(window.from_ns)},
+                       {"to_s", seconds(window.to_ns)}});
   }
   page["windows"] = std::move(windows);
   json marks = json::array();
   for (const run::Mark& mark : run.marks()) {
     if (marks.size() >= kMostLines) break;
-    marks.push_back({{"at_s", seconds(mark.at_ns)}, {"text", exporters::shortened(printable_utf8(mark.text), 500)}, {"source", printable_utf8(mark.source)}});
+    marks.push_back({{"at_s", seconds(mark.at_ns)},
+                     {"text", exporters::shortened(printable_utf8(mark.text), 500)},
+                     {"source", printable_utf8(mark.source)}});
   }
   page["marks"] = std::move(marks);
   json sources = json::array();
   for (const run::LoadSource& source : run.load_sources()) {
-    sources.push_back({{"tool", printable_utf8(source.tool)}, {"requests", or_null(source.requests)}, {"errors", or_null(source.errors)},
-                       {"latency_basis", printable_utf8(source.latency_basis)}, {"skipped", source.skipped}});
+    sources.push_back({{"tool", printable_utf8(source.tool)},
+                       {"requests", or_null(source.requests)},
+                       {"errors", or_null(source.errors)},
+                       {"latency_basis", printable_utf8(source.latency_basis)},
+                       {"skipped", source.skipped}});
   }
   page["load_sources"] = std::move(sources);
 
@@ -667,7 +722,9 @@ json page_data(run::Reader& run, const json& report, const PageLimits& limits) {
   }
   page["lost"] = std::move(lost);
   run.unpin();
-  if (run.error()) notes.push_back("The run file is damaged; this is what could be read of it. " + printable_utf8(run.error()->sentence));
+  if (run.error())
+    notes.push_back("The run file is damaged; this is what could be read of it. " +
+                    printable_utf8(run.error()->sentence));
   page["notes"] = std::move(notes);
   return page;
 }

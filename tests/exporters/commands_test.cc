@@ -1,5 +1,5 @@
-// tests/exporters/commands_test.cc: `camprobe export` and `camprobe report` as their bodies: what they write where, and one
-// clear line and exit code 2 for what cannot be done.
+// tests/exporters/commands_test.cc: `camprobe export` and `camprobe report` as their bodies: what they write where, and
+// one clear line and exit code 2 for what cannot be done.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -24,13 +24,15 @@ using testing::StartsWith;
 
 class CommandsTest : public testing::Test {
  protected:
-  CommandsTest() : directory_(std::filesystem::temp_directory_path() / ("camprobe-commands-" + std::to_string(::getpid()))) {
+  CommandsTest()
+      : directory_(std::filesystem::temp_directory_path() / ("camprobe-commands-" + std::to_string(::getpid()))) {
     std::filesystem::create_directories(directory_);
     run_ = (directory_ / "server.camrun").string();
     if (!std::filesystem::exists(run_)) tests::server_run(run_);
   }
   static void TearDownTestSuite() {
-    std::filesystem::remove_all(std::filesystem::temp_directory_path() / ("camprobe-commands-" + std::to_string(::getpid())));
+    std::filesystem::remove_all(std::filesystem::temp_directory_path() /
+                                ("camprobe-commands-" + std::to_string(::getpid())));
   }
 
   template <class Body>
@@ -62,16 +64,30 @@ TEST_F(CommandsTest, ExportWritesFoldedStacksToStandardOutput) {
 
 TEST_F(CommandsTest, ExportTakesEachSliceAndFormat) {
   for (const char* what : {"cpu", "alloc", "live", "growth", "retained", "temporary", "wait", "io", "spans"}) {
-    EXPECT_EQ(call([&] { return run_export({.run = run_, .what = what, .format = "folded", .from = "10%", .to = "100%"}); }), 0) << what << error_;
+    EXPECT_EQ(
+        call([&] { return run_export({.run = run_, .what = what, .format = "folded", .from = "10%", .to = "100%"}); }),
+        0)
+        << what << error_;
     EXPECT_THAT(out_, HasSubstr(" ")) << what;
-    EXPECT_EQ(call([&] { return run_export({.run = run_, .what = what, .format = "svg", .from = "1m", .to = "9m30s", .pid = 4711, .output = at("x.svg")}); }), 0) << what << error_;
+    EXPECT_EQ(call([&] {
+                return run_export({.run = run_,
+                                   .what = what,
+                                   .format = "svg",
+                                   .from = "1m",
+                                   .to = "9m30s",
+                                   .pid = 4711,
+                                   .output = at("x.svg")});
+              }),
+              0)
+        << what << error_;
     EXPECT_THAT(content(at("x.svg")), AllOf(StartsWith("<?xml"), HasSubstr("</svg>")));
     EXPECT_EQ(out_, "");
   }
 }
 
 TEST_F(CommandsTest, WhatCannotBeExportedIsOneLineAndExitCode2) {
-  std::ofstream(at("text.camrun")) << "this is no database, but it is long enough to be looked at as one\n" << std::string(4096, 'x');
+  std::ofstream(at("text.camrun")) << "this is no database, but it is long enough to be looked at as one\n"
+                                   << std::string(4096, 'x');
   tests::empty_run(at("empty.camrun"));
   const std::vector<std::pair<ExportOptions, std::string>> wrong{
       {{.run = at("none.camrun")}, "none.camrun"},
@@ -84,7 +100,8 @@ TEST_F(CommandsTest, WhatCannotBeExportedIsOneLineAndExitCode2) {
       {{.run = run_, .what = "cpu", .format = "svg", .to = "2h"}, "beyond the end of the run, which lasted 600 s"},
       {{.run = run_, .what = "cpu", .format = "svg", .pid = 1}, "--pid 1: no such process"},
       {{.run = run_, .what = "cpu", .format = "svg", .output = at("no/such/directory/x.svg")}, "cannot be written"},
-      {{.run = at("empty.camrun")}, "nothing to export for cpu between 0 s and 5 s of the run: no CPU sample was taken"},
+      {{.run = at("empty.camrun")},
+       "nothing to export for cpu between 0 s and 5 s of the run: no CPU sample was taken"},
   };
   for (const auto& [options, part] : wrong) {
     EXPECT_EQ(call([&, &chosen = options] { return run_export(chosen); }), 2) << part;
@@ -96,11 +113,13 @@ TEST_F(CommandsTest, WhatCannotBeExportedIsOneLineAndExitCode2) {
 
 TEST_F(CommandsTest, AFileThatCannotBeFinishedIsNotLeftHalfWritten) {
   std::ofstream(at("old.svg")) << "old";
-  EXPECT_EQ(call([&] { return run_export({.run = run_, .what = "cpu", .format = "svg", .output = at("old.svg")}); }), 0);
+  EXPECT_EQ(call([&] { return run_export({.run = run_, .what = "cpu", .format = "svg", .output = at("old.svg")}); }),
+            0);
   EXPECT_THAT(content(at("old.svg")), StartsWith("<?xml"));
   EXPECT_FALSE(std::filesystem::exists(at("old.svg.part")));
   if (std::filesystem::exists("/dev/full")) {
-    EXPECT_EQ(call([&] { return run_export({.run = run_, .what = "cpu", .format = "svg", .output = "/dev/full"}); }), 2);
+    EXPECT_EQ(call([&] { return run_export({.run = run_, .what = "cpu", .format = "svg", .output = "/dev/full"}); }),
+              2);
     EXPECT_THAT(error_, HasSubstr("/dev/full: cannot be written"));
   }
 }
@@ -139,7 +158,8 @@ TEST_F(CommandsTest, EmptyAndHostileRunsAreReportedToo) {
   tests::hostile_run(at("hostile.camrun"));
   for (const char* run : {"empty.camrun", "hostile.camrun"}) {
     for (const char* format : {"text", "json", "html"}) {
-      EXPECT_EQ(call([&] { return run_report({.run = at(run), .format = format, .output = at("out")}); }), 0) << run << format << error_;
+      EXPECT_EQ(call([&] { return run_report({.run = at(run), .format = format, .output = at("out")}); }), 0)
+          << run << format << error_;
       EXPECT_GT(std::filesystem::file_size(at("out")), 100u);
     }
   }

@@ -45,7 +45,8 @@ std::int64_t sum_of(const std::string& text) {
 }
 
 TEST(Folded, IsRootFirstWithWholeNumbers) {
-  EXPECT_EQ(to_folded(slice_of({{{"main", "loop", "read"}, 12}, {{"main", "idle"}, 3}})), "main;idle 3\nmain;loop;read 12\n");
+  EXPECT_EQ(to_folded(slice_of({{{"main", "loop", "read"}, 12}, {{"main", "idle"}, 3}})),
+            "main;idle 3\nmain;loop;read 12\n");
 }
 
 TEST(Folded, SumsAreExactWhateverRoundingDoes) {
@@ -56,7 +57,11 @@ TEST(Folded, SumsAreExactWhateverRoundingDoes) {
 }
 
 TEST(Folded, MakesNamesSafeAndAddsThoseThatBecomeEqual) {
-  const std::string text = to_folded(slice_of({{{"a;b", " two\nlines ", "tab\there"}, 5}, {{"a:b", "two lines", "tab here"}, 2}, {{"", "   "}, 1}, {{"operator new(unsigned long)"}, 4}, {{"bad \xFF utf"}, 1}}));
+  const std::string text = to_folded(slice_of({{{"a;b", " two\nlines ", "tab\there"}, 5},
+                                               {{"a:b", "two lines", "tab here"}, 2},
+                                               {{"", "   "}, 1},
+                                               {{"operator new(unsigned long)"}, 4},
+                                               {{"bad \xFF utf"}, 1}}));
   EXPECT_EQ(text,
             "[unknown];[unknown] 1\n"
             "a:b;two lines;tab here 7\n"
@@ -65,7 +70,8 @@ TEST(Folded, MakesNamesSafeAndAddsThoseThatBecomeEqual) {
 }
 
 TEST(Folded, HostileRunStaysLineByLine) {
-  const auto path = std::filesystem::temp_directory_path() / ("camprobe-folded-" + std::to_string(::getpid()) + ".camrun");
+  const auto path =
+      std::filesystem::temp_directory_path() / ("camprobe-folded-" + std::to_string(::getpid()) + ".camrun");
   tests::hostile_run(path);
   auto run = run::Reader::open(path.string());
   ASSERT_TRUE(run.ok());
@@ -77,10 +83,11 @@ TEST(Folded, HostileRunStaysLineByLine) {
 }
 
 TEST(SafeText, ReplacesWhatIsNoUtf8AndWhatPrintsNothing) {
-  EXPECT_EQ(printable_utf8("plain \xC3\xA9 \xE6\xBC\xA2 \xF0\x9F\x8E\x89"), "plain \xC3\xA9 \xE6\xBC\xA2 \xF0\x9F\x8E\x89");
-  EXPECT_EQ(printable_utf8("\xC0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD");                          // overlong
-  EXPECT_EQ(printable_utf8("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");          // a surrogate
-  EXPECT_EQ(printable_utf8("\xF4\x90\x80\x80").size(), 12u);                                  // beyond Unicode
+  EXPECT_EQ(printable_utf8("plain \xC3\xA9 \xE6\xBC\xA2 \xF0\x9F\x8E\x89"),
+            "plain \xC3\xA9 \xE6\xBC\xA2 \xF0\x9F\x8E\x89");
+  EXPECT_EQ(printable_utf8("\xC0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD");                  // overlong
+  EXPECT_EQ(printable_utf8("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // a surrogate
+  EXPECT_EQ(printable_utf8("\xF4\x90\x80\x80").size(), 12u);                          // beyond Unicode
   EXPECT_EQ(printable_utf8(std::string("a\0b\r\n\x7F\xC2\x85", 8)), "a b    ");
   EXPECT_EQ(printable_utf8("\xE2\x80\xA8"), " ");
   EXPECT_EQ(printable_utf8("\xEF\xBF\xBE"), "\xEF\xBF\xBD");

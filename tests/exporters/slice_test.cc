@@ -1,4 +1,5 @@
-// tests/exporters/slice_test.cc: which part of a run each --what is, to the last byte, on a run small enough to add up by hand.
+// tests/exporters/slice_test.cc: which part of a run each --what is, to the last byte, on a run small enough to add up
+// by hand.
 #include "exporters/slice.h"
 
 #include <gmock/gmock.h>
@@ -15,13 +16,14 @@
 namespace camprobe::exporters {
 namespace {
 
+using testing::HasSubstr;
 using tests::kSecondNs;
 using tests::RunBuilder;
-using testing::HasSubstr;
 
 class SliceTest : public testing::Test {
  protected:
-  SliceTest() : path_(std::filesystem::temp_directory_path() / ("camprobe-slice-" + std::to_string(::getpid()) + ".camrun")) {}
+  SliceTest()
+      : path_(std::filesystem::temp_directory_path() / ("camprobe-slice-" + std::to_string(::getpid()) + ".camrun")) {}
   ~SliceTest() override { std::filesystem::remove(path_); }
 
   run::Reader open() {
@@ -31,7 +33,8 @@ class SliceTest : public testing::Test {
   }
 
   // "root;leaf" -> weight
-  std::map<std::string, double> read(What what, std::int64_t from_s, std::int64_t to_s, std::optional<std::int64_t> pid = std::nullopt) {
+  std::map<std::string, double> read(What what, std::int64_t from_s, std::int64_t to_s,
+                                     std::optional<std::int64_t> pid = std::nullopt) {
     run::Reader run = open();
     const Slice slice = read_slice(run, what, {from_s * kSecondNs, to_s * kSecondNs}, pid);
     std::map<std::string, double> stacks;
@@ -47,7 +50,8 @@ class SliceTest : public testing::Test {
     return stacks;
   }
 
-  std::string error_of(What what, std::int64_t from_s, std::int64_t to_s, std::optional<std::int64_t> pid = std::nullopt) {
+  std::string error_of(What what, std::int64_t from_s, std::int64_t to_s,
+                       std::optional<std::int64_t> pid = std::nullopt) {
     run::Reader run = open();
     try {
       read_slice(run, what, {from_s * kSecondNs, to_s * kSecondNs}, pid);
@@ -67,7 +71,8 @@ TEST_F(SliceTest, CpuIsWhatWasSampledInTheRangeByStack) {
     run.meta("ended_ns", "10000000000");
     const std::int64_t p = run.process(5, "/bin/server");
     const std::int64_t a = run.stack(p, {{"main"}, {"parse"}});
-    const std::int64_t same = run.stack(p, {{"main"}, {"parse", "/srv/bin/cam-server", "other.cc", 9}});  // another line
+    const std::int64_t same =
+        run.stack(p, {{"main"}, {"parse", "/srv/bin/cam-server", "other.cc", 9}});  // another line
     const std::int64_t b = run.stack(p, {{"main"}, {"send"}});
     run.cpu(p, 1, a, 2, 20e6);
     run.cpu(p, 2, same, 1, 10e6);
@@ -128,7 +133,8 @@ TEST_F(SliceTest, WaitEndsInTheCallUnlessTheStackDoes) {
     run.insert("wait", {p, std::int64_t{1}, std::int64_t{1}, whole, run.name("poll"), std::int64_t{1}, 2e9});
     run.finish();
   }
-  EXPECT_EQ(read(What::kWait, 0, 10), (std::map<std::string, double>{{"main;loop;epoll_wait", 3e9}, {"main;loop;recv", 1e9}, {"main;poll", 2e9}}));
+  EXPECT_EQ(read(What::kWait, 0, 10), (std::map<std::string, double>{
+                                          {"main;loop;epoll_wait", 3e9}, {"main;loop;recv", 1e9}, {"main;poll", 2e9}}));
 }
 
 TEST_F(SliceTest, IoStandsUnderTheStackThatOpenedTheDescriptor) {
@@ -137,13 +143,19 @@ TEST_F(SliceTest, IoStandsUnderTheStackThatOpenedTheDescriptor) {
     run.meta("ended_ns", "10000000000");
     const std::int64_t p = run.process(5, "/bin/server");
     const std::int64_t dial = run.stack(p, {{"main"}, {"dial"}});
-    run.insert("descriptor", {std::int64_t{1}, p, std::int64_t{7}, std::int64_t{1}, "connect", "10.0.0.1:80", dial, kSecondNs, nullptr, std::int64_t{1}, std::int64_t{300}, std::int64_t{1}, std::int64_t{200}});
-    run.insert("descriptor_sum", {p, std::int64_t{4}, "connect", "10.0.0.1:80", dial, std::int64_t{1}, std::int64_t{1}, std::int64_t{1}, std::int64_t{30}, std::int64_t{1}, std::int64_t{0}});
-    run.insert("descriptor", {std::int64_t{2}, p, std::int64_t{8}, std::int64_t{1}, "file", nullptr, dial, 8 * kSecondNs, nullptr, std::int64_t{1}, std::int64_t{9}, std::int64_t{0}, std::int64_t{0}});
+    run.insert("descriptor",
+               {std::int64_t{1}, p, std::int64_t{7}, std::int64_t{1}, "connect", "10.0.0.1:80", dial, kSecondNs,
+                nullptr, std::int64_t{1}, std::int64_t{300}, std::int64_t{1}, std::int64_t{200}});
+    run.insert("descriptor_sum", {p, std::int64_t{4}, "connect", "10.0.0.1:80", dial, std::int64_t{1}, std::int64_t{1},
+                                  std::int64_t{1}, std::int64_t{30}, std::int64_t{1}, std::int64_t{0}});
+    run.insert("descriptor",
+               {std::int64_t{2}, p, std::int64_t{8}, std::int64_t{1}, "file", nullptr, dial, 8 * kSecondNs, nullptr,
+                std::int64_t{1}, std::int64_t{9}, std::int64_t{0}, std::int64_t{0}});
     run.finish();
   }
   using Stacks = std::map<std::string, double>;
-  EXPECT_EQ(read(What::kIo, 0, 6), (Stacks{{"main;dial;connect 10.0.0.1:80;read", 330}, {"main;dial;connect 10.0.0.1:80;write", 200}}));
+  EXPECT_EQ(read(What::kIo, 0, 6),
+            (Stacks{{"main;dial;connect 10.0.0.1:80;read", 330}, {"main;dial;connect 10.0.0.1:80;write", 200}}));
   EXPECT_EQ(read(What::kIo, 6, 10), (Stacks{{"main;dial;file;read", 9}}));
 }
 
@@ -152,8 +164,10 @@ TEST_F(SliceTest, SpansNestAndKeepOnlyTheirOwnTime) {
     RunBuilder run(path_);
     run.meta("ended_ns", "10000000000");
     const std::int64_t p = run.process(5, "/bin/server");
-    const auto span = [&](std::int64_t id, std::int64_t parent, const char* name, std::int64_t from, std::optional<std::int64_t> to) {
-      run.insert("span", {p, id, parent, run.name(name), from, to ? RunBuilder::Value(*to) : RunBuilder::Value(nullptr), std::int64_t{1}, nullptr, "{}"});
+    const auto span = [&](std::int64_t id, std::int64_t parent, const char* name, std::int64_t from,
+                          std::optional<std::int64_t> to) {
+      run.insert("span", {p, id, parent, run.name(name), from, to ? RunBuilder::Value(*to) : RunBuilder::Value(nullptr),
+                          std::int64_t{1}, nullptr, "{}"});
     };
     span(1, 0, "request", 1000, 11000);
     span(2, 1, "arbitration", 2000, 4000);
@@ -163,7 +177,8 @@ TEST_F(SliceTest, SpansNestAndKeepOnlyTheirOwnTime) {
     span(8, 9, "ring a", 100, 200);                      // parents that form a ring
     span(9, 8, "ring b", 100, 200);
     span(10, 10, "its own parent", 100, 107);
-    run.insert("span_stat", {p, std::int64_t{0}, run.name("request"), std::int64_t{50}, std::int64_t{1}, std::int64_t{1}, "{}"});
+    run.insert("span_stat",
+               {p, std::int64_t{0}, run.name("request"), std::int64_t{50}, std::int64_t{1}, std::int64_t{1}, "{}"});
     run.finish();
   }
   const auto stacks = read(What::kSpans, 0, 10);
@@ -186,7 +201,8 @@ TEST_F(SliceTest, ProcessesStandAtTheRootOnlyWhereThereAreSeveral) {
     run.process(13, "/usr/sbin/nginx");  // never sampled
     run.finish();
   }
-  EXPECT_EQ(read(What::kCpu, 0, 10), (std::map<std::string, double>{{"nginx (pid 11);main", 11e6}, {"nginx (pid 12);main", 12e6}}));
+  EXPECT_EQ(read(What::kCpu, 0, 10),
+            (std::map<std::string, double>{{"nginx (pid 11);main", 11e6}, {"nginx (pid 12);main", 12e6}}));
   EXPECT_EQ(read(What::kCpu, 0, 10, 12), (std::map<std::string, double>{{"main", 12e6}}));
   EXPECT_THAT(error_of(What::kCpu, 0, 10, 99), HasSubstr("--pid 99: no such process"));
   EXPECT_THAT(error_of(What::kCpu, 0, 10, 13), HasSubstr("nothing to export for cpu"));
@@ -203,12 +219,15 @@ TEST_F(SliceTest, UnknownAndTruncatedStacksSaySo) {
     run.cpu(p, 1, run.stack(p, {{"main"}, {""}}), 1, 8);
     run.finish();
   }
-  EXPECT_EQ(read(What::kCpu, 0, 10), (std::map<std::string, double>{{"[unknown stack]", 3}, {"[truncated];middle;leaf", 4}, {"main;[unknown]", 8}}));
+  EXPECT_EQ(
+      read(What::kCpu, 0, 10),
+      (std::map<std::string, double>{{"[unknown stack]", 3}, {"[truncated];middle;leaf", 4}, {"main;[unknown]", 8}}));
 }
 
 TEST_F(SliceTest, AnEmptySliceSaysWhatWhereAndWhy) {
   tests::empty_run(path_);
-  for (const What what : {What::kCpu, What::kAlloc, What::kLive, What::kGrowth, What::kRetained, What::kTemporary, What::kWait, What::kIo, What::kSpans}) {
+  for (const What what : {What::kCpu, What::kAlloc, What::kLive, What::kGrowth, What::kRetained, What::kTemporary,
+                          What::kWait, What::kIo, What::kSpans}) {
     const std::string error = error_of(what, 0, 5);
     EXPECT_THAT(error, HasSubstr(path_.string()));
     EXPECT_THAT(error, HasSubstr("nothing to export for " + std::string(name_of(what)) + " between 0 s and 5 s"));
@@ -224,7 +243,8 @@ TEST_F(SliceTest, TheServersLeakIsTheSumOfWhatItLeaked) {
     if (path.find(facts.leaking_function) != std::string::npos) leaked += weight;
   }
   EXPECT_NEAR(leaked, facts.leaked_bytes, 1);
-  for (const auto& [path, weight] : read(What::kLive, 0, facts.onset_s - 1)) EXPECT_THAT(path, testing::Not(HasSubstr(facts.leaking_function)));
+  for (const auto& [path, weight] : read(What::kLive, 0, facts.onset_s - 1))
+    EXPECT_THAT(path, testing::Not(HasSubstr(facts.leaking_function)));
 }
 
 TEST(Instant, IsSecondsOrAShareOfTheRun) {
@@ -252,7 +272,8 @@ TEST(Instant, RefusesWhatIsNoneAndWhatLiesOutside) {
     }
     return "accepted";
   };
-  for (const char* text : {"", "x", "5x", "5 m", "m5", "nan", "inf", "1e9", "0x10", "50%%", "5%s", "1s5", "1s50%", "--", "5m-1s", " 5"}) {
+  for (const char* text :
+       {"", "x", "5x", "5 m", "m5", "nan", "inf", "1e9", "0x10", "50%%", "5%s", "1s5", "1s50%", "--", "5m-1s", " 5"}) {
     EXPECT_THAT(error(text), HasSubstr("--to")) << text;
     EXPECT_THAT(error(text), HasSubstr("write seconds since the start")) << text;
   }

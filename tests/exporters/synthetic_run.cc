@@ -16,7 +16,8 @@ namespace camprobe::tests {
 namespace {
 
 void check(int status, sqlite3* database) {
-  if (status != SQLITE_OK && status != SQLITE_DONE && status != SQLITE_ROW) throw std::runtime_error(sqlite3_errmsg(database));
+  if (status != SQLITE_OK && status != SQLITE_DONE && status != SQLITE_ROW)
+    throw std::runtime_error(sqlite3_errmsg(database));
 }
 
 const TestFrame kStart{"start_thread", "/usr/lib/libc.so.6", "nptl/pthread_create.c", 442};
@@ -46,7 +47,8 @@ RunBuilder::RunBuilder(const std::filesystem::path& path) {
   std::ifstream schema(std::string(CAMPROBE_SOURCE_DIR) + "/run/schema.sql");
   std::stringstream text;
   text << schema.rdbuf();
-  check(sqlite3_exec(database_, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY", nullptr, nullptr, nullptr), database_);
+  check(sqlite3_exec(database_, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY", nullptr, nullptr, nullptr),
+        database_);
   check(sqlite3_exec(database_, text.str().c_str(), nullptr, nullptr, nullptr), database_);
   check(sqlite3_exec(database_, "BEGIN", nullptr, nullptr, nullptr), database_);
   meta("run_id", "00112233445566778899aabbccddeeff");
@@ -95,8 +97,8 @@ std::int64_t RunBuilder::metric(const std::string& name, const std::string& unit
 
 std::int64_t RunBuilder::process(std::int64_t pid, const std::string& executable) {
   const std::int64_t id = next_++;
-  insert("process", {id, pid, std::int64_t{1}, nullptr, std::int64_t{0}, executable, executable + " --port 8080", std::int64_t{0}, nullptr,
-                     "exited", std::int64_t{0}, "sampling", std::int64_t{4} << 30, nullptr});
+  insert("process", {id, pid, std::int64_t{1}, nullptr, std::int64_t{0}, executable, executable + " --port 8080",
+                     std::int64_t{0}, nullptr, "exited", std::int64_t{0}, "sampling", std::int64_t{4} << 30, nullptr});
   return id;
 }
 
@@ -108,27 +110,33 @@ std::int64_t RunBuilder::stack(std::int64_t process, const std::vector<TestFrame
     const auto [found, is_new] = frames_.try_emplace({frame.function, frame.module, frame.file, frame.line}, next_);
     if (is_new) {
       insert("frame", {next_++, frame.function, frame.file.empty() ? Value(nullptr) : Value(frame.file),
-                       frame.line == 0 ? Value(nullptr) : Value(std::int64_t{frame.line}), frame.module, std::int64_t{0x1000}, frame.kind});
+                       frame.line == 0 ? Value(nullptr) : Value(std::int64_t{frame.line}), frame.module,
+                       std::int64_t{0x1000}, frame.kind});
     }
     insert("stack_frame", {id, static_cast<std::int64_t>(root_first.size() - 1 - i), found->second});
   }
   return id;
 }
 
-void RunBuilder::point(std::int64_t metric, std::int64_t process, std::int64_t second, double value, std::int64_t width) {
+void RunBuilder::point(std::int64_t metric, std::int64_t process, std::int64_t second, double value,
+                       std::int64_t width) {
   insert("point", {metric, process, second, width, value});
 }
 void RunBuilder::cpu(std::int64_t process, std::int64_t second, std::int64_t stack, std::int64_t samples, double ns) {
   insert("cpu", {process, second, std::int64_t{1}, stack, std::int64_t{0}, samples, ns});
 }
-void RunBuilder::alloc(std::int64_t process, std::int64_t second, std::int64_t stack, double bytes, double temporary_objects) {
+void RunBuilder::alloc(std::int64_t process, std::int64_t second, std::int64_t stack, double bytes,
+                       double temporary_objects) {
   insert("alloc", {process, second, stack, std::int64_t{0}, std::int64_t{1}, bytes / 128, bytes, temporary_objects});
 }
-void RunBuilder::object(std::int64_t process, std::int64_t stack, double bytes, std::int64_t born_ns, std::optional<std::int64_t> died_ns) {
-  insert("heap_object", {process, next_++, stack, std::int64_t{1}, std::int64_t{0}, std::int64_t{256}, std::int64_t{65536}, bytes, bytes / 256,
-                         born_ns, died_ns ? Value(*died_ns) : Value(nullptr)});
+void RunBuilder::object(std::int64_t process, std::int64_t stack, double bytes, std::int64_t born_ns,
+                        std::optional<std::int64_t> died_ns) {
+  insert("heap_object", {process, next_++, stack, std::int64_t{1}, std::int64_t{0}, std::int64_t{256},
+                         std::int64_t{65536}, bytes, bytes / 256, born_ns, died_ns ? Value(*died_ns) : Value(nullptr)});
 }
-void RunBuilder::finish() { check(sqlite3_exec(database_, "COMMIT", nullptr, nullptr, nullptr), database_); }
+void RunBuilder::finish() {
+  check(sqlite3_exec(database_, "COMMIT", nullptr, nullptr, nullptr), database_);
+}
 
 ServerRun server_run(const std::filesystem::path& path) {
   ServerRun facts;
@@ -163,25 +171,66 @@ ServerRun server_run(const std::filesystem::path& path) {
   };
   std::vector<Hot> cpu{
       {at({{"cam::HttpParser::feed(std::string_view)", app, "src/http_parser.cc", 40}}), 9},
-      {at({{"cam::HttpParser::feed(std::string_view)", app, "src/http_parser.cc", 40}, {"cam::HttpParser::header(char const*, unsigned long)", app, "src/http_parser.cc", 112}}), 6},
-      {at({handle, {"nlohmann::json::parse(std::string_view)", app, "nlohmann/json.hpp", 20871, "inlined"}, {"nlohmann::detail::lexer::scan()", app, "nlohmann/json.hpp", 8420}}), 13},
-      {at({handle, choose, {"cam::Catalog::eligible(cam::Request const&)", app, "src/catalog.cc", 70}, {"std::__introsort_loop<cam::Decision*>", app, "bits/stl_algo.h", 1905}}), 8},
-      {at({handle, choose, {"cam::Catalog::eligible(cam::Request const&)", app, "src/catalog.cc", 70}, {"__memcmp_avx2_movbe", libc, "", 0}}), 4},
-      {at({handle, choose, {"cam::score(cam::Provider const&)", app, "src/arbiter.cc", 44, "inlined"}, {"__exp1", "/usr/lib/libm.so.6", "", 0}}), 5},
-      {at({handle, call, {"cam::ConnectionPool::acquire(cam::Endpoint const&)", app, "src/connection_pool.cc", 52}, {"connect", libc, "", 0}, {"[kernel] tcp_v4_connect", "[kernel]", "", 0, "kernel"}}), 3},
+      {at({{"cam::HttpParser::feed(std::string_view)", app, "src/http_parser.cc", 40},
+           {"cam::HttpParser::header(char const*, unsigned long)", app, "src/http_parser.cc", 112}}),
+       6},
+      {at({handle,
+           {"nlohmann::json::parse(std::string_view)", app, "nlohmann/json.hpp", 20871, "inlined"},
+           {"nlohmann::detail::lexer::scan()", app, "nlohmann/json.hpp", 8420}}),
+       13},
+      {at({handle,
+           choose,
+           {"cam::Catalog::eligible(cam::Request const&)", app, "src/catalog.cc", 70},
+           {"std::__introsort_loop<cam::Decision*>", app, "bits/stl_algo.h", 1905}}),
+       8},
+      {at({handle,
+           choose,
+           {"cam::Catalog::eligible(cam::Request const&)", app, "src/catalog.cc", 70},
+           {"__memcmp_avx2_movbe", libc, "", 0}}),
+       4},
+      {at({handle,
+           choose,
+           {"cam::score(cam::Provider const&)", app, "src/arbiter.cc", 44, "inlined"},
+           {"__exp1", "/usr/lib/libm.so.6", "", 0}}),
+       5},
+      {at({handle,
+           call,
+           {"cam::ConnectionPool::acquire(cam::Endpoint const&)", app, "src/connection_pool.cc", 52},
+           {"connect", libc, "", 0},
+           {"[kernel] tcp_v4_connect", "[kernel]", "", 0, "kernel"}}),
+       3},
       {at({handle, call, {"SSL_write", libssl, "", 0}, {"aes_gcm_encrypt", "/usr/lib/libcrypto.so.3", "", 0}}), 9},
       {at({handle, call, {"send", libc, "", 0}, {"[kernel] tcp_sendmsg", "[kernel]", "", 0, "kernel"}}), 7},
       {at({handle, call, {"recv", libc, "", 0}}), 4},
-      {at({handle, {"cam::AnswerCache::find(cam::Key const&)", app, "src/answer_cache.cc", 33}, {"XXH3_64bits", app, "xxhash.h", 5520, "inlined"}}), 5},
-      {at({handle, consensus, {"cam::Agent::vote(cam::Proposal const&)", app, "src/agent.cc", 64}, {"cam::Proposal::distance(cam::Proposal const&) const", app, "src/agent.cc", 21, "inlined"}}), 11},
-      {at({handle, remember, {"std::deque<cam::Request>::push_back(cam::Request const&)", app, "bits/stl_deque.h", 1515, "inlined"}, new_, malloc_}), 2.5},
-      {at({handle, {"nlohmann::json::dump() const", app, "nlohmann/json.hpp", 21014}, {"nlohmann::detail::serializer::dump_escaped", app, "nlohmann/json.hpp", 18090}}), 7},
-      {run.stack(server, {{"_start", app}, {"main", app, "src/main.cc", 120}, {"cam::MetricsLoop::tick()", app, "src/metrics.cc", 29}}), 1},
+      {at({handle,
+           {"cam::AnswerCache::find(cam::Key const&)", app, "src/answer_cache.cc", 33},
+           {"XXH3_64bits", app, "xxhash.h", 5520, "inlined"}}),
+       5},
+      {at({handle,
+           consensus,
+           {"cam::Agent::vote(cam::Proposal const&)", app, "src/agent.cc", 64},
+           {"cam::Proposal::distance(cam::Proposal const&) const", app, "src/agent.cc", 21, "inlined"}}),
+       11},
+      {at({handle,
+           remember,
+           {"std::deque<cam::Request>::push_back(cam::Request const&)", app, "bits/stl_deque.h", 1515, "inlined"},
+           new_,
+           malloc_}),
+       2.5},
+      {at({handle,
+           {"nlohmann::json::dump() const", app, "nlohmann/json.hpp", 21014},
+           {"nlohmann::detail::serializer::dump_escaped", app, "nlohmann/json.hpp", 18090}}),
+       7},
+      {run.stack(server, {{"_start", app},
+                          {"main", app, "src/main.cc", 120},
+                          {"cam::MetricsLoop::tick()", app, "src/metrics.cc", 29}}),
+       1},
   };
   for (int i = 0; i < 60; ++i) {  // the long tail every profile has
     std::vector<TestFrame> tail{handle, {"cam::Middleware::apply(cam::Request&)", app, "src/middleware.cc", 31}};
     for (int depth = 0; depth < 2 + i % 7; ++depth) {
-      tail.push_back({"cam::plugin_" + std::to_string((i * 7 + depth * 3) % 23) + "::step(cam::Context&)", "/srv/lib/libcamplugins.so", "plugins/step.cc", 10 + depth});
+      tail.push_back({"cam::plugin_" + std::to_string((i * 7 + depth * 3) % 23) + "::step(cam::Context&)",
+                      "/srv/lib/libcamplugins.so", "plugins/step.cc", 10 + depth});
     }
     cpu.push_back({at(tail), 0.05 + 0.4 / (1 + i)});
   }
@@ -189,18 +238,63 @@ ServerRun server_run(const std::filesystem::path& path) {
   for (const Hot& hot : cpu) shares += hot.share;
 
   std::vector<Hot> churn{
-      {at({handle, {"nlohmann::json::parse(std::string_view)", app, "nlohmann/json.hpp", 20871, "inlined"}, new_, malloc_}), 40},
-      {at({handle, {"nlohmann::json::dump() const", app, "nlohmann/json.hpp", 21014}, {"std::string::_M_mutate", "/usr/lib/libstdc++.so.6", "", 0}, new_, malloc_}), 24},
-      {at({handle, choose, {"std::vector<cam::Decision>::reserve(unsigned long)", app, "bits/vector.tcc", 79, "inlined"}, new_, malloc_}), 12},
-      {at({handle, consensus, {"cam::Proposal::Proposal(cam::Proposal const&)", app, "src/agent.cc", 12}, new_, malloc_}), 9},
-      {at({handle, call, {"cam::Buffer::grow(unsigned long)", app, "src/buffer.cc", 18}, {"realloc", libc, "malloc/malloc.c", 3434}}), 11},
+      {at({handle,
+           {"nlohmann::json::parse(std::string_view)", app, "nlohmann/json.hpp", 20871, "inlined"},
+           new_,
+           malloc_}),
+       40},
+      {at({handle,
+           {"nlohmann::json::dump() const", app, "nlohmann/json.hpp", 21014},
+           {"std::string::_M_mutate", "/usr/lib/libstdc++.so.6", "", 0},
+           new_,
+           malloc_}),
+       24},
+      {at({handle,
+           choose,
+           {"std::vector<cam::Decision>::reserve(unsigned long)", app, "bits/vector.tcc", 79, "inlined"},
+           new_,
+           malloc_}),
+       12},
+      {at({handle,
+           consensus,
+           {"cam::Proposal::Proposal(cam::Proposal const&)", app, "src/agent.cc", 12},
+           new_,
+           malloc_}),
+       9},
+      {at({handle,
+           call,
+           {"cam::Buffer::grow(unsigned long)", app, "src/buffer.cc", 18},
+           {"realloc", libc, "malloc/malloc.c", 3434}}),
+       11},
   };
-  const std::int64_t leak = at({handle, remember, {"std::deque<cam::Request>::push_back(cam::Request const&)", app, "bits/stl_deque.h", 1515, "inlined"}, new_, malloc_});
-  const std::int64_t cache = at({handle, {"cam::AnswerCache::store(cam::Key const&, cam::Answer)", app, "src/answer_cache.cc", 51}, new_, malloc_});
-  const std::int64_t tables = run.stack(server, {{"_start", app}, {"main", app, "src/main.cc", 61}, {"cam::Catalog::load(std::filesystem::path const&)", app, "src/catalog.cc", 25}, new_, malloc_});
-  const std::int64_t dialled = at({handle, call, {"cam::ConnectionPool::dial(cam::Endpoint const&)", app, "src/connection_pool.cc", 97}, {"connect", libc, "", 0}});
-  const std::int64_t accepted = run.stack(server, {kStart, {"cam::Acceptor::loop()", app, "src/http_server.cc", 40}, {"accept4", libc, "", 0}});
-  const std::int64_t idle = run.stack(server, {kStart, {"cam::Worker::run()", app, "src/worker.cc", 61}, {"boost::asio::detail::epoll_reactor::run(long)", app, "epoll_reactor.ipp", 501}});
+  const std::int64_t leak =
+      at({handle,
+          remember,
+          {"std::deque<cam::Request>::push_back(cam::Request const&)", app, "bits/stl_deque.h", 1515, "inlined"},
+          new_,
+          malloc_});
+  const std::int64_t cache =
+      at({handle,
+          {"cam::AnswerCache::store(cam::Key const&, cam::Answer)", app, "src/answer_cache.cc", 51},
+          new_,
+          malloc_});
+  const std::int64_t tables =
+      run.stack(server, {{"_start", app},
+                         {"main", app, "src/main.cc", 61},
+                         {"cam::Catalog::load(std::filesystem::path const&)", app, "src/catalog.cc", 25},
+                         new_,
+                         malloc_});
+  const std::int64_t dialled =
+      at({handle,
+          call,
+          {"cam::ConnectionPool::dial(cam::Endpoint const&)", app, "src/connection_pool.cc", 97},
+          {"connect", libc, "", 0}});
+  const std::int64_t accepted =
+      run.stack(server, {kStart, {"cam::Acceptor::loop()", app, "src/http_server.cc", 40}, {"accept4", libc, "", 0}});
+  const std::int64_t idle =
+      run.stack(server, {kStart,
+                         {"cam::Worker::run()", app, "src/worker.cc", 61},
+                         {"boost::asio::detail::epoll_reactor::run(long)", app, "epoll_reactor.ipp", 501}});
 
   const std::int64_t rss = run.metric("process_resident_bytes", "bytes", "gauge");
   const std::int64_t pss = run.metric("process_pss_bytes", "bytes", "gauge");
@@ -212,8 +306,11 @@ ServerRun server_run(const std::filesystem::path& path) {
   const std::int64_t switches = run.metric("process_context_switches_voluntary", "count", "counter");
   const std::int64_t machine_cpu = run.metric("machine_cpu_user_ns", "ns", "counter");
 
-  run.insert("load_source", {std::int64_t{1}, "k6", "k6.json", std::int64_t{0}, std::int64_t{0}, std::int64_t{0}, std::int64_t{3}, "not JSON", "sent"});
-  const auto rate_at = [](std::int64_t s) { return s < 60 ? 20 + 480.0 * static_cast<double>(s) / 60 : s >= 480 && s < 540 ? 900.0 : 500.0; };
+  run.insert("load_source", {std::int64_t{1}, "k6", "k6.json", std::int64_t{0}, std::int64_t{0}, std::int64_t{0},
+                             std::int64_t{3}, "not JSON", "sent"});
+  const auto rate_at = [](std::int64_t s) {
+    return s < 60 ? 20 + 480.0 * static_cast<double>(s) / 60 : s >= 480 && s < 540 ? 900.0 : 500.0;
+  };
   std::normal_distribution<double> noise(0, 1);
   std::exponential_distribution<double> lasts(1.0 / 40);
   std::uniform_real_distribution<double> uniform(0, 1);
@@ -223,8 +320,10 @@ ServerRun server_run(const std::filesystem::path& path) {
     const double rate = rate_at(s);
     const int sent = static_cast<int>(rate + 6 * noise(random));
     const int failed = s >= 300 && s < 306 ? sent / 6 : uniform(random) < 0.05 ? 1 : 0;
-    const double median = (s < 60 ? 9 : 7.5) * (rate > 800 ? 1.9 : 1) * (s >= 300 && s < 306 ? 4 : 1) * (1 + 0.0006 * static_cast<double>(std::max<std::int64_t>(0, s - 240)));
-    run.insert("load_bucket", {std::int64_t{1}, s, std::int64_t{1}, "", std::int64_t{sent}, std::int64_t{failed}, latency_histogram(random, sent, median), nullptr, nullptr, nullptr, nullptr, rate / 12});
+    const double median = (s < 60 ? 9 : 7.5) * (rate > 800 ? 1.9 : 1) * (s >= 300 && s < 306 ? 4 : 1) *
+                          (1 + 0.0006 * static_cast<double>(std::max<std::int64_t>(0, s - 240)));
+    run.insert("load_bucket", {std::int64_t{1}, s, std::int64_t{1}, "", std::int64_t{sent}, std::int64_t{failed},
+                               latency_histogram(random, sent, median), nullptr, nullptr, nullptr, nullptr, rate / 12});
     requests += sent;
     errors += failed;
 
@@ -241,14 +340,19 @@ ServerRun server_run(const std::filesystem::path& path) {
       const std::int64_t samples = std::poisson_distribution<std::int64_t>(std::max(0.001, mean))(random);
       if (samples > 0) run.cpu(server, s, hot.stack, samples, static_cast<double>(samples) * 1e9 / 99);
     }
-    for (const Hot& hot : churn) run.alloc(server, s, hot.stack, std::max(1.0, rate * hot.share * 220 * (1 + 0.05 * noise(random))), rate * hot.share / 60);
-    run.insert("wait", {server, s, std::int64_t{1}, idle, run.name("epoll_wait"), std::int64_t{99}, std::max(1.0, 8 - cores) * 1e9});
+    for (const Hot& hot : churn)
+      run.alloc(server, s, hot.stack, std::max(1.0, rate * hot.share * 220 * (1 + 0.05 * noise(random))),
+                rate * hot.share / 60);
+    run.insert("wait", {server, s, std::int64_t{1}, idle, run.name("epoll_wait"), std::int64_t{99},
+                        std::max(1.0, 8 - cores) * 1e9});
 
     for (int i = 0; i < 3; ++i) {
       const std::int64_t born = s * kSecondNs + i * 300'000'000;
       const double life = 1 + lasts(random);
       const auto died = born + static_cast<std::int64_t>(life * 1e9);
-      if (cached < 48e6 || i == 0) run.object(server, cache, 150'000, born, died < facts.duration_s * kSecondNs ? std::optional(died) : std::nullopt);
+      if (cached < 48e6 || i == 0)
+        run.object(server, cache, 150'000, born,
+                   died < facts.duration_s * kSecondNs ? std::optional(died) : std::nullopt);
     }
     cached = std::min(48e6, cached + 200'000);
     if (s == 0) run.object(server, tables, 22'000'000, 400'000'000, std::nullopt);
@@ -260,8 +364,9 @@ ServerRun server_run(const std::filesystem::path& path) {
       facts.leaked_bytes += leaked;
       if (s % 2 == 0) {
         ++open_connections;
-        run.insert("descriptor", {10'000 + s, server, 60 + open_connections, std::int64_t{1}, "connect", "10.0.3.17:8443", dialled, s * kSecondNs, nullptr,
-                                  std::int64_t{4}, std::int64_t{9216}, std::int64_t{3}, std::int64_t{2100}});
+        run.insert("descriptor",
+                   {10'000 + s, server, 60 + open_connections, std::int64_t{1}, "connect", "10.0.3.17:8443", dialled,
+                    s * kSecondNs, nullptr, std::int64_t{4}, std::int64_t{9216}, std::int64_t{3}, std::int64_t{2100}});
       }
     }
     const double heap = 22e6 + cached * 0.36 + facts.leaked_bytes;
@@ -270,8 +375,12 @@ ServerRun server_run(const std::filesystem::path& path) {
     run.point(pss, server, s, heap * 1.1 + 30e6);
     run.point(fds, server, s, 58 + static_cast<double>(open_connections) + std::floor(4 * uniform(random)));
     run.point(threads, server, s, s < 5 ? 4 : 18);
-    run.insert("descriptor_sum", {server, s, "accept", "10.0.0.9:" + std::to_string(40000 + s % 5), accepted, std::int64_t{2}, std::int64_t{2}, std::int64_t{sent}, std::int64_t{sent} * 412, std::int64_t{sent}, std::int64_t{sent} * 1893});
-    run.insert("descriptor_sum", {server, s, "connect", s % 3 == 0 ? "10.0.3.18:8443" : "10.0.3.19:8443", dialled, std::int64_t{1}, std::int64_t{1}, std::int64_t{sent} / 3, std::int64_t{sent} * 900, std::int64_t{sent} / 3, std::int64_t{sent} * 300});
+    run.insert("descriptor_sum", {server, s, "accept", "10.0.0.9:" + std::to_string(40000 + s % 5), accepted,
+                                  std::int64_t{2}, std::int64_t{2}, std::int64_t{sent}, std::int64_t{sent} * 412,
+                                  std::int64_t{sent}, std::int64_t{sent} * 1893});
+    run.insert("descriptor_sum", {server, s, "connect", s % 3 == 0 ? "10.0.3.18:8443" : "10.0.3.19:8443", dialled,
+                                  std::int64_t{1}, std::int64_t{1}, std::int64_t{sent} / 3, std::int64_t{sent} * 900,
+                                  std::int64_t{sent} / 3, std::int64_t{sent} * 300});
 
     const auto span = [&](const char* called, int count, double ms) {
       run::Histogram histogram;
@@ -282,27 +391,40 @@ ServerRun server_run(const std::filesystem::path& path) {
         longest = std::max(longest, ns);
         histogram.record(ns);
       }
-      run.insert("span_stat", {server, s, run.name(called), std::int64_t{count}, static_cast<std::int64_t>(histogram.sum()), static_cast<std::int64_t>(longest), histogram.to_json()});
+      run.insert("span_stat",
+                 {server, s, run.name(called), std::int64_t{count}, static_cast<std::int64_t>(histogram.sum()),
+                  static_cast<std::int64_t>(longest), histogram.to_json()});
     };
     span("cam.request", 40, median * 0.9);
     span("cam.arbitration", 40, 0.42);
     span("cam.provider_call", 34, median * 0.7);
     span("cam.consensus", 6, 3.1);
     for (const auto& [provider, part] : {std::pair{"atlas", 21}, std::pair{"borealis", 13}, std::pair{"cumulus", 6}}) {
-      run.insert("span_attribute", {server, s, run.name("cam.arbitration"), run.name("provider"), provider, std::int64_t{part}, 0.0, std::int64_t{part / 5}});
+      run.insert("span_attribute", {server, s, run.name("cam.arbitration"), run.name("provider"), provider,
+                                    std::int64_t{part}, 0.0, std::int64_t{part / 5}});
     }
-    run.insert("span_attribute", {server, s, run.name("cam.arbitration"), run.name("cost"), "", std::int64_t{40}, 0.71, std::int64_t{0}});
-    run.insert("span_attribute", {server, s, run.name("cam.arbitration"), run.name("baseline_cost"), "", std::int64_t{40}, 1.12, std::int64_t{0}});
+    run.insert("span_attribute",
+               {server, s, run.name("cam.arbitration"), run.name("cost"), "", std::int64_t{40}, 0.71, std::int64_t{0}});
+    run.insert("span_attribute", {server, s, run.name("cam.arbitration"), run.name("baseline_cost"), "",
+                                  std::int64_t{40}, 1.12, std::int64_t{0}});
   }
   for (std::int64_t i = 0; i < 50; ++i) {  // requests of 10 ms with an arbitration of 2 ms and a call of 5 ms inside
     const std::int64_t began = (100 + i) * kSecondNs;
-    run.insert("span", {server, i * 10 + 1, std::int64_t{0}, run.name("cam.request"), began, began + 10'000'000, std::int64_t{1}, std::int64_t{1}, "{}"});
-    run.insert("span", {server, i * 10 + 2, i * 10 + 1, run.name("cam.arbitration"), began + 1'000'000, began + 3'000'000, std::int64_t{1}, std::int64_t{1}, "{}"});
-    run.insert("span", {server, i * 10 + 3, i * 10 + 1, run.name("cam.provider_call"), began + 4'000'000, began + 9'000'000, std::int64_t{1}, std::int64_t{2}, "{}"});
+    run.insert("span", {server, i * 10 + 1, std::int64_t{0}, run.name("cam.request"), began, began + 10'000'000,
+                        std::int64_t{1}, std::int64_t{1}, "{}"});
+    run.insert("span", {server, i * 10 + 2, i * 10 + 1, run.name("cam.arbitration"), began + 1'000'000,
+                        began + 3'000'000, std::int64_t{1}, std::int64_t{1}, "{}"});
+    run.insert("span", {server, i * 10 + 3, i * 10 + 1, run.name("cam.provider_call"), began + 4'000'000,
+                        began + 9'000'000, std::int64_t{1}, std::int64_t{2}, "{}"});
   }
   const std::vector<std::tuple<const char*, const char*, std::int64_t, std::int64_t>> windows{
-      {"ramp to 500/s", "ramp", 0, 60}, {"steady 500/s", "steady", 60, 480}, {"spike 900/s", "spike", 480, 540}, {"steady after", "steady", 540, 600}};
-  for (const auto& [window, kind, from, to] : windows) run.insert("load_window", {run.name(window) + 1000, std::int64_t{1}, window, kind, from * kSecondNs, to * kSecondNs});
+      {"ramp to 500/s", "ramp", 0, 60},
+      {"steady 500/s", "steady", 60, 480},
+      {"spike 900/s", "spike", 480, 540},
+      {"steady after", "steady", 540, 600}};
+  for (const auto& [window, kind, from, to] : windows)
+    run.insert("load_window",
+               {run.name(window) + 1000, std::int64_t{1}, window, kind, from * kSecondNs, to * kSecondNs});
   run.insert("mark", {std::int64_t{1}, 300 * kSecondNs, "failover of atlas", "user"});
   run.insert("mark", {std::int64_t{2}, 236 * kSecondNs, "request log on", "program"});
   run.insert("lost", {server, std::int64_t{481}, "io", std::int64_t{212}});
@@ -323,7 +445,8 @@ std::vector<std::string> hostile_names() {
       "</script><script>window.hacked = 1</script>",
       "<img src=x onerror=\"window.hacked = 1\">",
       "\"quoted\" 'single' & <b>bold</b> ]]> --><!--",
-      "\xE2\x80\xAE" "desrever txet",                        // right-to-left override
+      "\xE2\x80\xAE"
+      "desrever txet",  // right-to-left override
       "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D::\xD9\x85\xD8\xB1\xD8\xAD\xD8\xA8\xD8\xA7",
       "semi;colon new\nline tab\there  ",
       "broken \xFF\xC3( utf-8 \xED\xA0\x80 \xF5",
@@ -349,15 +472,21 @@ void hostile_run(const std::filesystem::path& path) {
   const std::int64_t process = run.process(7, "/tmp/<script>window.hacked=1</script>");
   const std::int64_t other = run.process(8, "/tmp/\" onload=\"window.hacked=1");
   const std::int64_t metric = run.metric("<img src=x onerror=window.hacked=1>", "</b>", "gauge");
-  run.insert("load_source", {std::int64_t{1}, names[0], nullptr, std::int64_t{1}, std::int64_t{0}, nullptr, std::int64_t{0}, nullptr, "none"});
+  run.insert("load_source", {std::int64_t{1}, names[0], nullptr, std::int64_t{1}, std::int64_t{0}, nullptr,
+                             std::int64_t{0}, nullptr, "none"});
   for (std::size_t i = 0; i < names.size(); ++i) {
     const auto s = static_cast<std::int64_t>(i);
-    const std::int64_t stack = run.stack(i % 2 == 0 ? process : other, {{"main", "/tmp/m"}, {names[i], names[(i + 1) % names.size()], names[(i + 2) % names.size()], 3}, {names[(i + 5) % names.size()], "/tmp/m"}});
+    const std::int64_t stack = run.stack(i % 2 == 0 ? process : other,
+                                         {{"main", "/tmp/m"},
+                                          {names[i], names[(i + 1) % names.size()], names[(i + 2) % names.size()], 3},
+                                          {names[(i + 5) % names.size()], "/tmp/m"}});
     run.cpu(i % 2 == 0 ? process : other, s, stack, 10, 1e8);
     run.alloc(i % 2 == 0 ? process : other, s, stack, 1e6, 5);
     run.object(process, stack, 1e6, s * kSecondNs, std::nullopt);
-    run.insert("descriptor", {s + 1, process, s, std::int64_t{1}, "connect", names[i], stack, s * kSecondNs, nullptr, std::int64_t{1}, std::int64_t{10}, std::int64_t{1}, std::int64_t{20}});
-    run.insert("span_stat", {process, s, run.name(names[i]), std::int64_t{3}, std::int64_t{3000000}, std::int64_t{2000000}, R"({"900":3})"});
+    run.insert("descriptor", {s + 1, process, s, std::int64_t{1}, "connect", names[i], stack, s * kSecondNs, nullptr,
+                              std::int64_t{1}, std::int64_t{10}, std::int64_t{1}, std::int64_t{20}});
+    run.insert("span_stat", {process, s, run.name(names[i]), std::int64_t{3}, std::int64_t{3000000},
+                             std::int64_t{2000000}, R"({"900":3})"});
     run.insert("load_window", {s + 1, std::int64_t{1}, names[i], "steady", s * 4 * kSecondNs, (s * 4 + 4) * kSecondNs});
     run.insert("mark", {s + 1, s * 4 * kSecondNs, names[i], "user"});
     run.point(metric, process, s, static_cast<double>(i));
@@ -382,7 +511,9 @@ void large_run(const std::filesystem::path& path, int stacks, int hours) {
     for (int d = 0; d < depth; ++d) {
       // Shared towards the root, all their own towards the leaf.
       state = d < depth / 2 ? (state * 31 + static_cast<std::uint64_t>(d)) % 53 : random() % 4000;
-      frames.push_back({"cam::module" + std::to_string(state % 97) + "::function_" + std::to_string(state) + "(cam::Context&, unsigned long)", "/srv/lib/lib" + std::to_string(state % 9) + ".so", "src/f.cc", static_cast<int>(state)});
+      frames.push_back({"cam::module" + std::to_string(state % 97) + "::function_" + std::to_string(state) +
+                            "(cam::Context&, unsigned long)",
+                        "/srv/lib/lib" + std::to_string(state % 9) + ".so", "src/f.cc", static_cast<int>(state)});
     }
     ids.push_back(run.stack(server, frames));
   }
@@ -393,13 +524,15 @@ void large_run(const std::filesystem::path& path, int stacks, int hours) {
     for (int i = 0; i < stacks; ++i) weights.push_back(1.0 / (1 + i));
     return std::discrete_distribution<std::size_t>(weights.begin(), weights.end());
   }());
-  run.insert("load_source", {std::int64_t{1}, "k6", nullptr, nullptr, nullptr, nullptr, std::int64_t{0}, nullptr, "sent"});
+  run.insert("load_source",
+             {std::int64_t{1}, "k6", nullptr, nullptr, nullptr, nullptr, std::int64_t{0}, nullptr, "sent"});
   std::size_t next = 0;
   for (std::int64_t minute = 0; minute < hours * 60; ++minute) {
     const std::int64_t s = minute * 60;
     run.point(rss, server, s, 2e8 + 1e4 * static_cast<double>(minute), 60);
     run.point(user, server, s, 30e9 * static_cast<double>(minute), 60);
-    run.insert("load_bucket", {std::int64_t{1}, s, std::int64_t{60}, "", std::int64_t{30000}, std::int64_t{1}, nullptr, 5.0, 9.0, 20.0, 40.0, nullptr});
+    run.insert("load_bucket", {std::int64_t{1}, s, std::int64_t{60}, "", std::int64_t{30000}, std::int64_t{1}, nullptr,
+                               5.0, 9.0, 20.0, 40.0, nullptr});
     std::map<std::int64_t, int> seen;
     for (int i = 0; i < 90; ++i) ++seen[ids[heavy(random)]];
     for (int i = 0; i < 10; ++i) ++seen[ids[next++ % ids.size()]];

@@ -45,7 +45,8 @@ class RunBuilder {
   void point(std::int64_t metric, std::int64_t process, std::int64_t second, double value, std::int64_t width = 1);
   void cpu(std::int64_t process, std::int64_t second, std::int64_t stack, std::int64_t samples, double ns);
   void alloc(std::int64_t process, std::int64_t second, std::int64_t stack, double bytes, double temporary_objects = 0);
-  void object(std::int64_t process, std::int64_t stack, double bytes, std::int64_t born_ns, std::optional<std::int64_t> died_ns);
+  void object(std::int64_t process, std::int64_t stack, double bytes, std::int64_t born_ns,
+              std::optional<std::int64_t> died_ns);
   void finish();
 
  private:

@@ -49,61 +49,105 @@ json report_of(const std::string& verdict, const std::string& summary, json find
   return {{"schema", "camprobe.report/1"},
           {"verdict", verdict},
           {"summary", summary},
-          {"load", {{"tool", "k6"}, {"counted_by", "load tool"}, {"requests", 311000}, {"errors", 540}, {"latency_ms", quantiles(311000, 8.4, 19.1, 31.6, 214)}}},
+          {"load",
+           {{"tool", "k6"},
+            {"counted_by", "load tool"},
+            {"requests", 311000},
+            {"errors", 540},
+            {"latency_ms", quantiles(311000, 8.4, 19.1, 31.6, 214)}}},
           {"findings", std::move(findings)},
-          {"cam", {{"arbitration_ms", nullptr}, {"consensus_ms", nullptr}, {"provider_switch_rate", nullptr}, {"cost_optimization_rate", nullptr}, {"providers", json::object()}}},
+          {"cam",
+           {{"arbitration_ms", nullptr},
+            {"consensus_ms", nullptr},
+            {"provider_switch_rate", nullptr},
+            {"cost_optimization_rate", nullptr},
+            {"providers", json::object()}}},
           {"gates", json::array()},
           {"analysis", {{"smallest_leak_per_1000_requests", nullptr}, {"not_judged", json::array()}}}};
 }
 
-json finding(const std::string& kind, const std::string& resource, const std::string& verdict, const std::string& title, double confidence, const std::string& advice) {
-  return {{"id", resource + "-1"}, {"kind", kind}, {"resource", resource}, {"verdict", verdict}, {"confirmed", verdict == "leaks"}, {"title", title},
-          {"where", {{"stack", json::array()}, {"process", nullptr}, {"span", nullptr}, {"endpoint", nullptr}, {"peer", nullptr}}},
-          {"since", nullptr}, {"per_1000_requests", nullptr}, {"per_hour", nullptr}, {"before", nullptr}, {"after", nullptr}, {"forecast", nullptr},
-          {"confidence", confidence}, {"needs_seconds", nullptr}, {"evidence", json::array()}, {"advice", advice}};
+json finding(const std::string& kind, const std::string& resource, const std::string& verdict, const std::string& title,
+             double confidence, const std::string& advice) {
+  return {
+      {"id", resource + "-1"},
+      {"kind", kind},
+      {"resource", resource},
+      {"verdict", verdict},
+      {"confirmed", verdict == "leaks"},
+      {"title", title},
+      {"where",
+       {{"stack", json::array()}, {"process", nullptr}, {"span", nullptr}, {"endpoint", nullptr}, {"peer", nullptr}}},
+      {"since", nullptr},
+      {"per_1000_requests", nullptr},
+      {"per_hour", nullptr},
+      {"before", nullptr},
+      {"after", nullptr},
+      {"forecast", nullptr},
+      {"confidence", confidence},
+      {"needs_seconds", nullptr},
+      {"evidence", json::array()},
+      {"advice", advice}};
 }
 
 json frame(const std::string& function, const std::string& file, int line) {
   return {{"function", function}, {"file", file}, {"line", line}, {"module", "/srv/bin/cam-server"}};
 }
 
-json estimate(double value, double low, double high, const std::string& unit) { return {{"value", value}, {"low", low}, {"high", high}, {"unit", unit}}; }
+json estimate(double value, double low, double high, const std::string& unit) {
+  return {{"value", value}, {"low", low}, {"high", high}, {"unit", unit}};
+}
 
 json since(double at, double low, double high) {
-  return {{"at_s", at}, {"low_s", low}, {"high_s", high}, {"from_start", false}, {"until_s", nullptr}, {"window", "steady 500/s"}};
+  return {{"at_s", at},          {"low_s", low},       {"high_s", high},
+          {"from_start", false}, {"until_s", nullptr}, {"window", "steady 500/s"}};
 }
 
 json server_report() {
-  json heap = finding("leak", "heap", "leaks", "Heap memory leaks in cam::RequestLog::remember", 0.996, "Bound the request log: nothing ever takes from the deque that remember() appends to.");
-  heap["where"]["stack"] = {frame("cam::RequestLog::remember(cam::Request const&)", "src/request_log.cc", 57), frame("cam::ArbitrateHandler::handle(cam::Request const&)", "src/arbitrate.cc", 88),
-                            frame("cam::HttpServer::serve(cam::Connection&)", "src/http_server.cc", 118), frame("boost::asio::io_context::run()", "boost/asio/impl/io_context.ipp", 63)};
+  json heap = finding("leak", "heap", "leaks", "Heap memory leaks in cam::RequestLog::remember", 0.996,
+                      "Bound the request log: nothing ever takes from the deque that remember() appends to.");
+  heap["where"]["stack"] = {frame("cam::RequestLog::remember(cam::Request const&)", "src/request_log.cc", 57),
+                            frame("cam::ArbitrateHandler::handle(cam::Request const&)", "src/arbitrate.cc", 88),
+                            frame("cam::HttpServer::serve(cam::Connection&)", "src/http_server.cc", 118),
+                            frame("boost::asio::io_context::run()", "boost/asio/impl/io_context.ipp", 63)};
   heap["since"] = since(241, 236, 247);
   heap["per_1000_requests"] = estimate(1480000, 1421000, 1540000, "bytes");
   heap["per_hour"] = estimate(2664000000, 2560000000, 2770000000, "bytes");
   heap["forecast"] = {{"text", "reaches the limit of 4 GiB in 1 h 24 min at this load"}};
-  heap["evidence"] = {{{"what", "survivors"}, {"text", "358 of 360 sampled objects born since 4:00 are still alive."}, {"value", nullptr}}};
+  heap["evidence"] = {{{"what", "survivors"},
+                       {"text", "358 of 360 sampled objects born since 4:00 are still alive."},
+                       {"value", nullptr}}};
 
-  json fd = finding("leak", "fd", "leaks", "Connections leak in cam::ConnectionPool::dial", 0.98, "Connections to 10.0.3.17:8443 are opened and never closed.");
-  fd["where"]["stack"] = {frame("cam::ConnectionPool::dial(cam::Endpoint const&)", "src/connection_pool.cc", 97), frame("cam::ProviderCall::send(cam::Provider&, std::string_view)", "src/provider_call.cc", 141)};
+  json fd = finding("leak", "fd", "leaks", "Connections leak in cam::ConnectionPool::dial", 0.98,
+                    "Connections to 10.0.3.17:8443 are opened and never closed.");
+  fd["where"]["stack"] = {
+      frame("cam::ConnectionPool::dial(cam::Endpoint const&)", "src/connection_pool.cc", 97),
+      frame("cam::ProviderCall::send(cam::Provider&, std::string_view)", "src/provider_call.cc", 141)};
   fd["where"]["peer"] = "10.0.3.17:8443";
   fd["since"] = since(240, 239, 244);
   fd["per_1000_requests"] = estimate(0.96, 0.84, 1.09, "count");
 
-  json latency = finding("degradation", "latency", "step", "Latency of POST /arbitrate rose: p99 19.6 ms to 22.4 ms", 0.91, "Look at what the pool does once a provider is gone.");
+  json latency = finding("degradation", "latency", "step", "Latency of POST /arbitrate rose: p99 19.6 ms to 22.4 ms",
+                         0.91, "Look at what the pool does once a provider is gone.");
   latency["where"]["endpoint"] = "POST /arbitrate";
   latency["since"] = since(300, 298, 305);
   latency["before"] = estimate(19.6, 19.1, 20.2, "ms");
   latency["after"] = estimate(22.4, 21.7, 23.2, "ms");
 
-  json cache = finding("leak", "heap", "saturating", "Heap memory levels off in cam::AnswerCache::store", 0.95, "A cache that fills: it holds steady since 4:10.");
+  json cache = finding("leak", "heap", "saturating", "Heap memory levels off in cam::AnswerCache::store", 0.95,
+                       "A cache that fills: it holds steady since 4:10.");
   cache["where"]["stack"] = {frame("cam::AnswerCache::store(cam::Key const&, cam::Answer)", "src/answer_cache.cc", 51)};
-  json threads = finding("leak", "thread", "inconclusive", "Threads cannot be judged yet", 0.4, "Too few threads were started to tell.");
+  json threads = finding("leak", "thread", "inconclusive", "Threads cannot be judged yet", 0.4,
+                         "Too few threads were started to tell.");
   threads["needs_seconds"] = 1800;
 
   json report = report_of("fail", "2 leaks and 1 degradation", {heap, fd, latency, cache, threads});
-  report["cam"] = {{"arbitration_ms", quantiles(24000, 0.417, 0.956, 1.36, 3.2)}, {"consensus_ms", quantiles(3600, 3.13, 7.29, 10.3, 19)},
-                   {"provider_switch_rate", 0.175}, {"cost_optimization_rate", 0.366}, {"providers", {{"atlas", 12600}, {"borealis", 7800}, {"cumulus", 3600}}}};
-  report["analysis"] = {{"smallest_leak_per_1000_requests", estimate(11000, 9000, 13000, "bytes")}, {"not_judged", {"CPU per request: the load changed by more than a third."}}};
+  report["cam"] = {{"arbitration_ms", quantiles(24000, 0.417, 0.956, 1.36, 3.2)},
+                   {"consensus_ms", quantiles(3600, 3.13, 7.29, 10.3, 19)},
+                   {"provider_switch_rate", 0.175},
+                   {"cost_optimization_rate", 0.366},
+                   {"providers", {{"atlas", 12600}, {"borealis", 7800}, {"cumulus", 3600}}}};
+  report["analysis"] = {{"smallest_leak_per_1000_requests", estimate(11000, 9000, 13000, "bytes")},
+                        {"not_judged", {"CPU per request: the load changed by more than a third."}}};
   return report;
 }
 
@@ -112,7 +156,11 @@ json hostile_report() {
   json findings = json::array();
   for (const std::string& name : tests::hostile_names()) {
     json one = finding("leak", "heap", "leaks", name, 0.9, name);
-    one["where"] = {{"stack", {frame(name, name, 1), frame(name, name, 2)}}, {"process", nullptr}, {"span", name}, {"endpoint", name}, {"peer", name}};
+    one["where"] = {{"stack", {frame(name, name, 1), frame(name, name, 2)}},
+                    {"process", nullptr},
+                    {"span", name},
+                    {"endpoint", name},
+                    {"peer", name}};
     one["since"] = since(3, 2, 4);
     one["since"]["window"] = name;
     one["forecast"] = {{"text", name}};
@@ -124,7 +172,8 @@ json hostile_report() {
   report["gates"] = {{{"name", tests::hostile_names()[1]}, {"passed", false}, {"text", tests::hostile_names()[0]}}};
   report["analysis"]["not_judged"] = tests::hostile_names();
   report["cam"]["provider_switch_rate"] = 0.5;
-  for (const std::string& name : tests::hostile_names()) report["cam"]["providers"][camprobe::exporters::printable_utf8(name)] = 1;
+  for (const std::string& name : tests::hostile_names())
+    report["cam"]["providers"][camprobe::exporters::printable_utf8(name)] = 1;
   return report;
 }
 
@@ -144,7 +193,8 @@ int main(int argc, char** argv) {
     const std::string html = camprobe::viewer::self_contained_page(data);
     write(directory / (name + ".html"), html);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    std::cout << fmt::format("{}: {} KiB in {:.2f} s, notes {}\n", name, html.size() / 1024, took.count(), data["notes"].dump(-1, ' ', false, json::error_handler_t::replace));
+    std::cout << fmt::format("{}: {} KiB in {:.2f} s, notes {}\n", name, html.size() / 1024, took.count(),
+                             data["notes"].dump(-1, ' ', false, json::error_handler_t::replace));
     return data;
   };
   const auto svg = [&](const std::string& name, camprobe::exporters::What what) {

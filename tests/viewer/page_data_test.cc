@@ -1,4 +1,5 @@
-// tests/viewer/page_data_test.cc: what the page is told, and that it stays small; browser.mjs tests what it makes of it.
+// tests/viewer/page_data_test.cc: what the page is told, and that it stays small; browser.mjs tests what it makes of
+// it.
 #include "viewer/page_data.h"
 
 #include <gmock/gmock.h>
@@ -24,7 +25,8 @@ using tests::RunBuilder;
 
 class PageDataTest : public testing::Test {
  protected:
-  PageDataTest() : path_(std::filesystem::temp_directory_path() / ("camprobe-page-" + std::to_string(::getpid()) + ".camrun")) {}
+  PageDataTest()
+      : path_(std::filesystem::temp_directory_path() / ("camprobe-page-" + std::to_string(::getpid()) + ".camrun")) {}
   ~PageDataTest() override { std::filesystem::remove(path_); }
 
   json page(const PageLimits& limits = {}, const json& report = nullptr) {
@@ -88,12 +90,16 @@ TEST_F(PageDataTest, LatencyOfABucketComesFromAllItsHistograms) {
     for (const std::int64_t source : {1, 2}) {
       run.insert("load_source", {source, "k6", nullptr, nullptr, nullptr, nullptr, std::int64_t{0}, nullptr, "sent"});
       // 90 requests of 1 ms from the first tool, 10 of 100 ms from the second.
-      const std::string histogram = source == 1 ? "{\"" + std::to_string(run::Histogram::bucket_of(1'000'000)) + "\":90}"
-                                                : "{\"" + std::to_string(run::Histogram::bucket_of(100'000'000)) + "\":10}";
+      const std::string histogram = source == 1
+                                        ? "{\"" + std::to_string(run::Histogram::bucket_of(1'000'000)) + "\":90}"
+                                        : "{\"" + std::to_string(run::Histogram::bucket_of(100'000'000)) + "\":10}";
       const std::int64_t requests = source == 1 ? 90 : 10;
-      run.insert("load_bucket", {source, std::int64_t{1}, std::int64_t{1}, "", requests, std::int64_t{source - 1}, histogram, nullptr, nullptr, nullptr, nullptr, nullptr});
-      run.insert("load_bucket", {source, std::int64_t{2}, std::int64_t{2}, "", requests, std::int64_t{0}, nullptr, 5.0 * static_cast<double>(source), nullptr, nullptr, nullptr, nullptr});
-      run.insert("load_bucket", {source, std::int64_t{1}, std::int64_t{1}, "GET /", requests, std::int64_t{0}, histogram, nullptr, nullptr, nullptr, nullptr, nullptr});
+      run.insert("load_bucket", {source, std::int64_t{1}, std::int64_t{1}, "", requests, std::int64_t{source - 1},
+                                 histogram, nullptr, nullptr, nullptr, nullptr, nullptr});
+      run.insert("load_bucket", {source, std::int64_t{2}, std::int64_t{2}, "", requests, std::int64_t{0}, nullptr,
+                                 5.0 * static_cast<double>(source), nullptr, nullptr, nullptr, nullptr});
+      run.insert("load_bucket", {source, std::int64_t{1}, std::int64_t{1}, "GET /", requests, std::int64_t{0},
+                                 histogram, nullptr, nullptr, nullptr, nullptr, nullptr});
     }
     run.finish();
   }
@@ -108,7 +114,8 @@ TEST_F(PageDataTest, LatencyOfABucketComesFromAllItsHistograms) {
 
 TEST_F(PageDataTest, ALongRunIsFoldedWithoutLosingWeight) {
   tests::large_run(path_, 3000, 12);
-  const PageLimits limits{.timeline_buckets = 100, .profile_entries = 5000, .stack_nodes = 4000, .table_rows = 5, .processes_drawn = 2};
+  const PageLimits limits{
+      .timeline_buckets = 100, .profile_entries = 5000, .stack_nodes = 4000, .table_rows = 5, .processes_drawn = 2};
   const json data = page(limits);
   EXPECT_LE(data["timeline"]["buckets"], 100);
   EXPECT_LE(data["nodes"]["parent"].size(), 4000u);
@@ -150,16 +157,20 @@ TEST_F(PageDataTest, AcceptedPeersAreAddressesAndConnectedOnesPorts) {
     const std::int64_t stack = run.stack(p, {{"main"}, {"open"}});
     std::int64_t id = 0;
     for (const char* peer : {"10.0.0.9:4001", "10.0.0.9:4002", "[::1]:5001", "unix:/run/x"}) {
-      run.insert("descriptor", {++id, p, id, std::int64_t{1}, "accept", peer, stack, kSecondNs, nullptr, std::int64_t{1}, std::int64_t{10}, std::int64_t{0}, std::int64_t{0}});
+      run.insert("descriptor", {++id, p, id, std::int64_t{1}, "accept", peer, stack, kSecondNs, nullptr,
+                                std::int64_t{1}, std::int64_t{10}, std::int64_t{0}, std::int64_t{0}});
     }
-    run.insert("descriptor", {++id, p, id, std::int64_t{1}, "connect", "10.0.0.9:443", stack, kSecondNs, 2 * kSecondNs, std::int64_t{1}, std::int64_t{10}, std::int64_t{0}, std::int64_t{0}});
-    run.insert("descriptor", {++id, p, id, std::int64_t{1}, "file", nullptr, stack, kSecondNs, nullptr, std::int64_t{1}, std::int64_t{10}, std::int64_t{0}, std::int64_t{0}});
+    run.insert("descriptor", {++id, p, id, std::int64_t{1}, "connect", "10.0.0.9:443", stack, kSecondNs, 2 * kSecondNs,
+                              std::int64_t{1}, std::int64_t{10}, std::int64_t{0}, std::int64_t{0}});
+    run.insert("descriptor", {++id, p, id, std::int64_t{1}, "file", nullptr, stack, kSecondNs, nullptr, std::int64_t{1},
+                              std::int64_t{10}, std::int64_t{0}, std::int64_t{0}});
     run.finish();
   }
   const json data = page();
   std::map<std::string, std::pair<int, int>> peers;
   for (const json& s : data["sockets"]) peers[s["peer"]] = {s["opened"], s["open"]};
-  EXPECT_EQ(peers, (std::map<std::string, std::pair<int, int>>{{"10.0.0.9", {2, 2}}, {"[::1]", {1, 1}}, {"unix:/run/x", {1, 1}}, {"10.0.0.9:443", {1, 0}}}));
+  EXPECT_EQ(peers, (std::map<std::string, std::pair<int, int>>{
+                       {"10.0.0.9", {2, 2}}, {"[::1]", {1, 1}}, {"unix:/run/x", {1, 1}}, {"10.0.0.9:443", {1, 0}}}));
 }
 
 TEST_F(PageDataTest, NothingOutOfARunEndsTheDataBlock) {
