@@ -39,7 +39,6 @@ inline const run::Metric kHeapAllocations{0, "heap_allocations", "count", "count
 inline const run::Metric kHeapFrees{0, "heap_frees", "count", "counter"};
 inline const run::Metric kMappedBytes{0, "mapped_live_bytes", "bytes", "gauge"};
 inline const run::Metric kProbeNanoseconds{0, "probe_ns", "ns", "counter"};
-inline const run::Metric kSpansOpen{0, "spans_open", "count", "gauge"};
 
 // Of the machine (process 0).
 inline const run::Metric kMachineCpuUser{0, "machine_cpu_user_ns", "ns", "counter"};

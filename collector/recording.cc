@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "collector/attach/node_log.h"
 #include "collector/metrics.h"
 #include "collector/version.h"
 
@@ -26,6 +27,7 @@ struct Recording::Target {
   std::string region_path;
   std::uint64_t seen_ns = 0;  // when we first saw it
   std::size_t notes_told = 0;
+  std::string directory;  // its working directory, where it is a Node.js program
   bool is_our_child = false;
   bool has_ended = false;
 };
@@ -47,6 +49,10 @@ void add_note(std::string& notes, const std::string& note) {
 std::string executable_of(const shm::RegionReader& region) {
   const auto modules = region.modules();
   return modules.empty() ? std::string() : region.name(modules.front().path).value_or("");
+}
+
+bool is_node(const std::string& executable) {
+  return executable.ends_with("/node") || executable.ends_with("/nodejs");
 }
 
 run::Meta with_machine(run::Meta meta) {
@@ -113,6 +119,7 @@ void Recording::describe(Target& target) {
   if (const auto stat = files->stat()) target.row.parent_pid = stat->parent_pid;
   if (const std::string executable = files->executable(); !executable.empty()) target.row.executable = executable;
   if (const auto command = files->command(); !command.empty()) target.row.command = joined(command);
+  if (is_node(target.row.executable)) target.directory = files->directory();
   if (const auto limit = proc::memory_limit(*files)) target.row.memory_limit_bytes = drain::to_integer(*limit);
   if (!target.series) target.series.emplace(std::move(*files));
 }
@@ -254,6 +261,9 @@ void Recording::end_target(Target& target, std::uint64_t died_ns, bool has_exece
     note_probe_state(target);
   } else {
     target.row.ended_how = has_execed ? "exec" : "lost";
+  }
+  if (follows_run_ && !target.directory.empty() && !has_execed) {
+    attach::remove_v8_logs(target.directory, static_cast<pid_t>(target.row.pid));
   }
   target.row.ended_ns = std::max(target.row.began_ns, clock_.run_ns(ended_ns));
   writer_.update(target.row);

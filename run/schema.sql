@@ -1,7 +1,8 @@
 -- The run file (.camrun): one SQLite database, readable with plain `sqlite3`. docs/run-file.md describes it for users.
 --
 -- Times. `*_ns` is nanoseconds since the run began, on CLOCK_MONOTONIC; `second` is the same clock cut to whole seconds
--- (a bucket covers [second, second + width)). meta.started_realtime_ns turns either into a wall clock.
+-- (a bucket covers [second, second + width)). meta.started_realtime_ns turns either into a wall clock. What was there before
+-- the run began (an object allocated before `camprobe attach`) has a negative time.
 -- Weights. `bytes`, `objects` and `weight_ns` are unbiased estimates (each sample weighed first, then added); `samples` is
 -- how many samples stand behind them. Columns of descriptors and io are exact counts.
 -- Process 0 is the machine; stack 0 is "unknown"; name 0 is "".
@@ -73,7 +74,7 @@ CREATE TABLE heap_object (process INTEGER NOT NULL, sample INTEGER NOT NULL, sta
   bytes REAL NOT NULL, objects REAL NOT NULL,           -- weights: size/(1-exp(-size/interval)), and that over size
   born_ns INTEGER NOT NULL, died_ns INTEGER,            -- null: alive when last seen
   PRIMARY KEY (process, sample)) WITHOUT ROWID;
--- Deaths by age, every sampled object: octave k holds ages [2^k, 2^(k+1)) microseconds.
+-- Deaths by age, every sampled object: octave k holds ages [2^k, 2^(k+1)) microseconds, octave 0 also what is younger.
 CREATE TABLE lifetime (process INTEGER NOT NULL, second INTEGER NOT NULL, octave INTEGER NOT NULL,
   samples INTEGER NOT NULL, objects REAL NOT NULL, bytes REAL NOT NULL,
   PRIMARY KEY (process, second, octave)) WITHOUT ROWID;

@@ -237,7 +237,7 @@ std::vector<std::string> target_environment(const std::vector<std::string>& ours
       if (entry.size() > kPreload.size()) preload += ":" + entry.substr(kPreload.size());
     } else if (entry.starts_with(kNode)) {
       node = entry;
-    } else if (!entry.starts_with(kRun)) {
+    } else if (!entry.starts_with(kRun) && !entry.starts_with("CAMPROBE_LIBRARY=")) {
       environment.push_back(entry);
     }
   }

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -95,10 +96,17 @@ bool ProcessFiles::is_dead() const {
   return !now || now->state == 'Z' || now->state == 'X';
 }
 
-std::string ProcessFiles::executable() const {
+std::string ProcessFiles::link_target(const char* name) const {
   std::array<char, 4096> target;
-  const ssize_t size = ::readlinkat(directory_, "exe", target.data(), target.size());
+  const ssize_t size = ::readlinkat(directory_, name, target.data(), target.size());
   return size > 0 ? std::string(target.data(), static_cast<std::size_t>(size)) : std::string();
+}
+
+std::string ProcessFiles::executable() const {
+  return link_target("exe");
+}
+std::string ProcessFiles::directory() const {
+  return link_target("cwd");
 }
 
 std::vector<std::string> ProcessFiles::command() const {
@@ -144,6 +152,17 @@ std::vector<std::uint64_t> ProcessFiles::socket_inodes() const {
     inodes.push_back(inode);
   }
   return inodes;
+}
+
+std::vector<pid_t> ProcessFiles::threads() const {
+  std::vector<pid_t> threads;
+  const Directory directory = open_directory_at(directory_, "task");
+  if (!directory) return threads;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const long tid = std::strtol(entry->d_name, nullptr, 10);
+    if (tid > 0) threads.push_back(static_cast<pid_t>(tid));
+  }
+  return threads;
 }
 
 bool is_listening(const ProcessFiles& process) {

@@ -34,13 +34,16 @@ class ProcessFiles {
   bool is_dead() const;
 
   std::string executable() const;            // where /proc/<pid>/exe points, "" where that is not allowed
+  std::string directory() const;             // its working directory, likewise
   std::vector<std::string> command() const;  // arguments
   std::optional<uid_t> owner() const;
   std::optional<std::int64_t> count_descriptors() const;
   std::vector<std::uint64_t> socket_inodes() const;  // of its descriptors
+  std::vector<pid_t> threads() const;
 
  private:
   ProcessFiles(pid_t pid, int directory) : pid_(pid), directory_(directory) {}
+  std::string link_target(const char* name) const;
   pid_t pid_;
   int directory_;
   std::uint64_t start_ticks_ = 0;

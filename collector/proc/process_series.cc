@@ -84,6 +84,30 @@ std::optional<std::string> ProcessSeries::read(File file, const char* name) {
   return text;
 }
 
+void ProcessSeries::sample_context_switches(run::Writer& writer, run::ProcessId process, std::int64_t second,
+                                            std::int64_t threads) {
+  constexpr std::int64_t kManyThreads = 64;  // one file each: beyond this not every second
+  if (second < next_switches_ || refused_[kStatus]) return;
+  next_switches_ = second + (threads > kManyThreads ? 10 : 1);
+  std::unordered_map<pid_t, ContextSwitches> now;
+  for (const pid_t tid : files_.threads()) {
+    errno = 0;
+    const auto text = files_.read(("task/" + std::to_string(tid) + "/status").c_str());
+    if (!text) refuse(kStatus, "task/*/status");
+    const auto switches = text ? parse_context_switches(*text) : std::nullopt;
+    if (!switches) continue;
+    const auto before = switches_.find(tid);
+    const bool is_same = before != switches_.end() && before->second.voluntary <= switches->voluntary;
+    const ContextSwitches from = is_same ? before->second : ContextSwitches{};
+    switched_.voluntary += switches->voluntary - from.voluntary;
+    switched_.involuntary += switches->involuntary - std::min(from.involuntary, switches->involuntary);
+    now.emplace(tid, *switches);
+  }
+  switches_ = std::move(now);
+  writer.point(metrics::kVoluntarySwitches, process, second, static_cast<double>(switched_.voluntary));
+  writer.point(metrics::kInvoluntarySwitches, process, second, static_cast<double>(switched_.involuntary));
+}
+
 bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int64_t second) {
   const auto stat = files_.stat();
   if (!stat || stat->state == 'Z' || stat->state == 'X') return false;
@@ -110,12 +134,7 @@ bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int
       put_count(metrics::kStorageWriteBytes, io->write_bytes);
     }
   }
-  if (const auto text = read(kStatus, "status")) {
-    if (const auto switches = parse_context_switches(*text)) {
-      put_count(metrics::kVoluntarySwitches, switches->voluntary);
-      put_count(metrics::kInvoluntarySwitches, switches->involuntary);
-    }
-  }
+  sample_context_switches(writer, process, second, stat->threads);
   if (!refused_[kFds]) {
     errno = 0;
     if (const auto fds = files_.count_descriptors())

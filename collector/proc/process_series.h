@@ -2,12 +2,14 @@
 //
 // The /proc series of one process, and of the machine. What may not be read is noted once and left out from then on; a
 // process that is gone ends its series. smaps_rollup makes the kernel walk all page tables (milliseconds for a large
-// process), so it is read every few seconds only.
+// process), so it is read every few seconds only. Context switches are counted by thread (the process's own file has
+// those of its main thread only), and added up here as they grow, so that the sum outlives its threads.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "collector/proc/proc_files.h"
@@ -31,9 +33,12 @@ class ProcessSeries {
   enum File { kStatm, kIo, kStatus, kRollup, kFds, kFiles };
   std::optional<std::string> read(File file, const char* name);
   void refuse(File file, const char* name);
+  void sample_context_switches(run::Writer& writer, run::ProcessId process, std::int64_t second, std::int64_t threads);
 
   ProcessFiles files_;
-  std::int64_t next_rollup_ = 0;
+  std::int64_t next_rollup_ = 0, next_switches_ = 0;
+  std::unordered_map<pid_t, ContextSwitches> switches_;  // of each thread when it was last looked at
+  ContextSwitches switched_;
   bool refused_[kFiles] = {};
   std::vector<std::string> notes_;
   std::string cgroup_current_, cgroup_limit_;  // paths, empty: none
