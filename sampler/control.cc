@@ -17,7 +17,10 @@ constinit std::atomic<std::uint32_t> g_heap_draw{0};
 namespace {
 
 constexpr std::uint64_t kStepNs = 100'000'000;
-constexpr std::uint64_t kLeastCpuNs = 1'000'000;  // shares of less are noise
+// What is weighed must be more than noise: as much CPU time as holds a hundred samples at the default budget, or so much
+// sampling that it cannot wait.
+constexpr std::uint64_t kEnoughCpuNs = 50'000'000;
+constexpr std::uint64_t kMuchSamplingNs = 500'000;
 constexpr std::uint64_t kAuto = ~std::uint64_t{0};
 
 constinit std::atomic<std::uint64_t> g_next_step{0};
@@ -94,7 +97,8 @@ void move_heap_interval(ThreadLane& thread, bool is_in_handler) {
   if (!g_is_auto || !enabled(Family::kHeap)) return;
   const std::uint64_t cpu = process_cpu_ns();
   const std::uint64_t heap = g_heap_ns.load(std::memory_order_relaxed);
-  if (cpu - g_cpu_ns_before < kLeastCpuNs) return;
+  const bool is_filling = g_region.live().load_per_1024() >= 768;
+  if (cpu - g_cpu_ns_before < kEnoughCpuNs && heap - g_heap_ns_before < kMuchSamplingNs && !is_filling) return;
   const HeapMeasurement measured = {cpu - g_cpu_ns_before, heap - g_heap_ns_before,
                                     g_region.header()->live_samples.load(std::memory_order_relaxed), shm::kLiveSamples};
   g_cpu_ns_before = cpu;
