@@ -13,11 +13,11 @@ import subprocess
 import tempfile
 import time
 
-BIN = pathlib.Path(os.environ.get("CAMPROBE_BIN", "build/bin"))
-LIB = pathlib.Path(os.environ.get("CAMPROBE_LIB", "build/lib"))
-TESTS = pathlib.Path(os.environ.get("CAMPROBE_TESTS", "build/release/tests"))
+BIN = pathlib.Path(os.environ.get("CAMPROBE_BIN", "build/bin")).resolve()
+LIB = pathlib.Path(os.environ.get("CAMPROBE_LIB", "build/lib")).resolve()
+TESTS = pathlib.Path(os.environ.get("CAMPROBE_TESTS", "build/release/tests")).resolve()
 CAMPROBE = str(BIN / "camprobe")
-PROBE = str((LIB / "libcamprobe.so").resolve())
+PROBE = str(LIB / "libcamprobe.so")
 
 
 def free_port():
