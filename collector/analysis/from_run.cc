@@ -40,7 +40,8 @@ bool is_library_frame(const run::Frame& frame) {
   if (const auto space = before_arguments.rfind(' '); space != std::string_view::npos && !name.starts_with("operator")) {
     name = name.substr(space + 1);
   }
-  for (const std::string_view prefix : {"std::", "__gnu_cxx::", "operator new", "operator delete", "boost::", "asio::"}) {
+  if (frame.file.starts_with("/usr/include/") || frame.file.starts_with("/usr/lib/")) return true;  // headers of libraries
+  for (const std::string_view prefix : {"std::", "__gnu_cxx::", "operator new", "operator delete", "boost::", "boost_asio", "asio::", "decltype"}) {
     if (name.starts_with(prefix)) return true;
   }
   const std::string_view plain = name.substr(0, name.find_first_of("(<"));
@@ -275,41 +276,36 @@ class Input {
     p.activity[i] += objects;
   }
 
-  // The widest sampling interval that held for any length of time after warm-up.
-  double widest_interval() {
-    std::map<std::int64_t, std::size_t> seen;
-    std::size_t all = 0;
-    reader_.each_heap_object({}, [&](const run::HeapObject& o) {
-      const double born = seconds_of(o.born_ns);
-      if (born < input_.stretch.warm_up || born > input_.stretch.end) return;
-      ++seen[o.interval];
-      ++all;
-    });
-    double widest = 0;
-    for (const auto& [interval, objects] : seen) {
-      if (static_cast<double>(objects) >= 0.005 * static_cast<double>(all)) widest = std::max(widest, static_cast<double>(interval));
+  // How likely an object of a population's usual size was sampled, as the interval moved.
+  std::vector<SamplingDensity> density_of(const Population& p, run::ProcessId process) {
+    if (!have_intervals_) {
+      have_intervals_ = true;
+      for (const run::Setting& s : reader_.settings()) {
+        if (s.name == "heap_interval_bytes") intervals_[s.process].emplace_back(seconds_of(s.at_ns), s.value);
+      }
+      for (auto& [id, steps] : intervals_) std::sort(steps.begin(), steps.end());
     }
-    return widest;
+    double bytes = 0, objects = 0;
+    for (const Life& life : p.lives) bytes += life.amount, objects += life.objects;
+    if (objects <= 0) return {};
+    std::vector<SamplingDensity> density;
+    for (const auto& [at, interval] : intervals_[process]) {
+      if (interval <= 0) return {};  // switched off for a while: nothing to even out by
+      density.push_back({at, -std::expm1(-bytes / objects / interval)});
+    }
+    return density;
   }
 
   void read_heap() {
     std::map<Key, std::size_t> known;
     double intervals = 0, samples = 0;
-    const double widest = widest_interval();
     reader_.each_heap_object({}, [&](const run::HeapObject& o) {
       const std::size_t i = population(known, {o.process, o.stack, ""}, Resource::kHeap);
-      const auto size = static_cast<double>(std::max<std::int64_t>(o.size, 1)), interval = static_cast<double>(o.interval);
-      bool shape = true;
-      if (interval < widest && interval > 0) {
-        const double keep = -std::expm1(-size / widest) / -std::expm1(-size / interval);
-        // A number between 0 and 1 that depends on the sample alone, so that a report can be made again.
-        const std::uint64_t mixed = hash_of(std::to_string(run::number(o.process)) + ":" + std::to_string(o.sample));
-        shape = static_cast<double>((mixed * 0x9E3779B97F4A7C15ull) >> 11) / 9007199254740992.0 < keep;
-      }
-      input_.populations[i].lives.push_back({seconds_of(o.born_ns), death(o.process, o.died_ns), o.bytes, o.objects, shape});
-      intervals += interval;
+      input_.populations[i].lives.push_back({seconds_of(o.born_ns), death(o.process, o.died_ns), o.bytes, o.objects});
+      intervals += static_cast<double>(o.interval);
       samples += 1;
     });
+    for (const auto& [key, i] : known) input_.populations[i].density = density_of(input_.populations[i], key.process);
     // How busy a stack is matters only for stacks that keep something.
     reader_.each_alloc({}, [&](const run::AllocRow& row) {
       const auto found = known.find({row.process, row.stack, ""});
@@ -519,6 +515,8 @@ class Input {
   std::vector<run::Process> processes_;
   std::map<run::ProcessId, Seconds> ends_;
   Seconds run_end_ = 0;
+  bool have_intervals_ = false;
+  std::map<run::ProcessId, std::vector<std::pair<Seconds, double>>> intervals_;
 };
 
 }  // namespace

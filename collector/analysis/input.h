@@ -37,10 +37,13 @@ struct Life {
   Seconds died = kAlive;
   double amount = 1;   // unbiased weight: bytes it stands for, or 1
   double objects = 1;  // how many objects it stands for
-  // Whether it tells of when and how long, besides how much. Where the sampling interval changed during a run, samples
-  // taken more densely than at its widest are thinned by this to an even density: else a change of the interval would look
-  // like an onset, or like a cache that fills.
-  bool shape = true;
+};
+
+// The chance that one of a population's objects was sampled, from an instant on; only ratios matter. The sampling interval
+// changes during a run, and a change of it must not look like an onset, or like a cache that fills.
+struct SamplingDensity {
+  Seconds from = 0;
+  double probability = 1;
 };
 
 // Everything born at one stack. Objects that lived under a second may be missing; `activity` then tells that the stack
@@ -52,6 +55,7 @@ struct Population {
   std::vector<std::uint32_t> frames;  // leaf first; may be empty
   std::vector<Life> lives;
   double bound = 0;                   // this many alive at once have a known reason (one connection a load user); 0: none
+  std::vector<SamplingDensity> density;  // ascending; empty: the same throughout
   std::vector<double> activity;       // objects born in part i of the run, whatever became of them; may be empty
   Seconds activity_width = 1;         // of such a part
 };

@@ -46,8 +46,48 @@ class Ruler {
   double from_ = 0, length_ = 0;
 };
 
+// Stretches [0, 1] so that sampling is equally dense everywhere: births at an even rate are then even, whatever the
+// sampling interval did meanwhile. Places in time and ages stay on the ruler; only births are counted here.
+class EvenSampling {
+ public:
+  EvenSampling(const std::vector<SamplingDensity>& density, const Ruler& ruler) {
+    places_.push_back(0);
+    double probability = density.empty() ? 1 : density.front().probability;
+    std::vector<double> dense;
+    for (const SamplingDensity& d : density) {
+      const double place = std::clamp(ruler.place(d.from), 0.0, 1.0);
+      if (place > places_.back() && place < 1) {
+        dense.push_back(probability);
+        places_.push_back(place);
+      }
+      probability = d.probability;
+    }
+    dense.push_back(probability);
+    places_.push_back(1);
+    evens_.push_back(0);
+    for (std::size_t i = 0; i < dense.size(); ++i) {
+      evens_.push_back(evens_.back() + (places_[i + 1] - places_[i]) * std::max(dense[i], 1e-12));
+    }
+    for (double& even : evens_) even /= evens_.back();
+  }
+  double even(double place) const { return along(places_, evens_, place); }
+  double place(double even) const { return along(evens_, places_, even); }
+
+ private:
+  static double along(const std::vector<double>& from, const std::vector<double>& to, double x) {
+    x = std::clamp(x, 0.0, 1.0);
+    const auto after = std::clamp<std::ptrdiff_t>(std::upper_bound(from.begin(), from.end(), x) - from.begin(), 1,
+                                                  static_cast<std::ptrdiff_t>(from.size()) - 1);
+    const auto i = static_cast<std::size_t>(after);
+    const double span = from[i] - from[i - 1];
+    return span <= 0 ? to[i] : to[i - 1] + (to[i] - to[i - 1]) * (x - from[i - 1]) / span;
+  }
+  std::vector<double> places_, evens_;  // ascending, from 0 to 1
+};
+
 struct Placed {
   double born, died, amount, objects;  // died > 1: alive at the end of the stretch
+  double even;                         // birth, where sampling is equally dense
 };
 
 struct Hazard {
@@ -81,18 +121,19 @@ struct Events {
     const double sum = amount();
     return squares > 0 ? sum * sum / squares : 0;
   }
+  // From here on places are those of even sampling.
   std::vector<double> times(double from) const {
     std::vector<double> times;
     times.reserve(lives.size());
-    for (const Placed& life : lives) times.push_back(life.born - from);
+    for (const Placed& life : lives) times.push_back(life.even - from);
     return times;
   }
   std::vector<double> histogram(double from, double to, int parts) const {
     std::vector<double> counts(static_cast<std::size_t>(parts), 0.0);
     for (const Placed& life : lives) {
-      const double place = (life.born - from) / (to - from);
-      if (place < 0 || place > 1) continue;
-      counts[std::min(static_cast<std::size_t>(place * parts), counts.size() - 1)] += 1;
+      const double place = (life.even - from) / (to - from);
+      if (place < -1e-9 || place > 1 + 1e-9) continue;  // the ends themselves belong to it, whatever their rounding
+      counts[std::min(static_cast<std::size_t>(std::max(place, 0.0) * parts), counts.size() - 1)] += 1;
     }
     return counts;
   }
@@ -110,17 +151,9 @@ Events survivors_of(const std::vector<Placed>& lives, double after, double age) 
 Events born_after(const Events& events, double from) {
   Events later;
   for (const Placed& life : events.lives) {
-    if (life.born >= from) later.lives.push_back(life);
+    if (life.born >= from - 1e-9) later.lives.push_back(life);
   }
   return later;
-}
-
-Events born_between(const Events& events, double from, double to) {
-  Events between;
-  for (const Placed& life : events.lives) {
-    if (life.born >= from && life.born <= to) between.lives.push_back(life);
-  }
-  return between;
 }
 
 bool is_sampled(const Events& events) {
@@ -173,7 +206,8 @@ class Judge {
  public:
   Judge(const Population& population, const Stretch& stretch, const WorkClock& clock, const Thresholds& thresholds,
         bool by_time)
-      : population_(population), stretch_(stretch), clock_(clock), k_(thresholds), ruler_(stretch, clock, by_time) {
+      : population_(population), stretch_(stretch), clock_(clock), k_(thresholds), ruler_(stretch, clock, by_time),
+        sampling_(population.density, ruler_) {
     v_.on_time_clock = by_time;
   }
 
@@ -264,12 +298,10 @@ class Judge {
     for (const Life& life : population_.lives) {
       if (life.born < stretch_.begin || life.born >= stretch_.end || life.amount <= 0) continue;
       const double died = life.died < stretch_.end ? ruler_.place(life.died) : 2;
-      all_lives_.push_back({ruler_.place(life.born), died, life.amount, life.objects});
-      if (life.shape) lives_.push_back(all_lives_.back());
+      const double born = ruler_.place(life.born);
+      lives_.push_back({born, died, life.amount, life.objects, sampling_.even(born)});
     }
-    const auto by_birth = [](const Placed& a, const Placed& b) { return a.born < b.born; };
-    std::sort(lives_.begin(), lives_.end(), by_birth);
-    std::sort(all_lives_.begin(), all_lives_.end(), by_birth);
+    std::sort(lives_.begin(), lives_.end(), [](const Placed& a, const Placed& b) { return a.born < b.born; });
   }
 
   std::optional<Hazard> adequate_hazard(double horizon) {
@@ -307,12 +339,17 @@ class Judge {
     v_.survivor_age = age_;
   }
 
+  double even(double place) const { return sampling_.even(place); }
+  std::vector<double> counts(const Events& events, double from, double to, int parts) const {
+    return events.histogram(even(from), even(to), parts);
+  }
+
   // Overdispersion that one rise of the rate leaves unexplained: bursts. A burst is no onset.
   double unevenness(const Events& events, double rise) const {
     const auto parts = std::clamp(static_cast<int>(events.count() / 4), k_.sub_cohorts, 24);
     double worst = 1;
     for (const int n : {k_.sub_cohorts, parts}) {
-      if (rise > warm_up_) worst = std::max(worst, overdispersion(events.histogram(warm_up_, rise, n)));
+      if (rise > warm_up_) worst = std::max(worst, overdispersion(counts(events, warm_up_, rise, n)));
       if (rise < to_) worst = std::max(worst, overdispersion_about_decay(born_after(events, rise), rise, n));
     }
     return worst;
@@ -321,11 +358,13 @@ class Judge {
   void find_onset(const Events& events) {
     from_ = warm_up_;
     to_ = 1 - age_;
-    const RateRise rise = find_rate_rise(events.times(warm_up_), to_ - warm_up_);
-    const double excess = rise.log_likelihood_ratio / unevenness(events, warm_up_ + rise.at);
+    const double first = even(warm_up_);
+    const RateRise rise = find_rate_rise(events.times(first), even(to_) - first);
+    const double at = sampling_.place(first + rise.at);
+    const double excess = rise.log_likelihood_ratio / unevenness(events, at);
     v_.since_start = excess <= k_.onset_likelihood_ratio;
     // A rise that is not beyond doubt must not cost the evidence that there is.
-    const double after = born_after(events, warm_up_ + rise.at).count();
+    const double after = born_after(events, at).count();
     const double needed = is_sampled(events) ? k_.min_survivors_sampled : k_.min_survivors_exact;
     if (after < needed && events.count() >= needed && excess <= 2 * k_.onset_likelihood_ratio) v_.since_start = true;
     if (v_.since_start) {
@@ -333,9 +372,10 @@ class Judge {
       v_.since_interval = {stretch_.begin, ruler_.when(warm_up_)};
       return;
     }
-    from_ = warm_up_ + rise.at;
+    from_ = at;
+    const auto when = [&](double after_first) { return ruler_.when(sampling_.place(first + after_first)); };
     v_.since = ruler_.when(from_);
-    v_.since_interval = {ruler_.when(warm_up_ + rise.interval.low), ruler_.when(warm_up_ + rise.interval.high)};
+    v_.since_interval = {when(rise.interval.low), when(rise.interval.high)};
   }
 
   // Would a leak that goes on have been silent for so long at the end? Overdispersion (bursts) lengthens silences too.
@@ -343,12 +383,12 @@ class Judge {
     v_.until = stretch_.end;
     if (events.count() < 4) return;
     const double last = events.lives.back().born;
-    const double span = to_ - from_;
-    if (last <= from_ || last >= to_) return;
+    const double span = even(to_) - even(from_);
+    if (last <= from_ || last >= to_ || span <= 0) return;
     const auto parts = std::clamp(static_cast<int>(events.count() / 4), k_.sub_cohorts, 24);
-    const double phi = std::max(overdispersion(events.histogram(from_, last, k_.sub_cohorts)),
-                                overdispersion(events.histogram(from_, last, parts)));
-    const double silence = std::pow(1 - (to_ - last) / span, (events.count() - 1) / phi);
+    const double phi = std::max(overdispersion(counts(events, from_, last, k_.sub_cohorts)),
+                                overdispersion(counts(events, from_, last, parts)));
+    const double silence = std::pow(1 - (even(to_) - even(last)) / span, (events.count() - 1) / phi);
     if (silence >= k_.stopped_probability) return;
     v_.ended = true;
     to_ = last;
@@ -357,22 +397,21 @@ class Judge {
 
   void measure(const Events& events) {
     v_.survivors = events.count();
-    const Events weighed = born_between(survivors_of(all_lives_, warm_up_, age_), from_, to_);
-    v_.effective_survivors = weighed.effective();
-    v_.overdispersion = to_ > from_ ? overdispersion(events.histogram(from_, to_, k_.sub_cohorts)) : 1;
-    v_.amount = weighed.amount();
-    v_.amount_per_object = weighed.objects() > 0 ? weighed.amount() / weighed.objects() : 0;
-    const Decay decay = fit_decay(events.times(from_), to_ - from_);
+    v_.effective_survivors = events.effective();
+    v_.overdispersion = to_ > from_ ? overdispersion(counts(events, from_, to_, k_.sub_cohorts)) : 1;
+    v_.amount = events.amount();
+    v_.amount_per_object = events.objects() > 0 ? events.amount() / events.objects() : 0;
+    const Decay decay = fit_decay(events.times(even(from_)), even(to_) - even(from_));
     v_.decay = decay.k;
     v_.decay_error = decay.standard_error;
     decay_overdispersion_ = overdispersion_about_decay(events, from_, k_.sub_cohorts);
 
     double born = 0;
-    for (const Placed& life : all_lives_) {
+    for (const Placed& life : lives_) {
       if (life.born >= from_ && life.born <= to_) born += life.objects;
     }
     const double active = activity_between(population_, ruler_.when(from_), ruler_.when(to_));
-    v_.survivor_share = std::max(born, active) > 0 ? std::min(1.0, weighed.objects() / std::max(born, active)) : 0;
+    v_.survivor_share = std::max(born, active) > 0 ? std::min(1.0, events.objects() / std::max(born, active)) : 0;
 
     const Seconds from_time = ruler_.when(from_), to_time = ruler_.when(to_);
     const double requests = clock_.counts_requests() ? clock_.at(to_time) - clock_.at(from_time) : 0;
@@ -387,15 +426,14 @@ class Judge {
     };
     per(requests, v_.per_request, v_.per_request_interval);
     per(hours, v_.per_hour, v_.per_hour_interval);
-    if (requests > 0) v_.objects_per_request = weighed.objects() / requests;
+    if (requests > 0) v_.objects_per_request = events.objects() / requests;
   }
 
   // Against the fitted exp(-k t) from `from` on: a thinning is no unevenness.
   double overdispersion_about_decay(const Events& events, double from, int n) const {
-    const double length = to_ - from;
+    const double length = even(to_) - even(from);
     if (length <= 0 || events.count() < 4) return 1;
-    const std::vector<double> counts = events.histogram(from, to_, n);
-    const double kappa = fit_decay(events.times(from), length).k * length, parts = n;
+    const double kappa = fit_decay(events.times(even(from)), length).k * length, parts = n;
     std::vector<double> expected;
     for (int i = 0; i < n; ++i) {
       const double share = std::abs(kappa) < 1e-6
@@ -403,20 +441,21 @@ class Judge {
                                : (std::exp(-kappa * i / parts) - std::exp(-kappa * (i + 1) / parts)) / -std::expm1(-kappa);
       expected.push_back(events.count() * share);
     }
-    return overdispersion(counts, expected);
+    return overdispersion(counts(events, from, to_, n), expected);
   }
 
   bool is_spread(const Events& events) const {
     if (to_ <= from_) return false;
-    const std::vector<double> counts = events.histogram(from_, to_, k_.sub_cohorts);
-    const auto occupied = std::count_if(counts.begin(), counts.end(), [](double n) { return n > 0; });
-    return occupied >= k_.sub_cohorts_with_survivors && (counts.back() > 0 || counts[counts.size() - 2] > 0);
+    const std::vector<double> cohorts = counts(events, from_, to_, k_.sub_cohorts);
+    const auto occupied = std::count_if(cohorts.begin(), cohorts.end(), [](double n) { return n > 0; });
+    return occupied >= k_.sub_cohorts_with_survivors && (cohorts.back() > 0 || cohorts[cohorts.size() - 2] > 0);
   }
 
   // k and its error are taken on the length since the onset, not on that of the run: a fill that began half way through
   // has had half the time to bend.
-  double bend() const { return v_.decay * (v_.since_start ? 1 : 1 - from_); }
-  double bend_error() const { return v_.decay_error * (v_.since_start ? 1 : 1 - from_) * std::sqrt(decay_overdispersion_); }
+  double bend_length() const { return v_.since_start ? 1 : 1 - even(from_); }
+  double bend() const { return v_.decay * bend_length(); }
+  double bend_error() const { return v_.decay_error * bend_length() * std::sqrt(decay_overdispersion_); }
   bool thins_out() const { return bend() > k_.saturation_clear && bend() > 2 * bend_error(); }
   bool may_thin_out() const {
     return bend() + 1.28 * bend_error() > k_.saturation_upper ||
@@ -425,7 +464,7 @@ class Judge {
 
   // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.
   bool is_front_loaded(const Events& events) const {
-    const std::vector<double> thirds = events.histogram(from_, to_, 3);
+    const std::vector<double> thirds = counts(events, from_, to_, 3);
     return thirds[2] < k_.front_loaded_share * thirds[0] && thirds[0] - thirds[2] > 4 * std::sqrt(thirds[0] + thirds[2]);
   }
 
@@ -434,17 +473,19 @@ class Judge {
   bool has_levelled_off() const {
     constexpr double kLast = 0.125;
     if (to_ - from_ < 2 * kLast) return false;
-    double came = 0, left = 0, promised = 0;
-    for (const Placed& life : lives_) {
-      if (life.born > 1 - kLast) came += 1;
-      if (life.died > 1 - kLast && life.died <= 1) left += 1;
-      // alive when the last eighth began: what the growth until then amounted to
-      if (life.born > from_ && life.born <= 1 - kLast - age_ && life.died > 1 - kLast) promised += 1;
-    }
     const double before = 1 - kLast - age_ - from_;
     if (before <= 0) return false;
-    promised *= kLast / before;
-    const double error = std::sqrt((came + left + promised * kLast / before) * v_.overdispersion);
+    const double scale = kLast / before;
+    double came = 0, left = 0, promised = 0, variance = 0;
+    for (const Placed& life : lives_) {
+      const double n = life.objects;
+      if (life.born > 1 - kLast) came += n, variance += n * n;
+      if (life.died > 1 - kLast && life.died <= 1) left += n, variance += n * n;
+      // alive when the last eighth began: what the growth until then amounted to
+      const bool grown = life.born > from_ && life.born <= 1 - kLast - age_ && life.died > 1 - kLast;
+      if (grown) promised += n * scale, variance += n * n * scale * scale;
+    }
+    const double error = std::sqrt(variance * v_.overdispersion);
     return came - left < k_.last_eighth_growth * promised && promised - (came - left) > 2.33 * error;
   }
 
@@ -452,18 +493,17 @@ class Judge {
   bool is_replacement() const {
     double stayed = 0, left = 0;
     for (const Life& life : population_.lives) {
-      if (!life.shape) continue;
       const double born = ruler_.place(life.born), died = life.died < stretch_.end ? ruler_.place(life.died) : 2;
-      if (born > warm_up_ && born <= 1 && died > 1) stayed += 1;
-      if (born <= warm_up_ && died > warm_up_ && died <= 1) left += 1;
+      if (born > warm_up_ && born <= 1 && died > 1) stayed += life.objects;
+      if (born <= warm_up_ && died > warm_up_ && died <= 1) left += life.objects;
     }
     return stayed - left < k_.min_net_growth * stayed;
   }
 
   double rate_at_end(const Events& events) const {  // survivors per stretch, from the fitted decay
-    const double length = to_ - from_;
+    const double length = even(to_) - even(from_);
     const double lambda0 = v_.decay * events.count() / -std::expm1(-v_.decay * length);
-    return lambda0 * std::exp(-v_.decay * (1 - from_));
+    return lambda0 * std::exp(-v_.decay * (1 - even(from_)));
   }
 
   bool still_busy_after_end() const {
@@ -509,9 +549,9 @@ class Judge {
   const WorkClock& clock_;
   const Thresholds& k_;
   Ruler ruler_;
+  EvenSampling sampling_;
   SurvivalVerdict v_;
-  std::vector<Placed> lives_;      // of even sampling density: when, and how long
-  std::vector<Placed> all_lives_;  // and how much
+  std::vector<Placed> lives_;  // ascending by birth
   double warm_up_ = 0, youngest_ = 0, age_ = 0, horizon_ = 1, decay_overdispersion_ = 1;
   double from_ = 0, to_ = 1;  // where survivors are counted
 };
@@ -525,16 +565,21 @@ double time_over_work(const Population& population, const Stretch& stretch, cons
   std::array<double, kParts> births{};
   double total = 0;
   for (const Life& life : population.lives) {
-    if (!life.shape || life.died < stretch.end || life.born < stretch.warm_up || life.born >= end) continue;
+    if (life.died < stretch.end || life.born < stretch.warm_up || life.born >= end) continue;
     births[std::min<std::size_t>(static_cast<std::size_t>((life.born - stretch.warm_up) / width), kParts - 1)] += 1;
     total += 1;
   }
-  const double work = clock.at(end) - clock.at(stretch.warm_up);
+  const Ruler by_time(stretch, clock, true), by_work(stretch, clock, false);
+  const EvenSampling even_time(population.density, by_time), even_work(population.density, by_work);
+  const auto share = [&](const Ruler& ruler, const EvenSampling& sampling, Seconds from, Seconds to) {
+    const auto at = [&](Seconds t) { return sampling.even(ruler.place(t)); };
+    return std::max((at(to) - at(from)) / (at(end) - at(stretch.warm_up)), 1e-3 / kParts);
+  };
   double ratio = 0;
   for (int i = 0; i < kParts; ++i) {
-    const Seconds from = stretch.warm_up + i * width;
-    const double share = std::max((clock.at(from + width) - clock.at(from)) / work, 1e-3 / kParts);
-    ratio += births[static_cast<std::size_t>(i)] * (std::log(1.0 / kParts) - std::log(share));
+    const Seconds from = stretch.warm_up + i * width, to = from + width;
+    ratio += births[static_cast<std::size_t>(i)] *
+             (std::log(share(by_time, even_time, from, to)) - std::log(share(by_work, even_work, from, to)));
   }
   return total > 0 ? ratio : 0;
 }
