@@ -139,8 +139,9 @@ class Page {
   std::string text_;
 };
 
-std::string frame_text(const run::ReportFrame& frame) {
-  std::string text = frame.function;
+// Template arguments run to pages: functions are cut, files and lines never.
+std::string frame_text(const run::ReportFrame& frame, std::size_t characters_of_function) {
+  std::string text = shortened(printable_utf8(frame.function), characters_of_function);
   if (!frame.file.empty()) {
     text += "  " + frame.file.substr(frame.file.rfind('/') == std::string::npos ? 0 : frame.file.rfind('/') + 1);
     if (frame.line) text += ":" + std::to_string(*frame.line);
@@ -189,7 +190,7 @@ void write_finding(Page& page, const run::Finding& f, std::size_t number) {
   }
   std::string where;
   for (std::size_t i = 0; i < f.where.stack.size() && i < 5; ++i) {
-    page.paragraph(i == 0 ? "   where" : "", (i == 0 ? "" : "< ") + frame_text(f.where.stack[i]), kIndent, kFaint);
+    page.paragraph(i == 0 ? "   where" : "", (i == 0 ? "" : "< ") + frame_text(f.where.stack[i], 90), kIndent, kFaint);
   }
   if (f.where.stack.size() > 5) page.paragraph("", fmt::format("< {} more", f.where.stack.size() - 5), kIndent);
   line("endpoint", f.where.endpoint);
@@ -238,7 +239,7 @@ void write_tables(Page& page, const run::Report& r) {
     std::vector<std::vector<std::string>> rows = {{"function", "share", "time"}};
     for (std::size_t i = 0; i < r.top_cpu.size() && i < 5; ++i) {
       const auto& s = r.top_cpu[i];
-      rows.push_back({s.stack.empty() ? "[unknown]" : frame_text(s.stack.front()), in_percent(s.share), in_seconds(s.weight / 1e9)});
+      rows.push_back({s.stack.empty() ? "[unknown]" : frame_text(s.stack.front(), page.width() / 2), in_percent(s.share), in_seconds(s.weight / 1e9)});
     }
     page.table(std::move(rows));
   }
@@ -247,7 +248,7 @@ void write_tables(Page& page, const run::Report& r) {
     page.heading(title);
     std::vector<std::vector<std::string>> rows = {{"function", "share", "bytes"}};
     for (std::size_t i = 0; i < stacks.size() && i < 5; ++i) {
-      rows.push_back({stacks[i].stack.empty() ? "[unknown]" : frame_text(stacks[i].stack.front()), in_percent(stacks[i].share), in_bytes(stacks[i].weight)});
+      rows.push_back({stacks[i].stack.empty() ? "[unknown]" : frame_text(stacks[i].stack.front(), page.width() / 2), in_percent(stacks[i].share), in_bytes(stacks[i].weight)});
     }
     page.table(std::move(rows));
   };

@@ -224,24 +224,33 @@ void describe_sockets(run::Reader& reader, Seconds end, run::Report& report) {
   if (report.sockets.size() > 50) report.sockets.resize(50);
 }
 
-std::vector<run::ReportStack> heaviest(run::Reader& reader, const std::vector<run::StackWeight>& weights, bool objects) {
-  std::vector<run::ReportStack> top;
+// By function: where the time is spent, or, for memory, the program's own function that asked for it. The stack is that of
+// the heaviest of its stacks (`weights` come heaviest first).
+std::vector<run::ReportStack> heaviest(run::Reader& reader, const std::vector<run::StackWeight>& weights, bool memory) {
+  std::map<std::string, run::ReportStack> functions;
   double total = 0;
-  for (const run::StackWeight& w : weights) total += w.weight;
   for (const run::StackWeight& w : weights) {
-    if (top.size() == 10 || total <= 0) break;
-    run::ReportStack out{w.weight, w.weight / total, {}, {}};
-    if (objects) {
-      out.objects = w.objects;
-      out.stack = report_stack(reader, w.stack);
+    total += w.weight;
+    std::vector<run::ReportFrame> stack;
+    if (memory) {
+      stack = report_stack(reader, w.stack);
     } else {
       for (const run::FrameId id : reader.stack(w.stack).frames) {
         const run::Frame& frame = reader.frame(id);
-        out.stack.push_back({frame.function, frame.file, frame.line, frame.module});
+        stack.push_back({frame.function, frame.file, frame.line, frame.module});
       }
     }
-    top.push_back(std::move(out));
+    const auto [found, is_new] = functions.try_emplace(stack.empty() ? "" : stack.front().function);
+    run::ReportStack& out = found->second;
+    if (is_new) out.stack = std::move(stack);
+    out.weight += w.weight;
+    if (memory) out.objects = out.objects.value_or(0) + w.objects;
   }
+  std::vector<run::ReportStack> top;
+  for (auto& [function, out] : functions) top.push_back(std::move(out));
+  std::stable_sort(top.begin(), top.end(), [](const auto& a, const auto& b) { return a.weight > b.weight; });
+  if (top.size() > 10) top.resize(10);
+  for (run::ReportStack& out : top) out.share = total > 0 ? out.weight / total : 0;
   return top;
 }
 

@@ -37,11 +37,19 @@ std::string amount_text(Resource resource, double amount) {
   return counts_bytes(resource) ? in_bytes(amount) : in_count(amount);
 }
 
+// Without arguments: "cam::(anonymous namespace)::Cache::put" of "cam::(anonymous namespace)::Cache::put(int)".
+std::string name_of(const std::string& function) {
+  const std::string anonymous = "(anonymous namespace)";
+  std::size_t open = function.find('(');
+  while (open != std::string::npos && function.compare(open, anonymous.size(), anonymous) == 0) open = function.find('(', open + 1);
+  std::string name = function.substr(0, open);
+  return name.empty() ? function : name;
+}
+
 std::string place_text(const std::vector<run::ReportFrame>& stack) {
   if (stack.empty()) return "an unknown place";
   const run::ReportFrame& frame = stack.front();
-  std::string text = frame.function.substr(0, frame.function.find('('));
-  if (text.empty()) text = frame.function;
+  std::string text = name_of(frame.function);
   if (frame.file.empty()) return text;
   const auto slash = frame.file.rfind('/');
   text += " (" + (slash == std::string::npos ? frame.file : frame.file.substr(slash + 1));
@@ -274,7 +282,7 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
     for (std::size_t i = 1; i < f.populations.size() && i < 6; ++i) {
       const auto stack = report_stack(reader, input.origins[f.populations[i]].stack);
       std::string text = fmt::format("Also on another stack ({} of it): ", in_percent(f.shares[i]));
-      for (std::size_t d = 0; d < stack.size() && d < 4; ++d) text += (d > 0 ? " < " : "") + stack[d].function;
+      for (std::size_t d = 0; d < stack.size() && d < 4; ++d) text += (d > 0 ? " < " : "") + name_of(stack[d].function);
       out.evidence.push_back({"stack", text, f.shares[i]});
     }
     out.advice = advice_of(f, origin.kind, place_text(out.where.stack));
@@ -351,7 +359,7 @@ std::vector<run::Finding> degradation_findings(run::Reader& reader, const RunInp
                               100 * (c.ratio_interval.low - 1), 100 * (c.ratio_interval.high - 1)), c.ratio});
       if (!c.culprits.empty()) {
         const Culprit& culprit = c.culprits.front();
-        out.title += " in " + culprit.name.substr(0, culprit.name.find('('));
+        out.title += " in " + name_of(culprit.name);
         out.evidence.push_back({"culprit", fmt::format("{} carries {} of the growth: {} a request early, {} late, with all it calls.", culprit.name,
                                 in_percent(std::min(culprit.share, 1.0)), in_seconds(culprit.early / 1e9), in_seconds(culprit.late / 1e9)), culprit.share});
         const run::Slice late{static_cast<std::int64_t>((input.stretch.end - (input.stretch.end - input.stretch.warm_up) / 3) * 1e9), run::kEver, {}, {}, {}};
@@ -366,7 +374,7 @@ std::vector<run::Finding> degradation_findings(run::Reader& reader, const RunInp
           out.where.stack = std::move(stack);
           break;
         }
-        out.advice = fmt::format("See what makes {} do more work a request as the run goes on: a container it scans or sorts that grows, usually.", culprit.name.substr(0, culprit.name.find('(')));
+        out.advice = fmt::format("See what makes {} do more work a request as the run goes on: a container it scans or sorts that grows, usually.", name_of(culprit.name));
       } else {
         out.advice = "No single function carries most of it; compare the CPU flame graphs of the first and the last third.";
       }

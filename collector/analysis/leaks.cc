@@ -144,7 +144,10 @@ class Finder {
       if (members.size() < 2) continue;
       order_by_amount(members);
       SurvivalVerdict together = judge_survival(join(populations_, members), stretch_, clock_, k_);
-      if (together.verdict != Verdict::kLeaks || together.p_value > k_.false_discovery_rate / 10) continue;
+      if (together.verdict != Verdict::kLeaks || together.p_value > k_.false_discovery_rate / 10) {
+        keep_open(site.first, members, together);
+        continue;
+      }
       // Leaks of unlike onset in one function are two.
       const bool one = std::all_of(members.begin(), members.end(), [&](std::size_t i) {
         return verdicts_[i].verdict != Verdict::kLeaks || same_onset(verdicts_[i], together);
@@ -160,6 +163,14 @@ class Finder {
       for (const std::size_t i : members) used_[i] = true;
       convicted_.push_back({site.first, members, {}, together, strict, 0, {}});
     }
+  }
+
+  // What is open on several stacks of one function is one open question.
+  void keep_open(Resource resource, std::vector<std::size_t> members, const SurvivalVerdict& together) {
+    std::erase_if(members, [&](std::size_t i) { return verdicts_[i].verdict == Verdict::kLeaks; });
+    if (members.size() < 2 || together.verdict == Verdict::kLeaks) return;
+    for (const std::size_t i : members) used_[i] = true;
+    open_.push_back({resource, members, {}, together, false, 0, {}});
   }
 
   // A record and the text it holds are two stacks and one leak.
@@ -217,18 +228,21 @@ class Finder {
   void add_the_rest() {
     const double worth_a_word = std::max(k_.min_growth_share_of_rss * stretch_.rss_bytes, 0.25 * k_.min_bytes_per_hour);
     std::map<Reason, int> listed;
+    const auto list = [&](LeakFinding finding) {
+      const SurvivalVerdict& verdict = finding.verdict;
+      if (verdict.verdict == Verdict::kNone || verdict.verdict == Verdict::kLeaks) return;
+      const bool large = counts_bytes(finding.resource) ? verdict.amount >= worth_a_word : verdict.survivors >= k_.min_survivors_exact;
+      const bool seen_enough = verdict.survivors >= k_.min_candidate || verdict.reason == Reason::kOneGrowingBuffer;
+      if (!large || !seen_enough || ++listed[verdict.reason] > 5) return;
+      finish(finding);
+      analysis_.findings.push_back(std::move(finding));
+    };
+    for (LeakFinding& finding : open_) list(std::move(finding));
     std::vector<std::size_t> order(populations_.size());
     std::iota(order.begin(), order.end(), 0);
     order_by_amount(order);
     for (const std::size_t i : order) {
-      const SurvivalVerdict& verdict = verdicts_[i];
-      if (used_[i] || verdict.verdict == Verdict::kNone || verdict.verdict == Verdict::kLeaks) continue;
-      const bool large = counts_bytes(populations_[i].resource) ? verdict.amount >= worth_a_word
-                                                                : verdict.survivors >= k_.min_survivors_exact;
-      if (!large || ++listed[verdict.reason] > 5) continue;
-      LeakFinding finding{populations_[i].resource, {i}, {1}, verdict, false, 0, {}};
-      finish(finding);
-      analysis_.findings.push_back(std::move(finding));
+      if (!used_[i]) list({populations_[i].resource, {i}, {1}, verdicts_[i], false, 0, {}});
     }
   }
 
@@ -237,7 +251,7 @@ class Finder {
   const WorkClock& clock_;
   const Thresholds& k_;
   std::vector<SurvivalVerdict> verdicts_;
-  std::vector<LeakFinding> convicted_;
+  std::vector<LeakFinding> convicted_, open_;
   std::vector<bool> used_;
   LeakAnalysis analysis_;
 };
