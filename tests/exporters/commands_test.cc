@@ -128,8 +128,9 @@ TEST_F(CommandsTest, ReportIsTextJsonOrAPageByTheNameOfItsFile) {
   EXPECT_EQ(call([&] { return run_report({.run = run_, .format = ""}); }), 0) << error_;
   EXPECT_THAT(out_, AllOf(HasSubstr("RequestLog::remember"), Not(HasSubstr("\x1b["))));
   EXPECT_EQ(call([&] { return run_report({.run = run_, .format = "json"}); }), 0);
-  const nlohmann::json report = nlohmann::json::parse(out_);
+  nlohmann::json report = nlohmann::json::parse(out_);
   EXPECT_EQ(report["schema"], "camprobe.report/1");
+  report.erase("top");  // which the page shows as flame graphs
 
   EXPECT_EQ(call([&] { return run_report({.run = run_, .output = at("report.html")}); }), 0);
   const std::string page = content(at("report.html"));

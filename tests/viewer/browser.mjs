@@ -58,7 +58,7 @@ async function open(file, { width = 1440, height = 900, scheme = 'light', hash =
 const shot = (page, name, fullPage = false) => page.screenshot({ path: path.join(screenshots, `${name}.png`), fullPage });
 const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 const frames = (page) => page.locator('#flame g.frame').count();
-const frame = (page, text) => page.locator('#flame g.frame', { has: page.locator(`xpath=self::*[@name="${text}"]`) }).first();
+const frame = (page, text) => page.locator('#flame g.frame', { has: page.locator(`xpath=self::*[@data-function="${text}"]`) }).first();
 /** How many different colours a chart's canvas shows: an empty one has one or two. */
 const colours = (page, panel) =>
   page.locator(`[data-panel="${panel}"] canvas`).evaluate((canvas) => {
@@ -178,7 +178,7 @@ await check('keys switch the metric; live and retained follow the range', () =>
   }));
 
 await check('live bytes before the leak hold no leaked ones, at the end they do', async () => {
-  const leaking = '#flame g.frame[name^="cam::RequestLog::remember"]';
+  const leaking = '#flame g.frame[data-function^="cam::RequestLog::remember"]';
   await open('server.html', { hash: '#what=live&range=0-230' }, async (page) => assert.equal(await page.locator(leaking).count(), 0));
   await open('server.html', { hash: '#what=live' }, async (page) => {
     assert.equal(await page.locator(leaking).count(), 1);

@@ -35,6 +35,7 @@ declare module 'd3-flame-graph' {
     sort(order: (a: FlameNode, b: FlameNode) => number): this;
     tooltip(tooltip: FlameTooltip): this;
     setColorMapper(mapper: (d: FlameNode, original: string) => string): this;
+    getName(name: (d: FlameNode) => string): this;
     onClick(handler: (d: FlameNode) => void): this;
     resetHeightOnZoom(on: boolean): this;
     resetZoom(): void;

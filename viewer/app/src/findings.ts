@@ -34,7 +34,7 @@ export function whatOf(finding: Finding): What {
 
 export const isAccusing = (finding: Finding): boolean => finding.verdict === 'leaks' || finding.verdict === 'step';
 
-const placeOf = (frame: ReportFrame): string => (frame.file ? `${frame.file}${frame.line ? `:${frame.line}` : ''}` : frame.module ?? '');
+const placeOf = (frame: ReportFrame): string => (frame.file ? `${format.shortPath(frame.file)}${frame.line ? `:${frame.line}` : ''}` : format.shortPath(frame.module ?? ''));
 
 function figure(rate: Estimate | null, label: string): HTMLElement | null {
   if (!rate) return null;
@@ -83,7 +83,7 @@ function card(finding: Finding, index: number, state: State): HTMLElement {
         { class: 'where' },
         ...others.map((text) => h('code', {}, h('bdi', {}, text), ' ')),
         place && h('code', {}, h('bdi', {}, place)),
-        ...stack.slice(1, 3).map((frame) => h('span', { class: 'caller' }, ' ← ', name(frame.function, placeOf(frame) || frame.function))),
+        ...stack.slice(1, 3).map((frame) => h('span', { class: 'caller' }, ' ← ', name(format.shortName(frame.function), `${frame.function}\n${placeOf(frame)}`))),
         stack.length > 3 && h('span', { class: 'caller' }, ` ← ${stack.length - 3} more`),
       ),
     h('div', { class: 'figures' }, figure(finding.per_1000_requests, 'per 1,000 requests'), figure(finding.per_hour, 'per hour'), figure(finding.before, 'before'), figure(finding.after, 'after')),

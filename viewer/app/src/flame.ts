@@ -204,8 +204,8 @@ export class Flame {
         if (this.hits) return this.hits[frame] ? kHit : faded(this.colour(frame), dark);
         return this.colour(frame);
       })
+      .getName((d) => format.label(d.data.name, ((d.x1 - d.x0) / (this.root ? this.root.x1 - this.root.x0 : 1)) * this.width))
       .onClick((d) => this.state.set({ node: d.data.node }));
-    this.chart.minFrameSize(0.5);
     const selection = select(this.graph as HTMLElement).datum(tree as FlameDatum);
     // The layout exists only once drawn: draw the wide frames, count the others, draw again as finely as is quick.
     this.chart.minFrameSize(this.width / 60);
@@ -276,9 +276,11 @@ export class Flame {
     }
   }
 
+  // The elements know their whole names, and which of them the chosen finding accuses.
   private markPath(): void {
     select(this.graph as HTMLElement)
       .selectAll<SVGGElement, FlameNode>('g.frame')
+      .attr('data-function', (d) => d.data.name)
       .classed('accused', (d) => this.path.has(d.data.node));
   }
 
@@ -358,8 +360,8 @@ export class Flame {
       const last = i === shown.length - 1;
       parts.push(
         last
-          ? h('span', { class: 'crumb here', 'aria-current': true }, name(text))
-          : h('button', { type: 'button', class: 'crumb', onclick: () => this.state.set({ node: node.data.node }) }, name(text)),
+          ? h('span', { class: 'crumb here', 'aria-current': true }, name(format.shortName(text), text))
+          : h('button', { type: 'button', class: 'crumb', onclick: () => this.state.set({ node: node.data.node }) }, name(format.shortName(text), text)),
       );
     });
     if (target.data.node > 0) {
@@ -428,7 +430,7 @@ export class Flame {
         h(
           'tr',
           {},
-          h('td', { class: 'function' }, h('button', { type: 'button', title: `Find it: ${this.place(row.frame)}`, onclick: pick }, name(functionName, '')), bar),
+          h('td', { class: 'function' }, h('button', { type: 'button', title: `${functionName.slice(0, 300)}\n${this.place(row.frame)}`, onclick: pick }, name(format.shortName(functionName), '')), bar),
           h('td', { class: 'n', title: format.inUnit(row.self, this.weighed.unit) }, format.percent(row.self / this.weighed.all)),
           h('td', { class: 'n', title: format.inUnit(row.total, this.weighed.unit) }, format.percent(row.total / this.weighed.all)),
         ),

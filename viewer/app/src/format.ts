@@ -117,3 +117,50 @@ export function wallClock(ms: number): string {
   const d = new Date(ms);
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
 }
+
+const kOperators = /\boperator\s*(\(\)|\[\]|<=>|<<=|>>=|->\*|<<|>>|->|<=|>=|<|>)/g;
+
+const shortNames = new Map<string, string>();
+
+/** A function's name without return type, template arguments and parameters: what tells it from its neighbours. */
+export function shortName(full: string): string {
+  let short = shortNames.get(full);
+  if (short === undefined) shortNames.set(full, (short = shorten(full)));
+  return short;
+}
+
+function shorten(full: string): string {
+  if (full.length < 12 || !/[(<]/.test(full) || /^\[/.test(full)) return full;
+  const kept: string[] = [];
+  const keep = (text: string) => `\u0001${String.fromCharCode(0xe000 + kept.push(text) - 1)}`;
+  const text = full.replace(/\(anonymous namespace\)/g, (t) => keep(t)).replace(kOperators, (t) => keep(t));
+  let out = '';
+  let angles = 0;
+  let parens = 0;
+  for (const c of text) {
+    if (c === '<') angles++;
+    else if (c === '>' && angles > 0) angles--;
+    else if (c === '(') parens++;
+    else if (c === ')' && parens > 0) parens--;
+    else if (angles === 0 && parens === 0) out += c;
+  }
+  if (angles !== 0 || parens !== 0) return full; // no C++ name after all
+  out = out.replace(/( const| volatile|&&|&)+$/, '').trim();
+  if (!/operator [\w ]+$/.test(out) && !/thunk|^guard|^vtable|^typeinfo/.test(out)) out = out.slice(out.lastIndexOf(' ') + 1);
+  out = out.replace(/\u0001([\ue000-\uf8ff])/g, (_, at: string) => kept[at.charCodeAt(0) - 0xe000] ?? '');
+  return out || full;
+}
+
+/** As much of the end of a short name as `pixels` hold: the last parts tell most. */
+export function label(full: string, pixels: number): string {
+  const most = (pixels - 10) / 6.3;
+  let text = shortName(full);
+  for (let next = text.indexOf('::'); text.length > most && next >= 0; next = text.indexOf('::')) text = text.slice(next + 2);
+  return text.length > 400 ? text.slice(0, 400) : text;
+}
+
+/** A place in the source, the end of its path being what tells most. */
+export function shortPath(path: string): string {
+  const parts = path.split('/');
+  return path.length > 36 && parts.length > 3 ? `…/${parts.slice(-2).join('/')}` : path;
+}

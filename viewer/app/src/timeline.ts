@@ -68,6 +68,7 @@ const kPanels: Panel[] = [
 
 const kIncrements = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 
+const kWhole = Array.from({ length: 36 }, (_, i) => [1, 2, 5][i % 3]! * 10 ** Math.floor(i / 3));
 const kBinary = Array.from({ length: 52 }, (_, i) => 2 ** i);
 
 interface Drawn {
@@ -196,8 +197,7 @@ export class Timeline {
   }
 
   private extent(): [number, number] {
-    const whole = this.page.timeline.width_s * this.page.timeline.buckets;
-    return this.state.view.range ?? [0, Math.max(whole, this.page.run.duration_s)];
+    return this.state.view.range ?? [0, Math.max(this.page.timeline.width_s, this.page.run.duration_s)];
   }
 
   private applyRange(view: View): void {
@@ -252,7 +252,7 @@ export class Timeline {
       scales: { x: { time: false, min, max }, y: { range: (_u, low, high) => this.yRange(low, high, unit) } },
       axes: [
         { ...axis, size: 26, space: 64, incrs: kIncrements, values: (_u, splits) => splits.map((s) => format.elapsed(s)) },
-        { ...axis, size: 62, space: 26, ...(/^bytes/.test(unit) ? { incrs: kBinary } : {}), values: (_u, splits) => splits.map((v) => format.inUnit(v, unit)) },
+        { ...axis, size: 62, space: 26, ...(/^bytes/.test(unit) ? { incrs: kBinary } : unit === 'count' ? { incrs: kWhole } : {}), values: (_u, splits) => splits.map((v) => format.inUnit(v, unit)) },
       ],
       series: [
         {},
