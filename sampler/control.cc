@@ -33,7 +33,7 @@ constinit bool g_is_auto = false;
 constinit std::uint64_t g_wanted_interval = 0;  // what holds while the heap family is on
 constinit std::uint32_t g_target_ppm = 0;
 constinit std::uint64_t g_cpu_ns_before = 0;
-constinit std::uint64_t g_heap_ns_before = 0;
+constinit std::atomic<std::uint64_t> g_heap_ns_before{0};
 
 std::uint64_t process_cpu_ns() {
   timespec time = {};
@@ -94,15 +94,19 @@ void act_on_control_block(ThreadLane& thread, bool is_in_handler, std::uint32_t 
 }
 
 void move_heap_interval(ThreadLane& thread, bool is_in_handler) {
-  if (!g_is_auto || !enabled(Family::kHeap)) return;
+  if (!g_is_auto || !enabled(Family::kHeap)) {
+    g_heap_ns_before.store(g_heap_ns.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    return;
+  }
   const std::uint64_t cpu = process_cpu_ns();
   const std::uint64_t heap = g_heap_ns.load(std::memory_order_relaxed);
+  const std::uint64_t heap_before = g_heap_ns_before.load(std::memory_order_relaxed);
   const bool is_filling = g_region.live().load_per_1024() >= 768;
-  if (cpu - g_cpu_ns_before < kEnoughCpuNs && heap - g_heap_ns_before < kMuchSamplingNs && !is_filling) return;
-  const HeapMeasurement measured = {cpu - g_cpu_ns_before, heap - g_heap_ns_before,
+  if (cpu - g_cpu_ns_before < kEnoughCpuNs && heap - heap_before < kMuchSamplingNs && !is_filling) return;
+  const HeapMeasurement measured = {cpu - g_cpu_ns_before, heap - heap_before,
                                     g_region.header()->live_samples.load(std::memory_order_relaxed), shm::kLiveSamples};
   g_cpu_ns_before = cpu;
-  g_heap_ns_before = heap;
+  g_heap_ns_before.store(heap, std::memory_order_relaxed);
   const std::uint64_t next = g_budget.next(g_wanted_interval, g_target_ppm, measured);
   if (next == g_wanted_interval) return;
   g_wanted_interval = next;
@@ -130,7 +134,7 @@ void begin_control(const Settings& settings) {
   g_wanted_interval = settings.heap_interval;
   g_target_ppm = settings.budget_ppm / 3;
   g_cpu_ns_before = process_cpu_ns();
-  g_heap_ns_before = g_heap_ns.load(std::memory_order_relaxed);
+  g_heap_ns_before.store(g_heap_ns.load(std::memory_order_relaxed), std::memory_order_relaxed);
   g_next_step.store(now_ns() + kStepNs, std::memory_order_relaxed);
   put_heap_interval(settings.heap_interval);
 }
@@ -138,10 +142,14 @@ void begin_control(const Settings& settings) {
 void control_step(ThreadLane& thread, std::uint64_t now, bool is_in_handler) {
   const std::uint32_t asked = g_region.control()->version.load(std::memory_order_acquire);
   const bool has_news = asked != g_region.header()->control_seen.load(std::memory_order_relaxed);
-  if (!has_news && now < g_next_step.load(std::memory_order_relaxed)) return;
+  // A storm of samples does not wait for the next step: while a program starts, each of its stacks is walked for the first
+  // time, which costs many times what it costs later.
+  const bool is_due = now >= g_next_step.load(std::memory_order_relaxed) ||
+                      g_heap_ns.load(std::memory_order_relaxed) - g_heap_ns_before.load(std::memory_order_relaxed) > kMuchSamplingNs;
+  if (!has_news && !is_due) return;
   if (g_stepping.test_and_set(std::memory_order_acquire)) return;
   if (has_news) act_on_control_block(thread, is_in_handler, asked);
-  if (now >= g_next_step.load(std::memory_order_relaxed)) {
+  if (is_due) {
     move_heap_interval(thread, is_in_handler);
     g_next_step.store(now + kStepNs, std::memory_order_relaxed);
   }
