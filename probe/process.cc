@@ -3,15 +3,18 @@
 // Processes: forks, execs and the end. Nothing is recorded between a fork's two sides; the child begins a session of its own;
 // a vfork child writes nothing, since it writes into its parent's memory.
 //
-// What a fork needs is done by pthread_atfork handlers, which also see the forks inside libc (daemon, forkpty); the hook of
+// What a fork needs is done by pthread_atfork handlers, which also see the forks inside libc (forkpty); the hook of
 // fork() adds only the child's number to the record. system(), popen() and posix_spawn() use vfork's way inside libc and
 // call nothing of ours in the child.
 #include "probe/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "probe/real.h"
@@ -165,6 +168,27 @@ CAMPROBE_HOOK int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_f
   if (result != 0) return result;
   if (pid != nullptr) *pid = child;
   note_process(shm::ProcessEvent::kSpawned, static_cast<std::uint32_t>(child), 0, __builtin_dwarf_cfa());
+  return 0;
+}
+
+// libc's own ends the parent by a way that passes no hook, and the parent's region would stay. The same steps, with ours.
+CAMPROBE_HOOK int daemon(int keep_directory, int keep_descriptors) noexcept {
+  const pid_t pid = fork();
+  if (pid == -1) return -1;
+  if (pid != 0) _exit(0);
+  if (setsid() == -1) return -1;
+  if (keep_directory == 0) (void)!chdir("/");
+  if (keep_descriptors != 0) return 0;
+  const int fd = real().open("/dev/null", O_RDWR);
+  struct stat found;
+  if (fd == -1 || fstat(fd, &found) != 0) return -1;
+  if (!S_ISCHR(found.st_mode) || found.st_rdev != makedev(1, 3)) {
+    real().close(fd);
+    errno = ENODEV;
+    return -1;
+  }
+  for (int standard = 0; standard <= 2; ++standard) real().dup2(fd, standard);
+  if (fd > 2) real().close(fd);
   return 0;
 }
 

@@ -105,7 +105,10 @@ void arm_thread(ThreadLane& thread, bool is_in_handler) {
   const std::uint64_t now = now_ns();
   int index = g_region.acquire_lane(thread.tid, now);
   if (index < 0 && reclaim_lanes(now)) index = g_region.acquire_lane(thread.tid, now);
-  if (index < 0) return;
+  if (index < 0) {
+    if (!is_in_handler && g_on_thread_armed != nullptr) g_on_thread_armed(thread);
+    return;
+  }
 
   shm::Lane* lane = g_region.lane(index);
   const shm::LaneGeometry where = shm::lane_geometry(static_cast<std::uint32_t>(index));
@@ -126,6 +129,10 @@ void arm_thread(ThreadLane& thread, bool is_in_handler) {
 }
 
 void release_thread(ThreadLane& thread) {
+  if (thread.mode == LaneMode::kStray) {
+    flush_stray_counts(thread);
+    point_at_stray(thread, LaneMode::kEnded, 0);
+  }
   if (thread.mode != LaneMode::kArmed) return;
   stop_thread_timer(thread.index);
   const int index = thread.index;

@@ -127,7 +127,7 @@ void forget_lane(ThreadLane& thread);
 // A thread without a lane adds what it counted to the header's stray counters.
 void flush_stray_counts(ThreadLane& thread);
 
-// Called once the thread is armed outside any handler, if set: hooks the end of the thread.
+// Called, if set, for each thread that is armed or found no lane, outside any handler: hooks the end of the thread.
 using ThreadArmed = void (*)(ThreadLane& thread);
 extern constinit ThreadArmed g_on_thread_armed;
 

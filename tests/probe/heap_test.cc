@@ -82,6 +82,19 @@ TEST(Heap, CountersEqualTheTruthOverOtherAllocators) {
   if (allocators == 0) GTEST_SKIP() << "no other allocator is installed";
 }
 
+TEST(Heap, ThreadsBeyondTheLastLaneAreCountedToo) {
+  const auto run = [](const char* threads) {
+    Probed probed({.arguments = {target(), "many-threads", threads}});
+    EXPECT_EQ(probed.signal, SIGKILL) << probed.err;
+    return totals_of(probed.region());
+  };
+  const HeapTotals fewer = run("1100"), more = run("1150");
+  // Between the two every thread adds the same, whether it has a lane or not.
+  EXPECT_EQ((more.allocs - fewer.allocs) % 50, 0u);
+  EXPECT_GE(more.bytes - fewer.bytes, 50u * 50 * 1000);
+  EXPECT_LT(more.bytes - fewer.bytes, 50u * 50 * 1000 + 50 * 1000);
+}
+
 TEST(Heap, OperatorsAreCountedOnceWhoeverImplementsThem) {
   for (const char* name : {"", "libjemalloc.so.2", "libtcmalloc_minimal.so.4"}) {
     const std::string path = std::string("/usr/lib/") + CAMPROBE_MULTIARCH + "/" + name;

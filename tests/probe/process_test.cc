@@ -137,6 +137,30 @@ TEST(Process, ExecsWithoutACollectorLeaveNothingBehind) {
   for (const auto& path : all_regions()) EXPECT_EQ(path.find("." + std::to_string(probed.pid) + "."), std::string::npos) << path;
 }
 
+TEST(Process, AForkStormAmidBusyThreadsDisturbsNobody) {
+  Probed probed({.arguments = {target(), "fork-storm", "150"},
+                 .environment = {{"CAMPROBE_HEAP_INTERVAL", "4KiB"}, {"CAMPROBE_CPU_HZ", "2000"}},
+                 .run = Run::kNamed,
+                 .seconds = 60});
+  ASSERT_TRUE(probed.exited) << "killed by " << probed.signal;
+  EXPECT_EQ(probed.printed("bad"), 0);
+  EXPECT_TRUE(probed.regions().empty()) << "clean exits leave nothing";
+}
+
+TEST(Process, ADaemonsParentLeavesNothingBehind) {
+  Probed probed({.arguments = {target(), "daemon"}, .run = Run::kNamed});
+  EXPECT_EQ(probed.status, 0);
+  for (int tries = 0; tries < 200 && !probed.regions().empty(); ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(probed.regions().empty());
+}
+
+TEST(Process, SixteenKibibytesOfStackAreEnough) {
+  Probed probed({.arguments = {target(), "small-stacks"}, .environment = {{"CAMPROBE_HEAP_INTERVAL", "4KiB"}, {"CAMPROBE_CPU_HZ", "4000"}}});
+  ASSERT_EQ(probed.signal, SIGKILL) << probed.out << probed.err;  // its own
+  EXPECT_EQ(probed.printed("bad"), 0);
+  EXPECT_LE(probed.region().status()->lanes_used, 3u) << "threads that exit or are cancelled give their lane back";
+}
+
 TEST(Process, AMillionShortThreadsWouldReuseOneLane) {
   Probed probed({.arguments = {target(), "short-threads", "3000"}});
   const auto region = probed.region();

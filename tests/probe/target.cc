@@ -415,6 +415,89 @@ void short_threads(long count) {
   die_by_kill();
 }
 
+// THREADS at once, each with 50 blocks of 1,000 bytes.
+void many_threads(int threads) {
+  pthread_barrier_t all;
+  pthread_barrier_init(&all, nullptr, static_cast<unsigned>(threads));
+  pthread_attr_t small;
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, 64 << 10);
+  std::vector<pthread_t> crew(static_cast<size_t>(threads));
+  for (auto& thread : crew)
+    pthread_create(&thread, &small, [](void* barrier) -> void* {
+      pthread_barrier_wait(static_cast<pthread_barrier_t*>(barrier));
+      for (int i = 0; i < 50; ++i) free(sink(malloc(1000)));
+      pthread_barrier_wait(static_cast<pthread_barrier_t*>(barrier));
+      return nullptr;
+    }, &all);
+  for (auto& thread : crew) pthread_join(thread, nullptr);
+  die_by_kill();
+}
+
+// Threads on the smallest stack that POSIX allows, burning, allocating, cancelled and leaving by every door.
+void small_stacks() {
+  pthread_attr_t small;
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, 16 << 10);
+  int bad = 0;
+  for (int i = 0; i < 40; ++i) {
+    pthread_t thread;
+    bad += pthread_create(&thread, &small, [](void* how) -> void* {
+      const double end = seconds(CLOCK_THREAD_CPUTIME_ID) + 0.01;
+      while (seconds(CLOCK_THREAD_CPUTIME_ID) < end) free(sink(malloc(3000)));
+      if (how == nullptr) return nullptr;
+      if (how == reinterpret_cast<void*>(1)) pthread_exit(nullptr);
+      for (;;) {
+        free(sink(malloc(3000)));
+        pthread_testcancel();
+      }
+    }, reinterpret_cast<void*>(static_cast<intptr_t>(i % 3)));
+    if (i % 3 == 2) pthread_cancel(thread);
+    bad += pthread_join(thread, nullptr);
+  }
+  say("bad", bad);
+  die_by_kill();
+}
+
+// Forks again and again while other threads are in the middle of everything.
+void fork_storm(int forks) {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> crew;
+  for (int t = 0; t < 4; ++t)
+    crew.emplace_back([&] {
+      while (!stop) {
+        free(sink(malloc(5000)));
+        void* mapped = mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        munmap(mapped, 1 << 20);
+      }
+    });
+  int bad = 0;
+  for (int i = 0; i < forks; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      for (int k = 0; k < 200; ++k) free(sink(malloc(5000)));
+      const pid_t grandchild = fork();
+      if (grandchild == 0) _exit(1);
+      int status = 0;
+      waitpid(grandchild, &status, 0);
+      exit(WEXITSTATUS(status) + 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    bad += !WIFEXITED(status) || WEXITSTATUS(status) != 2;
+  }
+  stop = true;
+  for (auto& thread : crew) thread.join();
+  say("bad", bad);
+  exit(0);
+}
+
+void become_daemon() {
+  if (daemon(0, 1) != 0) _exit(3);
+  say("daemon", getpid());
+  exit(0);
+}
+
 // Allocates in destructors of thread-local objects and of keys, in every round.
 pthread_key_t g_late_key;
 struct Late {
@@ -495,6 +578,10 @@ int main(int count, char** arguments) {
   if (what == "all-signals") all_signals();
   if (what == "spans") spans();
   if (what == "short-threads") short_threads(whole(2));
+  if (what == "many-threads") many_threads(static_cast<int>(whole(2)));
+  if (what == "small-stacks") small_stacks();
+  if (what == "fork-storm") fork_storm(static_cast<int>(whole(2)));
+  if (what == "daemon") become_daemon();
   if (what == "late") late_allocations(static_cast<int>(whole(2)));
   if (what == "churn") churn(number(2));
   if (what == "libraries") libraries(arguments[2]);
