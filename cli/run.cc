@@ -17,19 +17,17 @@ void add_run_command(CLI::App& app, int& exit_code) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("run", "Start a program with the probe and record it until it ends");
-  command->footer(
-      "The program's standard input, output and error are its own. SIGINT and SIGTERM are passed on to it.\n"
-      "camprobe ends with the program's exit code (128 + signal number if it was killed); with 0 where camprobe "
-      "itself\n"
-      "ended the program after its load or --duration, 1 where the load failed, 2 where nothing was started.\n\n"
-      "With --load, the command is started by sh -c once the program (or a child of it) listens on TCP. When it is "
-      "done,\n"
-      "the program is ended by SIGTERM, and the load tool's results go into the run. h2load, autocannon, Artillery and "
-      "k6\n"
-      "are recognised in the command and asked for results; for a script of yours, name the file with "
-      "--load-results.\n\n"
-      "  camprobe run -- redis-server\n"
-      "  camprobe run -o soak.camrun --load 'h2load -D 60 -c 8 http://127.0.0.1:8080/' -- ./server --port 8080");
+  command->footer(R"(The program's standard input, output and error are its own. SIGINT and SIGTERM are passed on to it.
+camprobe ends with the program's exit code (128 + signal number if it was killed); with 0 where camprobe itself
+ended the program after its load or --duration; with 1 where the load failed; with 2 where the load's results
+cannot be read, or nothing was started.
+
+With --load, the command is started by sh -c once the program (or a child of it) listens on TCP. When it is done,
+the program is ended by SIGTERM, and the load tool's results go into the run. h2load, autocannon, Artillery and k6
+are recognised in the command and asked for results; for a script of yours, name the file with --load-results.
+
+  camprobe run -- redis-server
+  camprobe run -o soak.camrun --load 'h2load -D 60 -c 8 http://127.0.0.1:8080/' -- ./server --port 8080)");
   command->add_option("-o,--output", arguments->options.run, "The run file [PROGRAM-YYYYmmdd-HHMMSS.camrun]")
       ->type_name("RUN");
   command->add_flag("--overwrite", arguments->options.may_replace, "Replace an older run of that name");

@@ -201,8 +201,9 @@ class Load {
     if (is_running()) ::kill(-pid_, SIGTERM);
   }
 
-  // False: the load failed, or left nothing to read; either has been said.
-  bool take(Recording& recording) {
+  // Gives the exit code it is worth: 0, 1 where the load failed, 2 where its results cannot be read (both have been
+  // said).
+  int take(Recording& recording) {
     const bool has_failed = exit_code_ != 0;
     if (has_failed) say(fmt::format("the load command failed with exit code {}: {}", exit_code_, options_.load));
     std::string printed;
@@ -213,17 +214,18 @@ class Load {
     if (file.empty()) {
       say("no load tool was recognised in the load command, so requests and latencies are not in the run: "
           "name its results with --load-results FILE");
-      return !has_failed;
+      return has_failed ? 1 : 0;
     }
     if (skip_bytes_ != 0) file = without_what_was_there(file);
     std::error_code none;
     if (!fs::exists(file, none)) {
       say(fmt::format("{}: the load command left no results there", file));
-      return false;
+      return has_failed ? 1 : 2;
     }
     const std::string summary = plan_ && plan_->summary_is_stdout ? printed : std::string();
     const bool is_kept = !options_.load_results.empty() || (plan_ && plan_->results_are_users);
-    return take_load(recording, file, is_kept ? file : options_.load, summary) && !has_failed;
+    const bool is_taken = take_load(recording, file, is_kept ? file : options_.load, summary);
+    return has_failed ? 1 : is_taken ? 0 : 2;
   }
 
  private:
@@ -291,11 +293,13 @@ Outcome record_program(const RunOptions& options) {
   std::optional<Load> load;
   if (!options.load.empty()) load.emplace(options, path);
   const auto began = steady_clock::now();
-  bool child_lives = true, load_failed = false;
+  bool child_lives = true;
+  int load_code = 0;  // what the load adds to the exit code
   int child_status = 0;
   enum class Stop { kNo, kAsked, kTerminated, kKilled } stop = Stop::kNo;
   steady_clock::time_point kill_at{};
-  auto next_look = began, child_ended_at = began;
+  auto next_look = began;
+  steady_clock::time_point child_ended_at{};
   bool has_told_of_rest = false;
   // A program that went to the background is whoever of the run has no parent in it.
   const auto send = [&](int signal) {
@@ -311,7 +315,10 @@ Outcome record_program(const RunOptions& options) {
     kill_at = steady_clock::now() + options.grace;
   };
 
-  while (child_lives || recording.has_live_process() || (load && load->is_running())) {
+  // A child that the program leaves behind may need a moment until its probe is up.
+  constexpr milliseconds kLinger{200};
+  while (child_lives || recording.has_live_process() || (load && load->is_running()) ||
+         steady_clock::now() - child_ended_at < kLinger) {
     const milliseconds next = recording.poll();
     if (const auto error = recording.take_error()) say(*error);
     for (auto signal = signals.wait(std::max(next, milliseconds{1})); signal; signal = signals.wait(milliseconds{0})) {
@@ -353,7 +360,7 @@ Outcome record_program(const RunOptions& options) {
           say(fmt::format("the program does not listen on TCP after {} s: the load starts anyway",
                           options.load_wait.count()));
         if (!load->start(signals.before())) {
-          load_failed = true;
+          load_code = 1;
           terminate();
         }
       }
@@ -369,22 +376,20 @@ Outcome record_program(const RunOptions& options) {
     }
   }
 
-  if (load && load->pid() == 0 && !load_failed) {
+  if (load && load->pid() == 0 && load_code == 0) {
     say("the load was never started: the program ended first");
-    load_failed = true;
+    load_code = 1;
   }
-  if (load && load->pid() != 0) load_failed |= !load->take(recording);
+  if (load && load->pid() != 0) load_code = load->take(recording);
   if (!load && !options.load_results.empty())
-    load_failed |= !take_load(recording, options.load_results, options.load_results, {});
+    load_code = take_load(recording, options.load_results, options.load_results, {}) ? 0 : 2;
   for (const std::string& line : recording.unprobed()) say("not sampled: " + line);
   finish_run(recording, path, run::kComplete, options.is_quiet);
 
   Outcome outcome{0, path};
   const bool we_ended_it = stop == Stop::kTerminated || stop == Stop::kKilled;
-  if (!we_ended_it)
-    outcome.exit_code = exit_code_of(child_status);
-  else if (load_failed)
-    outcome.exit_code = 1;
+  if (!we_ended_it) outcome.exit_code = exit_code_of(child_status);
+  if (outcome.exit_code == 0) outcome.exit_code = load_code;
   return outcome;
 }
 
@@ -464,11 +469,11 @@ Outcome record_running(const AttachOptions& options) {
     if (options.duration && steady_clock::now() - began >= *options.duration) is_ending = true;
     if (options.pid != 0 && recording.process_count() != 0 && !recording.has_live_process()) is_ending = true;
   }
-  bool load_failed = false;
+  int load_code = 0;
   if (!options.load_results.empty())
-    load_failed = !take_load(recording, options.load_results, options.load_results, {});
+    load_code = take_load(recording, options.load_results, options.load_results, {}) ? 0 : 2;
   finish_run(recording, path, run::kComplete, options.is_quiet);
-  return {load_failed ? 1 : 0, path};
+  return {load_code, path};
 }
 
 }  // namespace camprobe
