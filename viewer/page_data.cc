@@ -284,6 +284,28 @@ json timeline(run::Reader& run, const PageLimits& limits, json& notes) {
 
 // ---- stacks --------------------------------------------------------------------------------------------------------
 
+// Names of deeply templated code run to thousands of letters. Beyond what anyone reads, template arguments become
+// "<…>".
+std::string readable_name(const std::string& function) {
+  constexpr std::size_t kLongestWhole = 400;
+  constexpr std::size_t kLongest = 2000;
+  if (function.size() <= kLongestWhole) return function;
+  std::string out;
+  int depth = 0;
+  for (std::size_t i = 0; i < function.size(); ++i) {
+    const char c = function[i];
+    const bool is_operator = out.ends_with("operator") || out.ends_with("operator<") || out.ends_with("operator>");
+    if (c == '<' && !(depth == 0 && is_operator)) {
+      if (depth++ == 0) out += "<\xE2\x80\xA6";
+    } else if (c == '>' && depth > 0 && function[i - 1] != '-') {
+      if (--depth == 0) out += '>';
+    } else if (depth == 0) {
+      out += c;
+    }
+  }
+  return exporters::shortened(depth == 0 ? out : function, kLongest);
+}
+
 // The tree all stacks of the page share, and the node each (process, stack) ends in.
 class StackTree {
  public:
@@ -344,10 +366,10 @@ class StackTree {
     json function = json::array(), file = json::array(), line = json::array(), module = json::array(),
          kind = json::array();
     for (const exporters::Frame& frame : table_.frames()) {
-      function.push_back(exporters::shortened(frame.function, kLongestName));
-      file.push_back(intern(exporters::shortened(frame.file, kLongestName)));
+      function.push_back(readable_name(frame.function));
+      file.push_back(intern(exporters::shortened(frame.file, kLongestPath)));
       line.push_back(frame.line);
-      module.push_back(intern(exporters::shortened(frame.module, kLongestName)));
+      module.push_back(intern(exporters::shortened(frame.module, kLongestPath)));
       kind.push_back(printable_utf8(frame.kind));
     }
     return {{"strings", strings}, {"function", function}, {"file", file},
@@ -355,8 +377,8 @@ class StackTree {
   }
 
  private:
-  static constexpr std::size_t kDeepest = 250;       // no screen is higher, and the page walks the tree by recursion
-  static constexpr std::size_t kLongestName = 2000;  // a template may be longer; nobody reads it
+  static constexpr std::size_t kDeepest = 250;  // no screen is higher, and the page walks the tree by recursion
+  static constexpr std::size_t kLongestPath = 2000;
 
   FrameIndex process_frame(run::ProcessId process) {
     const auto found = labels_.find(process);

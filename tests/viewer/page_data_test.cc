@@ -149,6 +149,30 @@ TEST_F(PageDataTest, SpansHaveTheQuantilesOfAllTheirSeconds) {
   FAIL() << "no arbitration among the spans";
 }
 
+TEST_F(PageDataTest, NamesOfDeepTemplatesKeepTheirShape) {
+  std::string argument = "int";
+  for (int i = 0; i < 200; ++i) argument = "boost::asio::any<" + argument + ">";
+  const std::vector<std::string> names{
+      "void work<" + argument + ">::operator()(" + argument + ")",
+      "std::ostream& operator<< <" + argument + ">(" + argument + ")",
+      "not < a template " + std::string(5000, 'x'),
+      "std::vector<int>::at(unsigned long)",
+  };
+  {
+    RunBuilder run(path_);
+    run.meta("ended_ns", "4000000000");
+    const std::int64_t p = run.process(1, "/bin/a");
+    for (const std::string& name : names) run.cpu(p, 1, run.stack(p, {{name}}), 1, 1e9);
+    run.finish();
+  }
+  std::vector<std::string> shown = page()["frames"]["function"];
+  EXPECT_THAT(shown, testing::Contains("void work<\xE2\x80\xA6>::operator()(boost::asio::any<\xE2\x80\xA6>)"));
+  EXPECT_THAT(shown, testing::Contains("std::ostream& operator<< <\xE2\x80\xA6>(boost::asio::any<\xE2\x80\xA6>)"));
+  EXPECT_THAT(shown, testing::Contains(testing::StartsWith("not < a template xxx")));
+  EXPECT_THAT(shown, testing::Contains("std::vector<int>::at(unsigned long)"));
+  for (const std::string& name : shown) EXPECT_LE(name.size(), 2010u);
+}
+
 TEST_F(PageDataTest, AcceptedPeersAreAddressesAndConnectedOnesPorts) {
   {
     RunBuilder run(path_);

@@ -258,6 +258,13 @@ export class Flame {
     this.chart.zoomTo(target ?? this.root);
     this.update();
     this.writeCrumbs(target ?? this.root);
+    this.bringIntoSight((target ?? this.root).depth);
+  }
+
+  private bringIntoSight(depth: number): void {
+    const top = depth * kRow;
+    const { scrollTop, clientHeight } = this.graph;
+    if (top < scrollTop || top + 3 * kRow > scrollTop + clientHeight) this.graph.scrollTop = Math.max(0, top - clientHeight * 0.5);
   }
 
   private runSearch(redraw: boolean): void {
@@ -304,12 +311,14 @@ export class Flame {
       const frame = this.frameOf(node);
       const { strings, module, kind } = this.page.frames;
       const at = strings[this.page.frames.file[frame]!] ? this.place(frame) : '';
-      const shown = d.data.name.length > 400 ? `${d.data.name.slice(0, 400)} …` : d.data.name;
+      const whole = d.data.name.length > 300 ? `${d.data.name.slice(0, 300)} …` : d.data.name;
+      const short = format.shortName(d.data.name).slice(0, 300);
       const kindText = { inlined: 'inlined', js: 'JavaScript', python: 'Python', java: 'Java', kernel: 'kernel' }[kind[frame]!] ?? '';
       replace(
         this.tooltip,
-        h('strong', {}, name(shown, '')),
-        h('table', {}, row('total', format.inUnit(total, unit), total / this.weighed.all), row('self', format.inUnit(self, unit), self / this.weighed.all), this.state.view.node > 0 && row('of zoomed', '', total / zoomed)),
+        h('strong', {}, name(short, '')),
+        short !== d.data.name && h('div', { class: 'whole' }, name(whole, '')),
+        h('table', {}, row('total', format.inUnit(total, unit), total / this.weighed.all), row('self', format.inUnit(self, unit), self / this.weighed.all), this.state.view.node > 0 && total <= zoomed && row('of zoomed', '', total / zoomed)),
         at && h('div', { class: 'at' }, h('bdi', {}, at)),
         strings[module[frame]!] && h('div', { class: 'at' }, h('bdi', {}, strings[module[frame]!] ?? ''), kindText && `, ${kindText}`),
       );

@@ -12,6 +12,7 @@ for (const [full, short] of [
   ['Foo::operator->() const', 'Foo::operator->'],
   ['non-virtual thunk to node::Parser::OnStreamRead(long)', 'non-virtual thunk to node::Parser::OnStreamRead'],
   ['a < b', 'a < b'],
+  ['void boost::work<boost::any<int, boost::…', 'boost::work'],
   ['[kernel] tcp(x)', '[kernel] tcp(x)'],
   ['(anonymous)', '(anonymous)'],
   ['</script><script>window.hacked = 1</script>', '</script><script>window.hacked = 1</script>'],

@@ -144,7 +144,8 @@ function shorten(full: string): string {
     else if (c === ')' && parens > 0) parens--;
     else if (angles === 0 && parens === 0) out += c;
   }
-  if (angles !== 0 || parens !== 0) return full; // no C++ name after all
+  // No C++ name after all, unless it was too long to be whole.
+  if ((angles !== 0 || parens !== 0) && !full.endsWith('…')) return full;
   out = out.replace(/( const| volatile|&&|&)+$/, '').trim();
   if (!/operator [\w ]+$/.test(out) && !/thunk|^guard|^vtable|^typeinfo/.test(out)) out = out.slice(out.lastIndexOf(' ') + 1);
   out = out.replace(/\u0001([\ue000-\uf8ff])/g, (_, at: string) => kept[at.charCodeAt(0) - 0xe000] ?? '');

@@ -2,6 +2,7 @@
 
 import type { FlameDatum } from 'd3-flame-graph';
 import type { PageData, Profile } from './data';
+import { shortName } from './format';
 import type { What } from './state';
 
 export interface Weighed {
@@ -134,18 +135,22 @@ export function matches(page: PageData, weighed: Weighed, search: string): { fra
   return { frames, weight, literal };
 }
 
-/** The heaviest node whose stack, from it towards the root, agrees with `leafFirst` for longest; 0 where none agrees. */
+/**
+ * The heaviest node whose stack, from it towards the root, agrees with `leafFirst` for longest; 0 where none agrees. Short
+ * names are compared: the report has names whole that the page had to cut.
+ */
 export function findStack(page: PageData, weighed: Weighed, leafFirst: string[]): number {
   const { parent, frame } = page.nodes;
-  const functions = page.frames.function;
+  const wanted = leafFirst.map(shortName);
+  const has = (node: number, i: number) => shortName(page.frames.function[frame[node]!] ?? '') === wanted[i];
   let best = 0;
   let bestLength = 0;
-  for (let i = 1; i < parent.length; i++) {
-    if (functions[frame[i]!] !== leafFirst[0] || !(weighed.total[i]! > 0)) continue;
+  for (let node = 1; node < parent.length; node++) {
+    if (!(weighed.total[node]! > 0) || !has(node, 0)) continue;
     let length = 0;
-    for (let at = i; at > 0 && length < leafFirst.length && functions[frame[at]!] === leafFirst[length]; at = parent[at]!) length++;
-    if (length > bestLength || (length === bestLength && weighed.total[i]! > weighed.total[best]!)) {
-      best = i;
+    for (let at = node; at > 0 && length < wanted.length && has(at, length); at = parent[at]!) length++;
+    if (length > bestLength || (length === bestLength && weighed.total[node]! > weighed.total[best]!)) {
+      best = node;
       bestLength = length;
     }
   }
