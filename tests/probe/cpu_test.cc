@@ -47,6 +47,16 @@ TEST(Cpu, SamplesStandInTheFunctionThatBurnsAndNameItsThread) {
   EXPECT_EQ(complete, all);
 }
 
+TEST(Cpu, ThreadsThatAreOlderThanTheProbeAreFound) {
+  Probed probed({.arguments = {target(), "cpu", "0.5", "1"},
+                 .environment = {{"CAMPROBE_CPU_HZ", "200"}},
+                 .preload = std::string("@:") + CAMPROBE_EARLY});
+  auto region = probed.region();
+  int samples = 0;
+  for (const auto& event : events_of(region, shm::RecordKind::kCpu)) samples += event.lane.tid == static_cast<std::uint32_t>(probed.printed("early"));
+  EXPECT_GT(samples, 10);
+}
+
 TEST(Cpu, ZeroHertzInstallsNothing) {
   Probed probed({.arguments = {target(), "cpu", "0.1", "1"}, .environment = {{"CAMPROBE_CPU_HZ", "0"}}});
   auto region = probed.region();
