@@ -271,8 +271,10 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
       run::ReportSince since{v.since, v.since_interval.low, v.since_interval.high, v.since_start, {}, window_at(windows, v.since)};
       if (v.ended) since.until_s = v.until;
       out.since = since;
-      if (v.per_request > 0 && !v.on_time_clock) out.per_1000_requests = estimate(v.per_request, v.per_request_interval, 1000, unit);
-      if (v.per_hour > 0) out.per_hour = estimate(v.per_hour, v.per_hour_interval, 1, unit);
+      // Of growth that ends, or fades, an average rate says nothing; how much it came to is in the evidence.
+      const bool lasts = v.verdict == Verdict::kLeaks || v.verdict == Verdict::kInconclusive;
+      if (lasts && v.per_request > 0 && !v.on_time_clock) out.per_1000_requests = estimate(v.per_request, v.per_request_interval, 1000, unit);
+      if (lasts && v.per_hour > 0) out.per_hour = estimate(v.per_hour, v.per_hour_interval, 1, unit);
     }
     out.confidence = f.confidence;
     out.evidence = evidence_of(f, input);
