@@ -133,42 +133,52 @@ class Finder {
   void gather_by_site() {
     std::map<std::pair<Resource, std::uint64_t>, std::vector<std::size_t>> sites;
     for (std::size_t i = 0; i < populations_.size(); ++i) {
-      const SurvivalVerdict& verdict = verdicts_[i];
-      const bool open = verdict.verdict == Verdict::kLeaks ||
-                        (verdict.verdict == Verdict::kInconclusive && verdict.reason == Reason::kTooFewSurvivors);
-      if (populations_[i].site != 0 && open && verdict.survivors > 0) {
+      if (populations_[i].site != 0 && verdicts_[i].verdict != Verdict::kNone && verdicts_[i].survivors > 0) {
         sites[{populations_[i].resource, populations_[i].site}].push_back(i);
       }
     }
     for (auto& [site, members] : sites) {
       if (members.size() < 2) continue;
       order_by_amount(members);
-      SurvivalVerdict together = judge_survival(join(populations_, members), stretch_, clock_, k_);
-      if (together.verdict != Verdict::kLeaks || together.p_value > k_.false_discovery_rate / 10) {
-        keep_open(site.first, members, together);
-        continue;
-      }
-      // Leaks of unlike onset in one function are two.
-      const bool one = std::all_of(members.begin(), members.end(), [&](std::size_t i) {
-        return verdicts_[i].verdict != Verdict::kLeaks || same_onset(verdicts_[i], together);
-      });
-      if (!one) continue;
-      bool strict = false;
-      for (const LeakFinding& finding : convicted_) {
-        if (std::count(members.begin(), members.end(), finding.populations.front()) != 0) strict |= finding.holds_strictly;
-      }
-      std::erase_if(convicted_, [&](const LeakFinding& finding) {
-        return std::count(members.begin(), members.end(), finding.populations.front()) != 0;
-      });
-      for (const std::size_t i : members) used_[i] = true;
-      convicted_.push_back({site.first, members, {}, together, strict, 0, {}});
+      convict_together(site.first, members);
+      std::erase_if(members, [&](std::size_t i) { return used_[i]; });
+      if (members.size() > 1) keep_open_together(site.first, members);
     }
   }
 
-  // What is open on several stacks of one function is one open question.
-  void keep_open(Resource resource, std::vector<std::size_t> members, const SurvivalVerdict& together) {
-    std::erase_if(members, [&](std::size_t i) { return verdicts_[i].verdict == Verdict::kLeaks; });
-    if (members.size() < 2 || together.verdict == Verdict::kLeaks) return;
+  void convict_together(Resource resource, std::vector<std::size_t> members) {
+    std::erase_if(members, [&](std::size_t i) {
+      const SurvivalVerdict& v = verdicts_[i];
+      return v.verdict != Verdict::kLeaks && v.verdict != Verdict::kInconclusive;
+    });
+    if (members.size() < 2) return;
+    SurvivalVerdict together = judge_survival(join(populations_, members), stretch_, clock_, k_);
+    // Leaks in one function that began at very different times are two. The parts' own onsets are less certain than that
+    // of the whole (a stack is used in bursts), so they must lie far from it.
+    const double far = k_.same_onset_share * (stretch_.end - stretch_.begin);
+    const auto is_another = [&](std::size_t i) {
+      return verdicts_[i].verdict == Verdict::kLeaks && std::abs(verdicts_[i].since - together.since) > far &&
+             !overlap(verdicts_[i].since_interval, together.since_interval);
+    };
+    if (std::erase_if(members, is_another) > 0) {
+      if (members.size() < 2) return;
+      together = judge_survival(join(populations_, members), stretch_, clock_, k_);
+    }
+    if (together.verdict != Verdict::kLeaks || together.p_value > k_.false_discovery_rate / 10) return;
+    bool strict = false;
+    std::erase_if(convicted_, [&](const LeakFinding& finding) {
+      const bool in_it = std::count(members.begin(), members.end(), finding.populations.front()) != 0;
+      strict |= in_it && finding.holds_strictly;
+      return in_it;
+    });
+    for (const std::size_t i : members) used_[i] = true;
+    convicted_.push_back({resource, members, {}, together, strict, 0, {}});
+  }
+
+  // What is open, or grew once, on several stacks of one function is one thing to read.
+  void keep_open_together(Resource resource, const std::vector<std::size_t>& members) {
+    const SurvivalVerdict together = judge_survival(join(populations_, members), stretch_, clock_, k_);
+    if (together.verdict == Verdict::kLeaks) return;
     for (const std::size_t i : members) used_[i] = true;
     open_.push_back({resource, members, {}, together, false, 0, {}});
   }

@@ -24,6 +24,7 @@ std::vector<std::pair<std::string, double>> as_list(const Thresholds& k) {
       {"front_loaded_share", k.front_loaded_share},
       {"last_eighth_growth", k.last_eighth_growth},
       {"onset_likelihood_ratio", k.onset_likelihood_ratio},
+      {"same_onset_share", k.same_onset_share},
       {"stopped_probability", k.stopped_probability},
       {"step_share", k.step_share},
       {"min_growth_share_of_rss", k.min_growth_share_of_rss},

@@ -41,6 +41,7 @@ struct Thresholds {
 
   // Onset: log-likelihood ratio of "rate rose once" over "one rate".
   double onset_likelihood_ratio = 5;
+  double same_onset_share = 0.15;       // of the stretch: stacks of one function that began this close are one leak
   double stopped_probability = 1e-4;    // of such a silence at the end if the leak still went on
   double step_share = 0.2;              // growth that lasted less than this share of the stretch is a step
 
