@@ -107,6 +107,7 @@ Recording::Target& Recording::add_target(pid_t pid, std::uint64_t start_ticks, s
   target->row.ended_how = "running";
   target->row.probe_state = "none";
   targets_.push_back(std::move(target));
+  has_seen_process_ = true;
   return *targets_.back();
 }
 
@@ -154,9 +155,7 @@ bool Recording::belongs(const shm::RegionInfo& info) const {
   if (follows_all_) return true;
   if (follows_run_ && info.run_id == run_id()) return true;
   if (followed_.count(static_cast<pid_t>(info.pid)) != 0) return true;
-  if (followed_.empty()) return false;
-  return std::any_of(targets_.begin(), targets_.end(),
-                     [&](const auto& target) { return target->row.pid == static_cast<std::int64_t>(info.parent_pid); });
+  return followed_.count(static_cast<pid_t>(info.parent_pid)) != 0;
 }
 
 void Recording::discover() {
@@ -190,6 +189,7 @@ void Recording::discover() {
 void Recording::adopt(shm::RegionReader region, const std::string& path, bool is_alive) {
   const shm::RegionInfo info = region.info();
   known_paths_.insert(path);
+  if (!followed_.empty()) followed_.insert(static_cast<pid_t>(info.pid));
   // The process may be known already: our child before its probe came up, or the earlier image of an exec.
   Target* target = nullptr;
   for (const auto& known : targets_) {
@@ -272,8 +272,18 @@ void Recording::end_target(Target& target, std::uint64_t died_ns, bool has_exece
     if (::unlink(target.region_path.c_str()) == 0) known_paths_.erase(target.region_path);
     target.region.reset();
   }
-  if (!has_execed) return;
-  auto series = std::move(target.series);
+  last_end_ns_ = std::max(last_end_ns_, *target.row.ended_ns);
+  constexpr std::size_t kMostUnprobed = 10;
+  if (target.row.probe_state != "sampling" && !has_execed && unprobed_.size() < kMostUnprobed) {
+    unprobed_.push_back(fmt::format("pid {} ({}): {}", target.row.pid,
+                                    target.row.executable.empty() ? target.row.command : target.row.executable,
+                                    target.row.note.empty() ? "it ended before the probe came up" : target.row.note));
+  }
+  if (!has_execed) {
+    target.series.reset();
+    return;
+  }
+  auto series = std::exchange(target.series, std::nullopt);
   const bool is_our_child = target.is_our_child;
   Target& next =
       add_target(static_cast<pid_t>(target.row.pid), static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)),
@@ -359,6 +369,8 @@ std::chrono::milliseconds Recording::poll() {
     }
     if (has_died) end_target(target, now_ns, false);
   }
+  // A server that forks for every request makes many of them. Our own child stays: its exit code is to come.
+  std::erase_if(targets_, [](const auto& target) { return target->has_ended && !target->is_our_child; });
   const std::int64_t second = clock_.now_ns() / kSecondNs;
   if (second != last_second_) {
     if (second > 0) end_second(second - 1);
@@ -391,38 +403,26 @@ std::vector<pid_t> Recording::roots() const {
   return roots;
 }
 
-std::vector<std::string> Recording::unprobed() const {
-  std::vector<std::string> lines;
-  for (const auto& target : targets_) {
-    if (target->row.probe_state == "sampling" || target->row.ended_how == "exec") continue;
-    lines.push_back(fmt::format("pid {} ({}): {}", target->row.pid,
-                                target->row.executable.empty() ? target->row.command : target->row.executable,
-                                target->row.note.empty() ? "ended before the probe came up" : target->row.note));
-  }
-  return lines;
-}
-
 std::optional<std::string> Recording::take_error() {
   return std::exchange(error_, std::nullopt);
 }
 
 run::Result<void> Recording::finish(std::string_view state, const std::function<void(std::size_t)>& progress) {
   const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-  std::int64_t ended_ns = 0;
-  for (const auto& target : targets_) {
-    if (!target->has_ended) {
-      if (target->region != nullptr) {
-        target->region->finish(now_ns);
-        target->region->claim(false);
-      }
-      target->row.ended_how = "running";
-      writer_.update(target->row);
-    }
-    ended_ns = std::max(ended_ns, target->row.ended_ns.value_or(0));
-  }
+  std::int64_t ended_ns = last_end_ns_;
   if (state != run::kPostMortem) {
     ended_ns = clock_.run_ns(now_ns);
     end_second(std::max<std::int64_t>(0, ended_ns / kSecondNs));
+  }
+  for (const auto& target : targets_) {
+    if (target->has_ended) continue;
+    if (target->region != nullptr) {
+      target->region->finish(now_ns);
+      target->region->claim(false);
+      target->region.reset();
+    }
+    target->row.ended_how = "running";
+    writer_.update(target->row);
   }
   // Large programs' debug information takes a while; the file is complete but for names meanwhile, and stays readable.
   constexpr std::chrono::milliseconds kStep{250};

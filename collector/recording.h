@@ -61,9 +61,9 @@ class Recording {
   bool is_listening() const;
   // Living processes whose parent is not one of the run's.
   std::vector<pid_t> roots() const;
-  std::size_t process_count() const { return targets_.size(); }
-  // Processes that run without the probe, and why.
-  std::vector<std::string> unprobed() const;
+  bool has_seen_process() const { return has_seen_process_; }
+  // Processes that ran without the probe, and why.
+  const std::vector<std::string>& unprobed() const { return unprobed_; }
 
   // The first failure to write, once.
   std::optional<std::string> take_error();
@@ -90,7 +90,9 @@ class Recording {
   drain::Symbolizer symbolizer_;
   proc::MachineSeries machine_;
   bool follows_run_ = false, follows_all_ = false;
-  std::set<pid_t> followed_;
+  std::set<pid_t> followed_;           // asked for, and their descendants as they are found
+  std::vector<std::string> unprobed_;  // of those that have ended; a bounded number
+  std::int64_t last_end_ns_ = 0;
   std::vector<std::unique_ptr<Target>> targets_;
   std::set<std::string> known_paths_;     // adopted, or not ours
   std::map<std::string, int> not_ready_;  // could not be opened yet, and how often that was tried
@@ -98,6 +100,7 @@ class Recording {
   std::int64_t last_second_ = -1;
   std::optional<std::string> error_;
   bool has_failed_ = false;
+  bool has_seen_process_ = false;
 };
 
 }  // namespace camprobe

@@ -467,7 +467,7 @@ Outcome record_running(const AttachOptions& options) {
     if (const auto signal = signals.wait(std::max(next, milliseconds{1})); signal && is_end_signal(signal->ssi_signo))
       is_ending = true;
     if (options.duration && steady_clock::now() - began >= *options.duration) is_ending = true;
-    if (options.pid != 0 && recording.process_count() != 0 && !recording.has_live_process()) is_ending = true;
+    if (options.pid != 0 && recording.has_seen_process() && !recording.has_live_process()) is_ending = true;
   }
   int load_code = 0;
   if (!options.load_results.empty())

@@ -65,7 +65,8 @@ void CounterDrain::read(const std::vector<shm::ReadLane>& lanes, const shm::Regi
 }
 
 void CounterDrain::lost(const shm::DrainResult& drained, std::int64_t second) {
-  // What was overwritten before the first look is lost to a run that began with the process, and none of one that came late.
+  // What was overwritten before the first look is lost to a run that began with the process, and none of one that came
+  // late.
   add_lost("lapped", drained.lapped + (has_history_ ? 0 : drained.before), second);
   add_lost("torn", drained.torn, second);
 }

@@ -15,7 +15,8 @@ namespace camprobe::drain {
 class CounterDrain {
  public:
   // `has_history`: the process was running before the run began.
-  CounterDrain(RegionContext& context, bool has_history) : context_(context), has_history_(has_history), needs_baseline_(has_history) {}
+  CounterDrain(RegionContext& context, bool has_history)
+      : context_(context), has_history_(has_history), needs_baseline_(has_history) {}
 
   // Once a second, and once at the end.
   void read(const std::vector<shm::ReadLane>& lanes, const shm::RegionStatus& status, std::int64_t second);

@@ -47,6 +47,9 @@ class RegionContext {
   void tid_is(std::uint32_t tid, run::ThreadId thread) { by_tid_[tid] = thread; }
   void tid_is_free(std::uint32_t tid) { by_tid_.erase(tid); }
 
+  // Nothing more will be named.
+  void end_symbols() { symbolizer.end_process(symbol_process_); }
+
   // New modules must be known to the symbolizer before the stacks through them.
   void read_modules(std::uint32_t modules_used);
 

@@ -197,6 +197,7 @@ std::uint64_t RegionDrain::finish(std::uint64_t died_ns) {
   end_ns = std::min(end_ns, now_ns);
   end_second_at(end_ns, std::max<std::int64_t>(0, context_.clock.second(end_ns)));
   spans_.finish();
+  context_.end_symbols();
   return end_ns;
 }
 

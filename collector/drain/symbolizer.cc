@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "collector/symbols/process_symbols.h"
@@ -20,6 +21,7 @@ struct Symbolizer::State {
   std::condition_variable has_job, is_idle;
   std::deque<std::function<void()>> jobs;
   std::vector<Resolved> resolved;
+  std::set<std::string> problems;
   bool is_busy = false;
   bool is_ending = false;
   std::size_t processes = 0;
@@ -129,6 +131,7 @@ void Symbolizer::resolve(std::size_t process, run::StackId stack, std::vector<st
                          bool leaf_is_exact, std::uint64_t taken_ns) {
   State* state = state_.get();
   state->post([=, addresses = std::move(leaf_first)] {
+    if (state->targets[process] == nullptr) return;
     Resolved resolved;
     resolved.stack = stack;
     const std::vector<symbols::Frame> frames = state->targets[process]->resolve(
@@ -138,6 +141,19 @@ void Symbolizer::resolve(std::size_t process, run::StackId stack, std::vector<st
     leave_out_probe(resolved.leaf_first);
     const std::lock_guard lock(state->mutex);
     state->resolved.push_back(std::move(resolved));
+  });
+}
+
+void Symbolizer::end_process(std::size_t process) {
+  constexpr std::size_t kMostProblems = 200;
+  State* state = state_.get();
+  state->post([=] {
+    const std::vector<std::string> problems = state->targets[process]->problems();
+    state->targets[process].reset();
+    const std::lock_guard lock(state->mutex);
+    for (const std::string& problem : problems) {
+      if (state->problems.size() < kMostProblems) state->problems.insert(problem);
+    }
   });
 }
 
@@ -157,12 +173,8 @@ bool Symbolizer::finish(std::chrono::milliseconds limit) {
 }
 
 std::vector<std::string> Symbolizer::problems() {
-  std::vector<std::string> problems;
-  if (waiting() != 0) return problems;
-  for (const auto& target : state_->targets) {
-    for (std::string& problem : target->problems()) problems.push_back(std::move(problem));
-  }
-  return problems;
+  const std::lock_guard lock(state_->mutex);
+  return {state_->problems.begin(), state_->problems.end()};
 }
 
 }  // namespace camprobe::drain

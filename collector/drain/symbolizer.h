@@ -41,16 +41,18 @@ class Symbolizer {
   // Modules of a process are numbered in the order they are added.
   void add_module(std::size_t process, ModuleAt module);
   void close_module(std::size_t process, std::size_t number, std::uint64_t closed_ns);
-  // The process is gone and so will be its files' other names; its stacks can still be resolved.
   void resolve(std::size_t process, run::StackId stack, std::vector<std::uint64_t> leaf_first, bool leaf_is_exact,
                std::uint64_t taken_ns);
+
+  // No more stacks of this process will come: what is kept for it goes, once those before are resolved.
+  void end_process(std::size_t process);
 
   // What has been resolved since the last call.
   std::vector<Resolved> take();
   std::size_t waiting() const;
   // Waits until all jobs are done. False: time ran out.
   bool finish(std::chrono::milliseconds limit);
-  // One sentence for each file that could not be used, once all jobs are done.
+  // One sentence for each file that could not be used by a process that was ended; a bounded number.
   std::vector<std::string> problems();
 
  private:
