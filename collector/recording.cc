@@ -359,6 +359,9 @@ std::chrono::milliseconds Recording::poll() {
                               ? target.series->files().is_dead()
                               : !attach::is_alive(static_cast<pid_t>(target.row.pid),
                                                   static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)));
+    // Its region may have come up after we looked, as after an exec that was followed by a quick end.
+    if (has_died && target.region == nullptr) discover();
+    if (target.has_ended) continue;
     if (target.region != nullptr) {
       target.region->drain();
       const shm::RegionState state = target.region->status().state;
