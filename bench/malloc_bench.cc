@@ -1,8 +1,9 @@
 // bench/malloc_bench.cc
 //
-// Nanoseconds for a malloc and a free, hot: `malloc_bench THREADS SECONDS [AGE]`. Each thread keeps 1,024 blocks of 16 to 512
-// bytes and replaces them at random. AGE: so many millions of pairs first, untimed, to see whether the probe's tables rot.
-// Prints the median over slices of 20 ms, which does not see the scheduler, in nanoseconds of wall time a pair.
+// Nanoseconds for a malloc and a free, hot: `malloc_bench THREADS SECONDS [AGE]`. Each thread keeps 1,024 blocks of 16
+// to 512 bytes and replaces them at random. AGE: so many millions of pairs first, untimed, to see whether the probe's
+// tables rot. Prints the median over slices of 20 ms, which does not see the scheduler, in nanoseconds of wall time a
+// pair.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

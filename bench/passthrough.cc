@@ -19,7 +19,9 @@ void* early(size_t bytes) {
   g_early_used += (bytes + 15) / 16 * 16;
   return block;
 }
-bool is_early(void* block) { return static_cast<unsigned char*>(block) >= g_early && static_cast<unsigned char*>(block) < g_early + sizeof g_early; }
+bool is_early(void* block) {
+  return static_cast<unsigned char*>(block) >= g_early && static_cast<unsigned char*>(block) < g_early + sizeof g_early;
+}
 
 __attribute__((noinline, cold, constructor(101))) void resolve() {
   if (g_malloc != nullptr || g_resolving) return;

@@ -1,11 +1,12 @@
 // probe/heap.cc
 //
-// The malloc family. Each hook counts exactly (allocations, frees, bytes: one thread's lane, no atomics), and asks whether
-// this is the sampled one; if not, which is nearly always, it jumps to the real function. No lock, no system call, no clock,
-// no call: tests/probe/fast_path_test counts the instructions of malloc() and free() in the built library.
+// The malloc family. Each hook counts exactly (allocations, frees, bytes: one thread's lane, no atomics), and asks
+// whether this is the sampled one; if not, which is nearly always, it jumps to the real function. No lock, no system
+// call, no clock, no call: tests/probe/fast_path_test counts the instructions of malloc() and free() in the built
+// library.
 //
-// Each hook stands next to its slow twin, `..._sampled` or `..._tracked`, which it reaches by a jump too, so that the caller
-// of the slow twin is the program.
+// Each hook stands next to its slow twin, `..._sampled` or `..._tracked`, which it reaches by a jump too, so that the
+// caller of the slow twin is the program.
 //
 // Counters count calls: an allocation that fails is counted (it is as rare as it is interesting), free(NULL) is not,
 // realloc() is a free and an allocation. malloc(0) is counted but cannot be sampled: it asks for no byte.

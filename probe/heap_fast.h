@@ -18,6 +18,8 @@ inline bool count_allocation(std::size_t bytes) {
   return __builtin_expect((lane->heap_countdown -= static_cast<std::int64_t>(bytes)) < 0, 0);
 }
 
-inline void count_free() { sampler::t_lane.lane->heap_frees += 1; }
+inline void count_free() {
+  sampler::t_lane.lane->heap_frees += 1;
+}
 
 }  // namespace camprobe::probe

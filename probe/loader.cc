@@ -12,7 +12,8 @@ using namespace camprobe;         // NOLINT: hooks are global functions
 using namespace camprobe::probe;  // NOLINT
 
 CAMPROBE_HOOK int dlclose(void* handle) noexcept {
-  if (sampler::session_state() != sampler::SessionState::kRunning || sampler::t_lane.mode == sampler::LaneMode::kDetached)
+  if (sampler::session_state() != sampler::SessionState::kRunning ||
+      sampler::t_lane.mode == sampler::LaneMode::kDetached)
     return real().dlclose(handle);
   sampler::module_closing_begin();
   const int result = real().dlclose(handle);

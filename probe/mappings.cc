@@ -20,13 +20,17 @@ bool is_allocator(void* caller) {
   return pc >= g_allocator_low && pc < g_allocator_high;
 }
 
-bool wants_mappings() { return sampler::enabled(shm::Family::kMap) && sampler::t_lane.mode != sampler::LaneMode::kDetached; }
+bool wants_mappings() {
+  return sampler::enabled(shm::Family::kMap) && sampler::t_lane.mode != sampler::LaneMode::kDetached;
+}
 
 template <auto Real>
-inline void* map(void* address, std::size_t bytes, int protection, int flags, int fd, off_t offset, void* caller, void* frame) {
+inline void* map(void* address, std::size_t bytes, int protection, int flags, int fd, off_t offset, void* caller,
+                 void* frame) {
   void* result = (real().*Real)(address, bytes, protection, flags, fd, offset);
   // MAP_FIXED may have replaced known mappings, however small it is.
-  if (result != MAP_FAILED && (bytes >= sampler::kLargeMapping || (flags & MAP_FIXED) != 0) && wants_mappings() && !is_allocator(caller))
+  if (result != MAP_FAILED && (bytes >= sampler::kLargeMapping || (flags & MAP_FIXED) != 0) && wants_mappings() &&
+      !is_allocator(caller))
     sampler::note_mapped(result, bytes, (protection & PROT_WRITE) != 0, frame);
   return result;
 }
@@ -44,11 +48,14 @@ using namespace camprobe;         // NOLINT: hooks are global functions
 using namespace camprobe::probe;  // NOLINT
 
 CAMPROBE_HOOK void* mmap(void* address, std::size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
-  return map<&RealFunctions::mmap>(address, bytes, protection, flags, fd, offset, __builtin_return_address(0), __builtin_dwarf_cfa());
+  return map<&RealFunctions::mmap>(address, bytes, protection, flags, fd, offset, __builtin_return_address(0),
+                                   __builtin_dwarf_cfa());
 }
 
-CAMPROBE_HOOK void* mmap64(void* address, std::size_t bytes, int protection, int flags, int fd, off64_t offset) noexcept {
-  return map<&RealFunctions::mmap64>(address, bytes, protection, flags, fd, offset, __builtin_return_address(0), __builtin_dwarf_cfa());
+CAMPROBE_HOOK void* mmap64(void* address, std::size_t bytes, int protection, int flags, int fd,
+                           off64_t offset) noexcept {
+  return map<&RealFunctions::mmap64>(address, bytes, protection, flags, fd, offset, __builtin_return_address(0),
+                                     __builtin_dwarf_cfa());
 }
 
 // Before the call: afterwards the addresses may be another thread's new mapping. What munmap() would refuse (an address

@@ -1,11 +1,11 @@
 // probe/process.cc
 //
-// Processes: forks, execs and the end. Nothing is recorded between a fork's two sides; the child begins a session of its own;
-// a vfork child writes nothing, since it writes into its parent's memory.
+// Processes: forks, execs and the end. Nothing is recorded between a fork's two sides; the child begins a session of
+// its own; a vfork child writes nothing, since it writes into its parent's memory.
 //
 // What a fork needs is done by pthread_atfork handlers, which also see the forks inside libc (forkpty); the hook of
-// fork() adds only the child's number to the record. system(), popen() and posix_spawn() use vfork's way inside libc and
-// call nothing of ours in the child.
+// fork() adds only the child's number to the record. system(), popen() and posix_spawn() use vfork's way inside libc
+// and call nothing of ours in the child.
 #include "probe/process.h"
 
 #include <errno.h>
@@ -40,10 +40,16 @@ void note_process(shm::ProcessEvent event, std::uint32_t pid, std::int64_t statu
   sampler::write_record(*scope, shm::RecordKind::kProcess, sampler::capture_above(*scope, hook_frame), payload);
 }
 
-void at_exit(int status, void*) { sampler::note_exit_status(status); }
-void at_quick_exit() { sampler::end_session(); }
+void at_exit(int status, void*) {
+  sampler::note_exit_status(status);
+}
+void at_quick_exit() {
+  sampler::end_session();
+}
 
-[[gnu::destructor]] void end_probe() { sampler::end_session(); }
+[[gnu::destructor]] void end_probe() {
+  sampler::end_session();
+}
 
 template <typename Exec>
 int exec(Exec call) {
@@ -106,7 +112,9 @@ extern "C" __attribute__((visibility("hidden"))) std::uint64_t camprobe_vfork_en
   return return_address;
 }
 
-extern "C" __attribute__((visibility("hidden"))) int camprobe_vfork_as_fork() { return fork(); }
+extern "C" __attribute__((visibility("hidden"))) int camprobe_vfork_as_fork() {
+  return fork();
+}
 
 // ---------------------------------------------------------------------------------------------- forks
 
@@ -171,7 +179,8 @@ CAMPROBE_HOOK int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_f
   return 0;
 }
 
-// libc's own ends the parent by a way that passes no hook, and the parent's region would stay. The same steps, with ours.
+// libc's own ends the parent by a way that passes no hook, and the parent's region would stay. The same steps, with
+// ours.
 CAMPROBE_HOOK int daemon(int keep_directory, int keep_descriptors) noexcept {
   const pid_t pid = fork();
   if (pid == -1) return -1;
@@ -209,7 +218,8 @@ CAMPROBE_HOOK int execvpe(const char* file, char* const* arguments, char* const*
 CAMPROBE_HOOK int fexecve(int fd, char* const* arguments, char* const* environment) noexcept {
   return exec([&] { return real().fexecve(fd, arguments, environment); });
 }
-CAMPROBE_HOOK int execveat(int directory, const char* path, char* const* arguments, char* const* environment, int flags) noexcept {
+CAMPROBE_HOOK int execveat(int directory, const char* path, char* const* arguments, char* const* environment,
+                           int flags) noexcept {
   if (real().execveat == nullptr) {
     errno = ENOSYS;
     return -1;
@@ -217,18 +227,18 @@ CAMPROBE_HOOK int execveat(int directory, const char* path, char* const* argumen
   return exec([&] { return real().execveat(directory, path, arguments, environment, flags); });
 }
 
-// The arguments of execl() and its kin as an array on the stack, as libc makes it; `environment` is read behind the NULL
-// that ends them where the call has one.
-#define CAMPROBE_COLLECT_ARGUMENTS(first)                                                     \
-  va_list counting;                                                                           \
-  va_start(counting, first);                                                                  \
-  std::size_t count = 1;                                                                      \
-  while (va_arg(counting, char*) != nullptr) ++count;                                         \
-  va_end(counting);                                                                           \
-  auto** arguments = static_cast<char**>(__builtin_alloca((count + 1) * sizeof(char*)));      \
-  va_list taking;                                                                             \
-  va_start(taking, first);                                                                    \
-  arguments[0] = const_cast<char*>(first);                                                    \
+// The arguments of execl() and its kin as an array on the stack, as libc makes it; `environment` is read behind the
+// NULL that ends them where the call has one.
+#define CAMPROBE_COLLECT_ARGUMENTS(first)                                                \
+  va_list counting;                                                                      \
+  va_start(counting, first);                                                             \
+  std::size_t count = 1;                                                                 \
+  while (va_arg(counting, char*) != nullptr) ++count;                                    \
+  va_end(counting);                                                                      \
+  auto** arguments = static_cast<char**>(__builtin_alloca((count + 1) * sizeof(char*))); \
+  va_list taking;                                                                        \
+  va_start(taking, first);                                                               \
+  arguments[0] = const_cast<char*>(first);                                               \
   for (std::size_t i = 1; i <= count; ++i) arguments[i] = va_arg(taking, char*);
 
 CAMPROBE_HOOK int execl(const char* path, const char* first, ...) noexcept {

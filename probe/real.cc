@@ -21,7 +21,9 @@ bool must_bootstrap() {
   return g_is_resolving;
 }
 
-void* early_malloc(std::size_t bytes) noexcept { return must_bootstrap() ? bootstrap_allocate(bytes) : g_real.malloc(bytes); }
+void* early_malloc(std::size_t bytes) noexcept {
+  return must_bootstrap() ? bootstrap_allocate(bytes) : g_real.malloc(bytes);
+}
 void early_free(void* block) noexcept {
   if (!must_bootstrap()) g_real.free(block);
 }
@@ -54,8 +56,12 @@ int early_posix_memalign(void** out, std::size_t alignment, std::size_t bytes) n
 void* early_aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
   return must_bootstrap() ? nullptr : g_real.aligned_alloc(alignment, bytes);
 }
-void* early_valloc(std::size_t bytes) noexcept { return must_bootstrap() ? nullptr : g_real.valloc(bytes); }
-void* early_pvalloc(std::size_t bytes) noexcept { return must_bootstrap() ? nullptr : g_real.pvalloc(bytes); }
+void* early_valloc(std::size_t bytes) noexcept {
+  return must_bootstrap() ? nullptr : g_real.valloc(bytes);
+}
+void* early_pvalloc(std::size_t bytes) noexcept {
+  return must_bootstrap() ? nullptr : g_real.pvalloc(bytes);
+}
 std::size_t early_usable_size(void* block) noexcept {
   if (is_bootstrap(block)) return bootstrap_size(block);
   return must_bootstrap() ? 0 : g_real.malloc_usable_size(block);

@@ -1,7 +1,7 @@
 // probe/real.h
 //
-// The functions that our hooks stand in front of: what dlsym(RTLD_NEXT) gives, found once at start-up. No hook looks up a
-// name later. To add a hook, add its name to the list below.
+// The functions that our hooks stand in front of: what dlsym(RTLD_NEXT) gives, found once at start-up. No hook looks up
+// a name later. To add a hook, add its name to the list below.
 //
 // A name that the C library at hand does not have stays null; its hook then fails with ENOSYS, as the kernel would.
 #pragma once

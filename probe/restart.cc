@@ -1,8 +1,9 @@
 // probe/restart.cc
 //
-// Calls that the kernel never restarts after a handler ran (signal(7)): sleeps, timed semaphores, System V queues, waiting
-// for signals. Our timer's tick would show there as an EINTR that the program never had, so each is called again, for
-// the time that is left. What another signal ended stays ended. (epoll_wait, poll and select: probe/wait.cc.)
+// Calls that the kernel never restarts after a handler ran (signal(7)): sleeps, timed semaphores, System V queues,
+// waiting for signals. Our timer's tick would show there as an EINTR that the program never had, so each is called
+// again, for the time that is left. What another signal ended stays ended. (epoll_wait, poll and select:
+// probe/wait.cc.)
 #include <errno.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -37,13 +38,16 @@ timespec time_left(std::uint64_t deadline) {
   return {static_cast<time_t>(left / 1'000'000'000u), static_cast<long>(left % 1'000'000'000u)};
 }
 
-bool is_valid(const timespec& time) { return time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_nsec < 1'000'000'000; }
+bool is_valid(const timespec& time) {
+  return time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_nsec < 1'000'000'000;
+}
 
 // The deadline of a relative timeout; 0 where it is invalid or centuries away: then the call is made once, as it is.
 std::uint64_t deadline_of(const timespec& timeout) {
   constexpr time_t kCenturies = 4'000'000'000;
   if (!is_valid(timeout) || timeout.tv_sec > kCenturies) return 0;
-  return sampler::now_ns() + static_cast<std::uint64_t>(timeout.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(timeout.tv_nsec);
+  return sampler::now_ns() + static_cast<std::uint64_t>(timeout.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(timeout.tv_nsec);
 }
 
 }  // namespace
@@ -80,7 +84,8 @@ CAMPROBE_HOOK int clock_nanosleep(clockid_t clock, int flags, const timespec* wa
 }
 
 CAMPROBE_HOOK int usleep(useconds_t microseconds) {
-  const timespec wanted = {static_cast<time_t>(microseconds / 1'000'000), static_cast<long>(microseconds % 1'000'000) * 1000};
+  const timespec wanted = {static_cast<time_t>(microseconds / 1'000'000),
+                           static_cast<long>(microseconds % 1'000'000) * 1000};
   return nanosleep(&wanted, nullptr);
 }
 
@@ -132,7 +137,8 @@ CAMPROBE_HOOK int pause() {
   sigset_t none, current = {};
   sigfillset(&none);
   const long kernel_set = 8;
-  shm::raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&none), reinterpret_cast<long>(&current), kernel_set);
+  shm::raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&none), reinterpret_cast<long>(&current),
+                   kernel_set);
   const int result = until_not_us([&] { return real().sigsuspend(&current); });
   shm::raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&current), 0, kernel_set);
   return result;

@@ -1,8 +1,8 @@
 // probe/signals.cc
 //
-// Our timer's signal does not exist for the program: it may reset all signals to their defaults, wait for all of them, or
-// ask who handles which, and sees what it would see without us. If it wants a handler for our signal, it gets it, and
-// CPU sampling ends.
+// Our timer's signal does not exist for the program: it may reset all signals to their defaults, wait for all of them,
+// or ask who handles which, and sees what it would see without us. If it wants a handler for our signal, it gets it,
+// and CPU sampling ends.
 #include <errno.h>
 #include <signal.h>
 
@@ -19,7 +19,9 @@ namespace {
 // What the program set for the signal, SIG_DFL or SIG_IGN.
 constinit std::atomic<bool> g_is_ignored{false};
 
-bool is_ours(int signal) { return signal != 0 && signal == sampler::cpu_signal(); }
+bool is_ours(int signal) {
+  return signal != 0 && signal == sampler::cpu_signal();
+}
 
 }  // namespace
 

@@ -1,14 +1,15 @@
 // probe/span.cc
 //
-// The probe's half of camprobe.h: spans begin and end, carry attributes, and are the innermost one of a thread meanwhile.
+// The probe's half of camprobe.h: spans begin and end, carry attributes, and are the innermost one of a thread
+// meanwhile.
 //
-// An open span is a slot in shared memory, so that after SIGKILL one sees which spans were under way. Its handle holds the
-// slot's number and a serial, so a handle that was ended once finds nothing any more. Which spans are open around a
+// An open span is a slot in shared memory, so that after SIGKILL one sees which spans were under way. Its handle holds
+// the slot's number and a serial, so a handle that was ended once finds nothing any more. Which spans are open around a
 // thread is kept in thread-local storage, innermost last; a span that another thread ended is dropped from it when this
 // thread next begins or ends one.
 //
-// Called by the program, not in signal context. The time between the clock's two readings is the span; writing its record
-// comes after the second.
+// Called by the program, not in signal context. The time between the clock's two readings is the span; writing its
+// record comes after the second.
 #include <string.h>
 
 #include "probe/include/camprobe.h"
@@ -40,8 +41,8 @@ constinit thread_local OpenAroundThread t_open = {};
 
 // ---------------------------------------------------------------------------------------------------- names
 
-// Names and keys are literals, so their address stands for their text; a small direct-mapped cache spares the hashing. An
-// entry's key is stored last and read again after its id, so a reader never takes one literal's id for another's.
+// Names and keys are literals, so their address stands for their text; a small direct-mapped cache spares the hashing.
+// An entry's key is stored last and read again after its id, so a reader never takes one literal's id for another's.
 struct CachedName {
   std::atomic<std::uint64_t> key;
   std::atomic<shm::NameId> id;
@@ -142,13 +143,14 @@ CAMPROBE_HOOK camprobe_span camprobe_v1_begin(const char* name, camprobe_span pa
 CAMPROBE_HOOK void camprobe_v1_end(camprobe_span span) {
   const std::uint64_t now = sampler::now_ns();
   ProbeScope scope;
-  // In a vfork child the slot is the parent's. Elsewhere, also where nothing can be recorded now, the slot must go back, or
-  // the table would fill.
+  // In a vfork child the slot is the parent's. Elsewhere, also where nothing can be recorded now, the slot must go
+  // back, or the table would fill.
   if (sampler::t_lane.mode == sampler::LaneMode::kDetached) return;
   SpanSlot* slot = sampler::region().span(span);
   if (slot == nullptr) return;
   SpanId expected = span;
-  if (!slot->id.compare_exchange_strong(expected, kEnding, std::memory_order_acq_rel)) return;  // ended by another thread
+  if (!slot->id.compare_exchange_strong(expected, kEnding, std::memory_order_acq_rel))
+    return;  // ended by another thread
   if (scope) {
     shm::SpanPayload payload = {};
     payload.parent = slot->parent;
@@ -207,6 +209,8 @@ CAMPROBE_HOOK void camprobe_v1_mark(const char* text) {
 
 namespace camprobe::probe {
 
-void forget_spans() { t_open = {}; }
+void forget_spans() {
+  t_open = {};
+}
 
 }  // namespace camprobe::probe

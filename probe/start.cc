@@ -34,19 +34,32 @@ void say(const char* const* parts) {
 
 const char* name_of_error(int error) {
   switch (error) {
-    case ENOSPC: return "no space left";
-    case EACCES: return "permission denied";
-    case EPERM: return "not permitted";
-    case ENOENT: return "/dev/shm is not there";
-    case EROFS: return "read-only file system";
-    case ENOMEM: return "out of memory";
-    case EMFILE: return "no descriptor left";
-    case ENFILE: return "no descriptor left in the system";
-    case EDQUOT: return "quota exceeded";
-    case EEXIST: return "the name is taken";
-    case EFBIG: return "file too large";
-    case ENOSYS: return "the kernel or a filter does not allow it";
-    default: return "see errno";
+    case ENOSPC:
+      return "no space left";
+    case EACCES:
+      return "permission denied";
+    case EPERM:
+      return "not permitted";
+    case ENOENT:
+      return "/dev/shm is not there";
+    case EROFS:
+      return "read-only file system";
+    case ENOMEM:
+      return "out of memory";
+    case EMFILE:
+      return "no descriptor left";
+    case ENFILE:
+      return "no descriptor left in the system";
+    case EDQUOT:
+      return "quota exceeded";
+    case EEXIST:
+      return "the name is taken";
+    case EFBIG:
+      return "file too large";
+    case ENOSYS:
+      return "the kernel or a filter does not allow it";
+    default:
+      return "see errno";
   }
 }
 
@@ -57,7 +70,8 @@ sampler::StackBounds bounds_of_first_stack() {
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   rlimit limit = {};
   std::uintptr_t size = kMost;
-  if (!shm::is_error(shm::raw_syscall(SYS_prlimit64, 0, RLIMIT_STACK, 0, reinterpret_cast<long>(&limit))) && limit.rlim_cur < kMost)
+  if (!shm::is_error(shm::raw_syscall(SYS_prlimit64, 0, RLIMIT_STACK, 0, reinterpret_cast<long>(&limit))) &&
+      limit.rlim_cur < kMost)
     size = limit.rlim_cur;
   if (here >= end || end - here > size) return {0, 0};
   return {end - size, shm::page_up(end)};
@@ -103,7 +117,8 @@ int find_allocator(dl_phdr_info* info, std::size_t, void*) {
     const char* why = nullptr;
     int error = 0;
     if (!sampler::start_session(settings, &why, &error) && (settings.verbose || settings.run_id[0] != '\0')) {
-      const char* const parts[] = {"camprobe: this process is not recorded: ", why, " (", name_of_error(error), ")\n", nullptr};
+      const char* const parts[] = {
+          "camprobe: this process is not recorded: ", why, " (", name_of_error(error), ")\n", nullptr};
       say(parts);
     }
   }

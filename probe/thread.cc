@@ -63,7 +63,8 @@ void end_thread(void*) {
       timespec used = {};
       shm::raw_syscall(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, reinterpret_cast<long>(&used));
       shm::ThreadPayload payload = describe(*scope);
-      payload.cpu_ns = static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(used.tv_nsec);
+      payload.cpu_ns =
+          static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(used.tv_nsec);
       sampler::write_record(*scope, shm::RecordKind::kThreadEnd, scope->lane->start_stack, payload);
     }
   }
@@ -108,7 +109,8 @@ void start_thread_hooks() {
 using namespace camprobe;         // NOLINT: hooks are global functions
 using namespace camprobe::probe;  // NOLINT
 
-CAMPROBE_HOOK int pthread_create(pthread_t* out, const pthread_attr_t* attributes, void* (*routine)(void*), void* argument) noexcept {
+CAMPROBE_HOOK int pthread_create(pthread_t* out, const pthread_attr_t* attributes, void* (*routine)(void*),
+                                 void* argument) noexcept {
   ThreadBegin* begin = nullptr;
   if (sampler::ProbeScope scope; scope) {
     // The real one: this block is ours, not the program's.

@@ -137,7 +137,8 @@ void begin_control(const Settings& settings) {
   head.wait_interval_ns.store(settings.wait_interval_ns, std::memory_order_relaxed);
   // The control block starts with what holds, so that a collector changes one thing at a time.
   control.families.store(settings.families, std::memory_order_relaxed);
-  control.heap_interval.store(settings.heap_interval_is_auto ? kAuto : settings.heap_interval, std::memory_order_relaxed);
+  control.heap_interval.store(settings.heap_interval_is_auto ? kAuto : settings.heap_interval,
+                              std::memory_order_relaxed);
   control.cpu_hz.store(settings.cpu_hz, std::memory_order_relaxed);
   control.wait_interval_ns.store(settings.wait_interval_ns, std::memory_order_relaxed);
   g_budget = HeapBudget();
@@ -156,10 +157,11 @@ void begin_control(const Settings& settings) {
 void control_step(ThreadLane& thread, std::uint64_t now, bool is_in_handler) {
   const std::uint32_t asked = g_region.control()->version.load(std::memory_order_acquire);
   const bool has_news = asked != g_region.header()->control_seen.load(std::memory_order_relaxed);
-  // A storm of samples does not wait for the next step: while a program starts, each of its stacks is walked for the first
-  // time, which costs many times what it costs later.
-  const bool is_due = now >= g_next_step.load(std::memory_order_relaxed) ||
-                      g_heap_ns.load(std::memory_order_relaxed) - g_heap_ns_before.load(std::memory_order_relaxed) > kMuchSamplingNs;
+  // A storm of samples does not wait for the next step: while a program starts, each of its stacks is walked for the
+  // first time, which costs many times what it costs later.
+  const bool is_due =
+      now >= g_next_step.load(std::memory_order_relaxed) ||
+      g_heap_ns.load(std::memory_order_relaxed) - g_heap_ns_before.load(std::memory_order_relaxed) > kMuchSamplingNs;
   if (!has_news && !is_due) return;
   if (g_stepping.test_and_set(std::memory_order_acquire)) return;
   if (has_news) act_on_control_block(thread, is_in_handler, asked);

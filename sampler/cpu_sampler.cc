@@ -21,8 +21,8 @@ namespace {
 constexpr std::uint64_t kHousekeepingNs = 1'000'000'000;
 
 constinit int g_signal = 0;
-constinit std::atomic<std::uint64_t> g_period_ns{0};       // of the timers; 0: there are none
-constinit std::atomic<bool> g_is_sampling{false};          // false: they tick for the control block only
+constinit std::atomic<std::uint64_t> g_period_ns{0};  // of the timers; 0: there are none
+constinit std::atomic<bool> g_is_sampling{false};     // false: they tick for the control block only
 // Kernel timer id + 1 of each lane's thread; 0: none. Whoever takes the id out deletes the timer.
 constinit std::atomic<std::int64_t> g_timers[shm::kLanes] = {};
 using SigAction = int (*)(int, const struct sigaction*, struct sigaction*);
@@ -52,7 +52,9 @@ void start_timer(std::int32_t lane, std::uint32_t tid, std::uint64_t random) {
   event.sigev_value.sival_ptr = &g_mark;
   event._sigev_un._tid = static_cast<pid_t>(tid);
   int id = -1;
-  if (shm::is_error(shm::raw_syscall(SYS_timer_create, cpu_clock_of(tid), reinterpret_cast<long>(&event), reinterpret_cast<long>(&id)))) return;
+  if (shm::is_error(shm::raw_syscall(SYS_timer_create, cpu_clock_of(tid), reinterpret_cast<long>(&event),
+                                     reinterpret_cast<long>(&id))))
+    return;
   // A random phase: threads that start together, or work in step with the period, are still sampled evenly.
   const itimerspec setting = timer_setting(1 + random % period, period);
   shm::raw_syscall(SYS_timer_settime, id, 0, reinterpret_cast<long>(&setting), 0);
@@ -61,8 +63,8 @@ void start_timer(std::int32_t lane, std::uint32_t tid, std::uint64_t random) {
 }
 
 // Sets `interrupted_by_us` if our signal ended a system call that the kernel does not restart: the program stands right
-// behind a system call instruction with EINTR in its hands, and no other signal is waiting to be delivered, whose handler
-// would rightly have ended the call.
+// behind a system call instruction with EINTR in its hands, and no other signal is waiting to be delivered, whose
+// handler would rightly have ended the call.
 void note_interruption(ThreadLane& thread, const ucontext_t* context) {
 #if defined(__x86_64__)
   const auto pc = static_cast<std::uintptr_t>(context->uc_mcontext.gregs[REG_RIP]);
@@ -149,7 +151,9 @@ bool start_cpu_sampling(std::uint64_t hz) {
   if (g_real_sigaction == nullptr) return false;
   struct sigaction action = {};
   for (int signal = SIGRTMAX; signal >= SIGRTMIN; --signal) {
-    if (g_real_sigaction(signal, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 || action.sa_handler != SIG_DFL) continue;
+    if (g_real_sigaction(signal, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
+        action.sa_handler != SIG_DFL)
+      continue;
     action = {};
     action.sa_sigaction = on_tick;
     // Everything is blocked meanwhile: for a microsecond, and no handler of the program runs on top of ours.
@@ -181,7 +185,8 @@ void stop_thread_timer(std::int32_t lane) {
 }
 
 void start_timers_of_other_threads() {
-  const long fd = shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/task"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const long fd = shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/task"),
+                                   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (shm::is_error(fd)) return;
   const long own = shm::raw_syscall(SYS_gettid);
   alignas(8) char buffer[2048];
@@ -201,8 +206,9 @@ void start_timers_of_other_threads() {
       event.sigev_value.sival_ptr = &g_mark;
       event._sigev_un._tid = static_cast<pid_t>(tid);
       int id = -1;
-      if (g_signal == 0 || shm::is_error(shm::raw_syscall(SYS_timer_create, cpu_clock_of(static_cast<std::uint32_t>(tid)),
-                                                          reinterpret_cast<long>(&event), reinterpret_cast<long>(&id))))
+      if (g_signal == 0 ||
+          shm::is_error(shm::raw_syscall(SYS_timer_create, cpu_clock_of(static_cast<std::uint32_t>(tid)),
+                                         reinterpret_cast<long>(&event), reinterpret_cast<long>(&id))))
         continue;
       const itimerspec once = timer_setting(g_period_ns.load(std::memory_order_relaxed), 0);
       shm::raw_syscall(SYS_timer_settime, id, 0, reinterpret_cast<long>(&once), 0);
@@ -224,7 +230,9 @@ void set_cpu_rate(std::uint64_t hz) {
   }
 }
 
-int cpu_signal() { return g_signal; }
+int cpu_signal() {
+  return g_signal;
+}
 
 void give_signal_away() {
   const int signal = g_signal;

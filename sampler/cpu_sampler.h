@@ -1,11 +1,12 @@
 // sampler/cpu_sampler.h
 //
-// CPU samples: one kernel timer a thread on its own CPU clock, a signal to that very thread, and a handler that walks the
-// interrupted stack. A tick that was late stands for several periods (overruns), so weights always add up to the CPU time.
+// CPU samples: one kernel timer a thread on its own CPU clock, a signal to that very thread, and a handler that walks
+// the interrupted stack. A tick that was late stands for several periods (overruns), so weights always add up to the
+// CPU time.
 //
 // The signal is the highest real-time signal that has its default action. High, because the kernel delivers pending
-// signals lowest first: then any handler of the program lies below ours, and a handler that finds itself directly on top of
-// a system call that ends with EINTR knows that nobody else wanted that (see "EINTR" in sampler/thread_lane.h).
+// signals lowest first: then any handler of the program lies below ours, and a handler that finds itself directly on
+// top of a system call that ends with EINTR knows that nobody else wanted that (see "EINTR" in sampler/thread_lane.h).
 // A program that wants the same signal gets it: we give way.
 //
 // Timers belong to the process that made them; the child of a fork makes its own.

@@ -5,9 +5,9 @@ namespace camprobe::sampler {
 
 namespace {
 
-constexpr double kCostMemory = 256;   // samples that the known cost is worth
-constexpr double kNewRate = 0.5;      // weight of the last step's allocation rate
-constexpr double kWallShare = 0.1;    // of the target, applied to the wall clock: the least allowance
+constexpr double kCostMemory = 256;  // samples that the known cost is worth
+constexpr double kNewRate = 0.5;     // weight of the last step's allocation rate
+constexpr double kWallShare = 0.1;   // of the target, applied to the wall clock: the least allowance
 // Denser only with room to spare, sparser only when clearly over: noise alone changes nothing.
 constexpr double kDenserBelow = 0.7;
 constexpr double kSparserAbove = 1.2;

@@ -1,15 +1,16 @@
 // sampler/heap_budget.h
 //
-// How dense heap sampling is: the law that moves the `auto` interval. Pure arithmetic on what was measured, so that it can
-// be tested without a process; sampler/control.cc measures and applies.
+// How dense heap sampling is: the law that moves the `auto` interval. Pure arithmetic on what was measured, so that it
+// can be tested without a process; sampler/control.cc measures and applies.
 //
-// At the interval T a program that allocates R bytes takes R / T samples, at c nanoseconds each; so sampling fits into an
-// allowance A from T = R c / A on. Both are estimated and smoothed: c over the last few hundred samples, R over the last
-// steps. c is not a constant of the machine: the first walk over a piece of code costs ten times the later ones, and rare
-// samples run cold; a controller that only looked at the cost of the last step swung between 256 KiB and 4 MiB for ever.
+// At the interval T a program that allocates R bytes takes R / T samples, at c nanoseconds each; so sampling fits into
+// an allowance A from T = R c / A on. Both are estimated and smoothed: c over the last few hundred samples, R over the
+// last steps. c is not a constant of the machine: the first walk over a piece of code costs ten times the later ones,
+// and rare samples run cold; a controller that only looked at the cost of the last step swung between 256 KiB and 4 MiB
+// for ever.
 //
-// The allowance is a share of the process's CPU time, and never less than a little of the clock on the wall: in a server
-// that is nearly idle nobody notices half a millisecond a second, and its leaks are found as soon.
+// The allowance is a share of the process's CPU time, and never less than a little of the clock on the wall: in a
+// server that is nearly idle nobody notices half a millisecond a second, and its leaks are found as soon.
 //
 // Steps of two keep estimates comparable and the number of settings in a run small.
 #pragma once
@@ -21,13 +22,13 @@ namespace camprobe::sampler {
 inline constexpr std::uint64_t kDensestAuto = 8u << 10;
 inline constexpr std::uint64_t kSparsestAuto = 4u << 20;
 
-struct HeapMeasurement {     // since the last step
-  std::uint64_t cpu_ns;      // the process's CPU time
+struct HeapMeasurement {  // since the last step
+  std::uint64_t cpu_ns;   // the process's CPU time
   std::uint64_t wall_ns;
   std::uint64_t sampling_ns;  // in the heap's sampled paths
-  std::uint64_t samples;     // taken at the interval in force
-  std::uint64_t live;        // entries in the live table now
-  std::uint64_t capacity;    // of the live table
+  std::uint64_t samples;      // taken at the interval in force
+  std::uint64_t live;         // entries in the live table now
+  std::uint64_t capacity;     // of the live table
 };
 
 class HeapBudget {
@@ -42,7 +43,7 @@ class HeapBudget {
 
  private:
   double sample_ns_ = 2000;
-  double bytes_per_ns_ = 0;            // allocated, of wall clock; smoothed
+  double bytes_per_ns_ = 0;  // allocated, of wall clock; smoothed
   bool has_rate_ = false;
   std::uint64_t next_live_limit_ = 0;  // where the table's filling doubles the interval again; 0: at three quarters
 };

@@ -23,13 +23,15 @@ constinit Range g_always_asked[4] = {{0, 1}};  // free(NULL)
 constinit std::uint32_t g_always_asked_count = 1;
 
 void saturate(const Range& range) {
-  for (std::uintptr_t page = range.begin >> 12; page <= (range.end - 1) >> 12; ++page) g_page_filter[page & (kFilterBytes - 1)] = kSaturated;
+  for (std::uintptr_t page = range.begin >> 12; page <= (range.end - 1) >> 12; ++page)
+    g_page_filter[page & (kFilterBytes - 1)] = kSaturated;
 }
 
 void filter_add(const void* block) {
   std::uint8_t* slot = &g_page_filter[filter_slot(block)];
   std::uint8_t now = __atomic_load_n(slot, __ATOMIC_RELAXED);
-  while (now != kSaturated && !__atomic_compare_exchange_n(slot, &now, static_cast<std::uint8_t>(now + 1), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  while (now != kSaturated && !__atomic_compare_exchange_n(slot, &now, static_cast<std::uint8_t>(now + 1), true,
+                                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
 }
 
@@ -37,7 +39,8 @@ void filter_remove(const void* block) {
   std::uint8_t* slot = &g_page_filter[filter_slot(block)];
   std::uint8_t now = __atomic_load_n(slot, __ATOMIC_RELAXED);
   while (now != kSaturated && now != 0 &&
-         !__atomic_compare_exchange_n(slot, &now, static_cast<std::uint8_t>(now - 1), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+         !__atomic_compare_exchange_n(slot, &now, static_cast<std::uint8_t>(now - 1), true, __ATOMIC_RELAXED,
+                                      __ATOMIC_RELAXED)) {
   }
 }
 
@@ -84,13 +87,16 @@ bool may_touch_region() {
   return t_lane.mode != LaneMode::kDetached && t_lane.mode != LaneMode::kOff;
 }
 
-std::uint64_t key_of(const void* block) { return reinterpret_cast<std::uint64_t>(block); }
+std::uint64_t key_of(const void* block) {
+  return reinterpret_cast<std::uint64_t>(block);
+}
 
 }  // namespace
 
 void always_ask_about(const void* begin, std::size_t bytes) {
   const auto from = reinterpret_cast<std::uintptr_t>(begin);
-  if (g_always_asked_count < sizeof g_always_asked / sizeof g_always_asked[0]) g_always_asked[g_always_asked_count++] = {from, from + bytes};
+  if (g_always_asked_count < sizeof g_always_asked / sizeof g_always_asked[0])
+    g_always_asked[g_always_asked_count++] = {from, from + bytes};
   for (std::uint32_t i = 0; i < g_always_asked_count; ++i) saturate(g_always_asked[i]);
 }
 
@@ -182,7 +188,8 @@ void track_block(void* block, std::size_t bytes, std::uint64_t interval, void* h
   if (may_be_sampled(block) && g_region.live().erase(key_of(block), &stale)) {
     filter_remove(block);
     write_record(*scope, shm::RecordKind::kFree, stale.stack,
-                 shm::FreePayload{stale.size, stale.sample, stale.interval, stale.born_ns}, shm::kFlagOtherThread, begin);
+                 shm::FreePayload{stale.size, stale.sample, stale.interval, stale.born_ns}, shm::kFlagOtherThread,
+                 begin);
   }
   shm::LiveSample sample = {};
   sample.size = bytes;

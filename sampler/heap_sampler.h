@@ -3,14 +3,14 @@
 // The heap's slow paths: what happens when a thread's countdown is spent, and when a block is freed that may have been
 // sampled. The fast paths stand in probe/heap.cc.
 //
-// How free() learns that a pointer was sampled: one byte for each page (hashed to 2^18) counts the sampled blocks there. Zero,
-// nearly always: the block was not sampled. Else the exact table is asked (shm/live_table.h). No pointer is altered, no
-// block gets a header. Counters that reached 255 stay there for ever: a false "maybe" costs one look-up, a false "no" a
-// sample that never dies.
+// How free() learns that a pointer was sampled: one byte for each page (hashed to 2^18) counts the sampled blocks
+// there. Zero, nearly always: the block was not sampled. Else the exact table is asked (shm/live_table.h). No pointer
+// is altered, no block gets a header. Counters that reached 255 stay there for ever: a false "maybe" costs one look-up,
+// a false "no" a sample that never dies.
 //
 // Alternatives that were left: a bit in the pointer (alters it), a header before sampled blocks (alters layout, breaks
-// realloc and aligned frees of pointers from before), an address hash with tombstones (rots: peers went from 2.8 to 66 ns a
-// free after half a million samples).
+// realloc and aligned frees of pointers from before), an address hash with tombstones (rots: peers went from 2.8 to 66
+// ns a free after half a million samples).
 //
 // Everything here is async-signal-safe, lock-free, and keeps errno.
 #pragma once
@@ -29,8 +29,12 @@ inline constexpr std::uint8_t kSaturated = 255;
 // Read by free()'s fast path. Page 0 is saturated, so that free(NULL) leaves the fast path without a test of its own.
 [[gnu::visibility("hidden")]] extern constinit std::uint8_t g_page_filter[kFilterBytes];
 
-inline std::size_t filter_slot(const void* block) { return (reinterpret_cast<std::uintptr_t>(block) >> 12) & (kFilterBytes - 1); }
-inline bool may_be_sampled(const void* block) { return g_page_filter[filter_slot(block)] != 0; }
+inline std::size_t filter_slot(const void* block) {
+  return (reinterpret_cast<std::uintptr_t>(block) >> 12) & (kFilterBytes - 1);
+}
+inline bool may_be_sampled(const void* block) {
+  return g_page_filter[filter_slot(block)] != 0;
+}
 
 // From now on every block in [begin, begin + bytes) takes the slow path.
 void always_ask_about(const void* begin, std::size_t bytes);

@@ -40,7 +40,8 @@ double log_of_uniform(std::uint64_t bits) {
   const double s = (mantissa - 1) / (mantissa + 1);
   const double q = s * s;
   const double series =
-      1 + q * (1.0 / 3 + q * (1.0 / 5 + q * (1.0 / 7 + q * (1.0 / 9 + q * (1.0 / 11 + q * (1.0 / 13 + q * (1.0 / 15)))))));
+      1 +
+      q * (1.0 / 3 + q * (1.0 / 5 + q * (1.0 / 7 + q * (1.0 / 9 + q * (1.0 / 11 + q * (1.0 / 13 + q * (1.0 / 15)))))));
   return exponent * kLn2 + 2 * s * series;
 }
 

@@ -4,8 +4,9 @@
 //
 // Every byte allocated is a trial that succeeds with probability 1/T, so gaps between samples are geometric with mean T
 // (exponential, rounded up, for the T >= 64 bytes we allow). An allocation of n bytes is then sampled with probability
-// 1 - exp(-n/T), and dividing by it makes each sample an unbiased estimate of all allocations like it (Horvitz-Thompson).
-// Weigh each sample first and add afterwards: the mean size of a stack's samples gives a biased total.
+// 1 - exp(-n/T), and dividing by it makes each sample an unbiased estimate of all allocations like it
+// (Horvitz-Thompson). Weigh each sample first and add afterwards: the mean size of a stack's samples gives a biased
+// total.
 //
 // Gaps have no memory: a gap may be thrown away and drawn again at any moment that does not depend on what is about to
 // be allocated. That is how an interval changes while the program runs, and what happens to a postponed sample.

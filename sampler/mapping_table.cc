@@ -27,7 +27,8 @@ class TableLock {
 
 void count(Stretch* stretch) {
   stretch->sample.size = stretch->end - stretch->begin;
-  if (!g_region.live().insert(shm::mapping_key(stretch->begin), stretch->sample)) g_region.count_loss(shm::Loss::kLiveFull);
+  if (!g_region.live().insert(shm::mapping_key(stretch->begin), stretch->sample))
+    g_region.count_loss(shm::Loss::kLiveFull);
 }
 
 void uncount(const Stretch& stretch) {
@@ -87,8 +88,12 @@ void add(ThreadLane& thread, std::uintptr_t begin, std::uintptr_t end, bool is_w
   place(stretch);
 }
 
-std::uintptr_t address_of(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
-std::uintptr_t end_of(const void* address, std::size_t bytes) { return address_of(address) + shm::page_up(bytes); }
+std::uintptr_t address_of(const void* address) {
+  return reinterpret_cast<std::uintptr_t>(address);
+}
+std::uintptr_t end_of(const void* address, std::size_t bytes) {
+  return address_of(address) + shm::page_up(bytes);
+}
 
 }  // namespace
 
@@ -137,7 +142,8 @@ void note_remapped(void* old_address, std::size_t old_bytes, void* address, std:
   }
   if (old_bytes != 0) cut(*scope, old_begin, end_of(old_address, old_bytes));
   cut(*scope, begin, end_of(address, bytes));
-  if (was_known || bytes >= kLargeMapping) add(*scope, begin, end_of(address, bytes), !was_known || was_writable, hook_frame);
+  if (was_known || bytes >= kLargeMapping)
+    add(*scope, begin, end_of(address, bytes), !was_known || was_writable, hook_frame);
 }
 
 void forget_mappings() {

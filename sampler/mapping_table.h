@@ -1,12 +1,13 @@
 // sampler/mapping_table.h
 //
-// The program's own large mappings, exactly: what mmap() gave and munmap(), mremap() or another mmap() took away again, in
-// whole or in part. A stretch of address space that may be written counts as memory; one that may not (PROT_NONE: V8 and
-// the JVM reserve gigabytes of those) is only remembered, and counts from the mprotect() that makes it writable.
+// The program's own large mappings, exactly: what mmap() gave and munmap(), mremap() or another mmap() took away again,
+// in whole or in part. A stretch of address space that may be written counts as memory; one that may not (PROT_NONE: V8
+// and the JVM reserve gigabytes of those) is only remembered, and counts from the mprotect() that makes it writable.
 //
-// Each counted stretch is one entry of the live table (interval 0: exact). A private table keeps the address ranges, since
-// a hash table cannot say which mapping an address lies in. It has a lock: mappings are rare and cost microseconds in the
-// kernel anyway. Only behind the shut door (ProbeScope), so no handler on the same thread waits for it.
+// Each counted stretch is one entry of the live table (interval 0: exact). A private table keeps the address ranges,
+// since a hash table cannot say which mapping an address lies in. It has a lock: mappings are rare and cost
+// microseconds in the kernel anyway. Only behind the shut door (ProbeScope), so no handler on the same thread waits for
+// it.
 #pragma once
 
 #include <cstddef>

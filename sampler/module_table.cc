@@ -31,16 +31,16 @@ using FindLoaded = int (*)(void* pc, LoadedObject* result);
 struct KnownModule {
   std::uintptr_t low, high;  // of the whole mapping; 0, 0: gone
   std::uintptr_t bias;
-  const link_map* map;       // nullptr where it was found without one
-  const char* path;          // the loader's; valid while the module is loaded
+  const link_map* map;  // nullptr where it was found without one
+  const char* path;     // the loader's; valid while the module is loaded
   shm::ModuleEntry* entry;
 };
 
 constinit KnownModule g_known[shm::kModules] = {};
 constinit std::atomic<std::uint32_t> g_known_count{0};
 constinit FindLoaded g_find_object = nullptr;
-// Held for a few hundred nanoseconds by whoever adds a module. Nobody waits for it: who does not get it tries again with
-// the next stack.
+// Held for a few hundred nanoseconds by whoever adds a module. Nobody waits for it: who does not get it tries again
+// with the next stack.
 constinit std::atomic_flag g_adding = ATOMIC_FLAG_INIT;
 // Raised by each dlclose(): after it the same program counters may mean another module.
 constinit std::atomic<std::uint32_t> g_generation{1};
@@ -60,7 +60,8 @@ bool is_known(std::uintptr_t pc) {
 shm::NameId name_of(const char* path) {
   char program[1024];
   if (path[0] == '\0') {
-    const long length = shm::raw_syscall(SYS_readlink, reinterpret_cast<long>("/proc/self/exe"), reinterpret_cast<long>(program), sizeof program);
+    const long length = shm::raw_syscall(SYS_readlink, reinterpret_cast<long>("/proc/self/exe"),
+                                         reinterpret_cast<long>(program), sizeof program);
     if (length <= 0) return 0;
     return g_region.intern_name(program, static_cast<std::uint32_t>(length));
   }
@@ -76,7 +77,9 @@ void copy_build_id(const Elf64_Phdr& note_header, std::uintptr_t bias, shm::Modu
     const char* name = at + sizeof note;
     const std::size_t name_size = (note.n_namesz + 3u) & ~std::size_t{3};
     const std::size_t data_size = (note.n_descsz + 3u) & ~std::size_t{3};
-    if (name_size > static_cast<std::size_t>(end - name) || data_size > static_cast<std::size_t>(end - name) - name_size) return;
+    if (name_size > static_cast<std::size_t>(end - name) ||
+        data_size > static_cast<std::size_t>(end - name) - name_size)
+      return;
     if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && std::memcmp(name, "GNU", 4) == 0 &&
         note.n_descsz <= sizeof entry->build_id) {
       std::memcpy(entry->build_id, name + name_size, note.n_descsz);
@@ -131,11 +134,13 @@ void add(const KnownModule& module, const Elf64_Phdr* headers, std::size_t heade
   if (at == count) g_known_count.store(count + 1, std::memory_order_release);
 }
 
-// The program headers, through the ELF header that linkers put at the start of the first segment. Nothing where it is not.
+// The program headers, through the ELF header that linkers put at the start of the first segment. Nothing where it is
+// not.
 std::size_t headers_of(std::uintptr_t low, std::uintptr_t high, const Elf64_Phdr** headers) {
   const auto* elf = reinterpret_cast<const Elf64_Ehdr*>(low);
-  if (high - low < shm::kPage || std::memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 || elf->e_phentsize != sizeof(Elf64_Phdr) ||
-      elf->e_phoff > shm::kPage || elf->e_phoff + elf->e_phnum * sizeof(Elf64_Phdr) > shm::kPage)
+  if (high - low < shm::kPage || std::memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
+      elf->e_phentsize != sizeof(Elf64_Phdr) || elf->e_phoff > shm::kPage ||
+      elf->e_phoff + elf->e_phnum * sizeof(Elf64_Phdr) > shm::kPage)
     return 0;
   *headers = reinterpret_cast<const Elf64_Phdr*>(low + elf->e_phoff);
   return elf->e_phnum;
@@ -169,7 +174,8 @@ int add_listed(dl_phdr_info* info, std::size_t, void*) {
   }
   if (module.high != 0 && !is_known(module.low)) {
     LoadedObject found;
-    if (g_find_object != nullptr && g_find_object(reinterpret_cast<void*>(module.low), &found) == 0) module.map = found.map;
+    if (g_find_object != nullptr && g_find_object(reinterpret_cast<void*>(module.low), &found) == 0)
+      module.map = found.map;
     add(module, info->dlpi_phdr, info->dlpi_phnum);
   }
   return 0;

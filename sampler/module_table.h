@@ -2,17 +2,17 @@
 //
 // Which modules (program, libraries) were loaded when, for whoever looks up a program counter later.
 //
-// Modules present at start-up are listed then (dl_iterate_phdr is allowed there). Ones opened later enter the table when one
-// of their program counters first stands in a captured stack. That needs no hook of dlopen() and no lock: the module is in use
-// by a function that has not returned, so it cannot be unloaded while we look, and _dl_find_object() (glibc 2.35) is
-// lock-free and async-signal-safe.
+// Modules present at start-up are listed then (dl_iterate_phdr is allowed there). Ones opened later enter the table
+// when one of their program counters first stands in a captured stack. That needs no hook of dlopen() and no lock: the
+// module is in use by a function that has not returned, so it cannot be unloaded while we look, and _dl_find_object()
+// (glibc 2.35) is lock-free and async-signal-safe.
 //
-// Why dlopen() is not hooked: the loader takes the caller's RUNPATH, namespace and $ORIGIN from dlopen()'s return address, so
-// a wrapper in our library would change what programs load. A jump would not, but gives no control afterwards.
-// dlclose() asks for no caller; its hook marks what went.
+// Why dlopen() is not hooked: the loader takes the caller's RUNPATH, namespace and $ORIGIN from dlopen()'s return
+// address, so a wrapper in our library would change what programs load. A jump would not, but gives no control
+// afterwards. dlclose() asks for no caller; its hook marks what went.
 //
-// On a glibc older than 2.35 only the modules present at start-up and at each dlclose() are known here; a collector still
-// finds the others in /proc/<pid>/maps.
+// On a glibc older than 2.35 only the modules present at start-up and at each dlclose() are known here; a collector
+// still finds the others in /proc/<pid>/maps.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ void publish_modules_again();
 // After dlclose(): marks modules that are gone.
 void note_closed_modules();
 
-// Puts a walk into the depot and makes sure that the table knows its modules. `frames` must have room for one more word.
-// Async-signal-safe. 0: the depot is full.
+// Puts a walk into the depot and makes sure that the table knows its modules. `frames` must have room for one more
+// word. Async-signal-safe. 0: the depot is full.
 shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk);
 
 }  // namespace camprobe::sampler

@@ -35,7 +35,8 @@ void watch_for_copies() {
     g_wiped_word->store(1, std::memory_order_relaxed);
     return;
   }
-  const long page = shm::raw_syscall(SYS_mmap, 0, shm::kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const long page =
+      shm::raw_syscall(SYS_mmap, 0, shm::kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (shm::is_error(page)) return;
   constexpr long kWipeOnFork = 18;  // MADV_WIPEONFORK, Linux 4.14
   if (shm::is_error(shm::raw_syscall(SYS_madvise, page, shm::kPage, kWipeOnFork))) {
@@ -57,7 +58,8 @@ void remove_earlier_images() {
     if (image == own.image) continue;
     char path[shm::kRegionPathMax];
     shm::format_region_path({own.uid, own.pid, own.start_ticks, image}, path);
-    const long fd = shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    const long fd =
+        shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (shm::is_error(fd)) {
       if (image > own.image) break;
       continue;
@@ -65,8 +67,9 @@ void remove_earlier_images() {
     alignas(shm::RegionHeader) unsigned char head_bytes[sizeof(shm::RegionHeader)];
     std::uint32_t reader = 0;
     const long got = shm::raw_syscall(SYS_pread64, fd, reinterpret_cast<long>(head_bytes), sizeof head_bytes, 0);
-    const long reader_got = shm::raw_syscall(SYS_pread64, fd, reinterpret_cast<long>(&reader), sizeof reader,
-                                             static_cast<long>(shm::kControlOffset + offsetof(shm::ControlBlock, reader_pid)));
+    const long reader_got =
+        shm::raw_syscall(SYS_pread64, fd, reinterpret_cast<long>(&reader), sizeof reader,
+                         static_cast<long>(shm::kControlOffset + offsetof(shm::ControlBlock, reader_pid)));
     shm::raw_syscall(SYS_close, fd);
     const auto* head = reinterpret_cast<const shm::RegionHeader*>(head_bytes);
     if (got != sizeof head_bytes || reader_got != sizeof reader || head->pid != own.pid) continue;
@@ -93,12 +96,18 @@ void put_state(shm::RegionState state) {
   g_region.header()->state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
 
-bool may_write() { return g_region.is_mapped() && owns_region() && t_lane.mode != LaneMode::kDetached; }
+bool may_write() {
+  return g_region.is_mapped() && owns_region() && t_lane.mode != LaneMode::kDetached;
+}
 
 }  // namespace
 
-SessionState session_state() { return g_state.load(std::memory_order_acquire); }
-const Settings& settings() { return g_settings; }
+SessionState session_state() {
+  return g_state.load(std::memory_order_acquire);
+}
+const Settings& settings() {
+  return g_settings;
+}
 
 void stay_off() {
   g_families.store(0, std::memory_order_relaxed);
@@ -124,8 +133,12 @@ bool start_session(const Settings& settings, const char** why, int* error) {
   return true;
 }
 
-void before_fork() { detach_thread(t_lane); }
-void after_fork_in_parent() { attach_thread(t_lane); }
+void before_fork() {
+  detach_thread(t_lane);
+}
+void after_fork_in_parent() {
+  attach_thread(t_lane);
+}
 
 void after_fork_in_child() {
   if (session_state() != SessionState::kRunning) {
@@ -172,7 +185,8 @@ void end_session() {
   if (head.state.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(shm::RegionState::kRunning)) return;
   head.exit_ns = now_ns();
   put_state(shm::RegionState::kExited);
-  if (!is_alive(head.collector_pid) && !is_alive(g_region.control()->reader_pid.load(std::memory_order_relaxed))) g_region.unlink();
+  if (!is_alive(head.collector_pid) && !is_alive(g_region.control()->reader_pid.load(std::memory_order_relaxed)))
+    g_region.unlink();
 }
 
 bool is_part_of_recorded_tree() {
@@ -183,11 +197,13 @@ bool is_part_of_recorded_tree() {
   shm::format_region_path({static_cast<std::uint32_t>(shm::raw_syscall(SYS_geteuid)), parent, 0, 0}, wanted);
   const std::size_t directory = sizeof shm::kRegionDirectory;  // with the slash
   const std::size_t prefix = std::strlen(wanted) - 1 - directory;
-  const long fd = shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(shm::kRegionDirectory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const long fd = shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(shm::kRegionDirectory),
+                                   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (shm::is_error(fd)) return false;
   bool is_found = false;
   alignas(8) char buffer[2048];
-  for (long got; !is_found && (got = shm::raw_syscall(SYS_getdents64, fd, reinterpret_cast<long>(buffer), sizeof buffer)) > 0;) {
+  for (long got;
+       !is_found && (got = shm::raw_syscall(SYS_getdents64, fd, reinterpret_cast<long>(buffer), sizeof buffer)) > 0;) {
     for (long at = 0; at < got;) {
       std::uint16_t size;
       std::memcpy(&size, buffer + at + 16, sizeof size);  // struct linux_dirent64: d_reclen, then d_type, d_name

@@ -16,7 +16,7 @@ namespace camprobe::sampler {
 enum class SessionState : std::uint32_t {
   kNotStarted,  // before the constructor
   kRunning,
-  kOff,         // nothing is recorded in this process
+  kOff,  // nothing is recorded in this process
 };
 
 SessionState session_state();

@@ -17,8 +17,8 @@ struct FamilyName {
   shm::Family family;
 };
 constexpr FamilyName kFamilyNames[] = {
-    {"heap", shm::Family::kHeap},   {"cpu", shm::Family::kCpu},       {"socket", shm::Family::kSocket},
-    {"file", shm::Family::kFile},   {"wait", shm::Family::kWait},     {"thread", shm::Family::kThread},
+    {"heap", shm::Family::kHeap},       {"cpu", shm::Family::kCpu},   {"socket", shm::Family::kSocket},
+    {"file", shm::Family::kFile},       {"wait", shm::Family::kWait}, {"thread", shm::Family::kThread},
     {"process", shm::Family::kProcess}, {"span", shm::Family::kSpan}, {"map", shm::Family::kMap},
 };
 
@@ -108,7 +108,9 @@ bool read_heap_interval(const char* value, Settings* settings) {
   return true;
 }
 
-bool read_cpu_hz(const char* value, Settings* settings) { return take_whole(value, kMostHz, &settings->cpu_hz); }
+bool read_cpu_hz(const char* value, Settings* settings) {
+  return take_whole(value, kMostHz, &settings->cpu_hz);
+}
 
 bool read_wait_interval(const char* value, Settings* settings) {
   std::uint64_t millionths = 0;
@@ -155,8 +157,12 @@ bool read_switch(const char* value, bool* out) {
   *out = value[0] == '1';
   return true;
 }
-bool read_follow_fork(const char* value, Settings* settings) { return read_switch(value, &settings->follow_fork); }
-bool read_verbose(const char* value, Settings* settings) { return read_switch(value, &settings->verbose); }
+bool read_follow_fork(const char* value, Settings* settings) {
+  return read_switch(value, &settings->follow_fork);
+}
+bool read_verbose(const char* value, Settings* settings) {
+  return read_switch(value, &settings->verbose);
+}
 
 // Text into a buffer that is cut where it ends.
 class Line {
@@ -187,15 +193,22 @@ class Line {
 }  // namespace
 
 const EnvironmentVariable kEnvironment[] = {
-    {"CAMPROBE_FAMILIES", "all", "`all`, `none`, or some of `heap`, `cpu`, `socket`, `file`, `wait`, `thread`, `process`, `span`, `map`, with commas between",
+    {"CAMPROBE_FAMILIES", "all",
+     "`all`, `none`, or some of `heap`, `cpu`, `socket`, `file`, `wait`, `thread`, `process`, `span`, `map`, with "
+     "commas between",
      "what is recorded", read_families},
-    {"CAMPROBE_HEAP_INTERVAL", "auto", "`auto`, `0` (off), or 64 bytes to 1024 GiB, with `KiB`, `MiB` or `GiB` behind the number",
-     "mean number of allocated bytes between two heap samples; `auto` begins at 32 KiB and keeps sampling inside the budget", read_heap_interval},
+    {"CAMPROBE_HEAP_INTERVAL", "auto",
+     "`auto`, `0` (off), or 64 bytes to 1024 GiB, with `KiB`, `MiB` or `GiB` behind the number",
+     "mean number of allocated bytes between two heap samples; `auto` begins at 32 KiB and keeps sampling inside the "
+     "budget",
+     read_heap_interval},
     {"CAMPROBE_CPU_HZ", "99", "`0` (off) to `10000`", "CPU samples per second of CPU time, per thread", read_cpu_hz},
     {"CAMPROBE_WAIT_INTERVAL", "10ms", "`0` (off), or a time with `us`, `ms` or `s` behind the number",
      "mean waiting time between two samples of blocking calls", read_wait_interval},
-    {"CAMPROBE_BUDGET", "1%", "`0.001%` to `100%`", "share of the process's CPU time that the probe may use; `auto` intervals keep to it", read_budget},
-    {"CAMPROBE_RUN", "", "a run's name (up to 63 bytes), `:`, the collector's process id", "set by `camprobe run`: the run that this process and its children belong to", read_run},
+    {"CAMPROBE_BUDGET", "1%", "`0.001%` to `100%`",
+     "share of the process's CPU time that the probe may use; `auto` intervals keep to it", read_budget},
+    {"CAMPROBE_RUN", "", "a run's name (up to 63 bytes), `:`, the collector's process id",
+     "set by `camprobe run`: the run that this process and its children belong to", read_run},
     {"CAMPROBE_FOLLOW_FORK", "1", "`0` or `1`", "whether the child of a fork is recorded too", read_follow_fork},
     {"CAMPROBE_VERBOSE", "0", "`0` or `1`", "say on stderr why nothing is recorded, where that is so", read_verbose},
 };

@@ -20,10 +20,25 @@ constexpr std::int64_t kNeverSpent = INT64_MAX / 2;
 constexpr std::int64_t kStrayBytes = 1 << 20;
 
 // Where threads point that were never seen: shared by them, written without care, read by nobody.
-constinit shm::Lane g_unarmed_lane = {.heap_countdown = kAlwaysSpent, .heap_allocs = 0, .heap_frees = 0, .heap_base = 0,
-                                      .heap_version = 0, .heap_reserved = {}, .state = 0, .tid = 0, .creator_tid = 0,
-                                      .generation = 0, .start_stack = 0, .reserved = 0, .began_ns = 0, .name = {},
-                                      .current_span = 0, .reserved2 = 0, .ring = {}, .signal_ring = {}, .reserved3 = {},
+constinit shm::Lane g_unarmed_lane = {.heap_countdown = kAlwaysSpent,
+                                      .heap_allocs = 0,
+                                      .heap_frees = 0,
+                                      .heap_base = 0,
+                                      .heap_version = 0,
+                                      .heap_reserved = {},
+                                      .state = 0,
+                                      .tid = 0,
+                                      .creator_tid = 0,
+                                      .generation = 0,
+                                      .start_stack = 0,
+                                      .reserved = 0,
+                                      .began_ns = 0,
+                                      .name = {},
+                                      .current_span = 0,
+                                      .reserved2 = 0,
+                                      .ring = {},
+                                      .signal_ring = {},
+                                      .reserved3 = {},
                                       .io = {}};
 
 constinit const std::atomic<std::uint32_t> g_always_ours = 1;
@@ -31,7 +46,9 @@ constinit const std::atomic<std::uint32_t> g_always_ours = 1;
 // 4 KiB a thread, of which only what is used becomes real.
 StackScratch g_scratch[shm::kLanes];
 
-shm::Lane* stray_lane(ThreadLane& thread) { return reinterpret_cast<shm::Lane*>(&thread.stray); }
+shm::Lane* stray_lane(ThreadLane& thread) {
+  return reinterpret_cast<shm::Lane*>(&thread.stray);
+}
 
 void point_at_stray(ThreadLane& thread, LaneMode mode, std::int64_t countdown) {
   thread.stray.heap_countdown = countdown;
@@ -41,8 +58,8 @@ void point_at_stray(ThreadLane& thread, LaneMode mode, std::int64_t countdown) {
   thread.mode = mode;
 }
 
-// A frame that was left by siglongjmp() never opens the door again. Whoever now stands higher up on the same stack proves
-// that it is gone.
+// A frame that was left by siglongjmp() never opens the door again. Whoever now stands higher up on the same stack
+// proves that it is gone.
 bool was_abandoned(const ThreadLane& thread, std::uintptr_t frame) {
   const auto on_stack = [&](std::uintptr_t at) { return at >= thread.stack.low && at < thread.stack.high; };
   return frame > thread.entered_at && on_stack(frame) && on_stack(thread.entered_at);
@@ -54,8 +71,8 @@ void repair_after_abandoning(ThreadLane& thread) {
   thread.entered_at = 0;
 }
 
-// Lanes of threads that ended without a destructor's notice (made by a raw clone()). Asked for when lanes run out, at most
-// once a second.
+// Lanes of threads that ended without a destructor's notice (made by a raw clone()). Asked for when lanes run out, at
+// most once a second.
 bool reclaim_lanes(std::uint64_t now) {
   static constinit std::atomic<std::uint64_t> next{0};
   std::uint64_t due = next.load(std::memory_order_relaxed);
@@ -76,18 +93,38 @@ bool reclaim_lanes(std::uint64_t now) {
 
 }  // namespace
 
-constinit thread_local ThreadLane t_lane = {
-    .lane = &g_unarmed_lane, .mode = LaneMode::kUnarmed, .interrupted_by_us = false, .is_thread_end_hooked = false,
-    .countdown_is_tick = false, .tid = 0, .index = -1, .heap_draw_seen = 0, .entered_at = 0, .heap_interval = 0,
-    .random = {}, .ring = {}, .signal_ring = {}, .stack = {0, 0}, .last_sample = 0, .last_sample_allocs = 0,
-    .stray_flushed_allocs = 0, .stray_flushed_frees = 0, .vfork_depth = 0, .end_rounds = 0, .vfork_return = {},
-    .lane_before = nullptr, .mode_before = LaneMode::kUnarmed, .stray = {}};
+constinit thread_local ThreadLane t_lane = {.lane = &g_unarmed_lane,
+                                            .mode = LaneMode::kUnarmed,
+                                            .interrupted_by_us = false,
+                                            .is_thread_end_hooked = false,
+                                            .countdown_is_tick = false,
+                                            .tid = 0,
+                                            .index = -1,
+                                            .heap_draw_seen = 0,
+                                            .entered_at = 0,
+                                            .heap_interval = 0,
+                                            .random = {},
+                                            .ring = {},
+                                            .signal_ring = {},
+                                            .stack = {0, 0},
+                                            .last_sample = 0,
+                                            .last_sample_allocs = 0,
+                                            .stray_flushed_allocs = 0,
+                                            .stray_flushed_frees = 0,
+                                            .vfork_depth = 0,
+                                            .end_rounds = 0,
+                                            .vfork_return = {},
+                                            .lane_before = nullptr,
+                                            .mode_before = LaneMode::kUnarmed,
+                                            .stray = {}};
 
 constinit shm::Region g_region;
 constinit const std::atomic<std::uint32_t>* g_own_memory = &g_always_ours;
 constinit ThreadArmed g_on_thread_armed = nullptr;
 
-StackScratch& scratch_of(const ThreadLane& thread) { return g_scratch[thread.index]; }
+StackScratch& scratch_of(const ThreadLane& thread) {
+  return g_scratch[thread.index];
+}
 
 void arm_thread(ThreadLane& thread, bool is_in_handler) {
   switch (session_state()) {
@@ -114,9 +151,11 @@ void arm_thread(ThreadLane& thread, bool is_in_handler) {
   const shm::LaneGeometry where = shm::lane_geometry(static_cast<std::uint32_t>(index));
   thread.index = index;
   thread.ring.attach(&lane->ring, reinterpret_cast<shm::Record*>(g_region.base() + where.ring_offset()), where.ring);
-  thread.signal_ring.attach(&lane->signal_ring, reinterpret_cast<shm::Record*>(g_region.base() + where.signal_ring_offset()),
+  thread.signal_ring.attach(&lane->signal_ring,
+                            reinterpret_cast<shm::Record*>(g_region.base() + where.signal_ring_offset()),
                             where.signal_ring);
-  thread.random = IntervalGenerator(now ^ (static_cast<std::uint64_t>(thread.tid) << 40) ^ reinterpret_cast<std::uintptr_t>(&thread));
+  thread.random = IntervalGenerator(now ^ (static_cast<std::uint64_t>(thread.tid) << 40) ^
+                                    reinterpret_cast<std::uintptr_t>(&thread));
   thread.last_sample = 0;
   shm::raw_syscall(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(lane->name));
   flush_stray_counts(thread);
@@ -151,7 +190,8 @@ void flush_stray_counts(ThreadLane& thread) {
   StrayCounts& stray = thread.stray;
   head.stray_allocs.fetch_add(stray.heap_allocs - thread.stray_flushed_allocs, std::memory_order_relaxed);
   head.stray_frees.fetch_add(stray.heap_frees - thread.stray_flushed_frees, std::memory_order_relaxed);
-  head.stray_bytes.fetch_add(stray.heap_base - static_cast<std::uint64_t>(stray.heap_countdown), std::memory_order_relaxed);
+  head.stray_bytes.fetch_add(stray.heap_base - static_cast<std::uint64_t>(stray.heap_countdown),
+                             std::memory_order_relaxed);
   thread.stray_flushed_allocs = stray.heap_allocs;
   thread.stray_flushed_frees = stray.heap_frees;
   stray.heap_countdown = thread.mode == LaneMode::kEnded ? 0 : kStrayBytes;

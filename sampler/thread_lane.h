@@ -1,7 +1,7 @@
 // sampler/thread_lane.h
 //
-// What the probe knows about the calling thread, in thread-local storage, and the door through which every hook and every
-// handler goes before it records anything.
+// What the probe knows about the calling thread, in thread-local storage, and the door through which every hook and
+// every handler goes before it records anything.
 //
 // `lane` is never null, so that the heap's fast path needs no test. A thread that has no lane in the region points to a
 // lane whose countdown is negative (first allocation goes to the slow path, which arms the thread) or to its own
@@ -48,27 +48,27 @@ struct alignas(16) StrayCounts {
 static_assert(offsetof(StrayCounts, heap_version) == offsetof(shm::Lane, heap_version));
 
 struct ThreadLane {
-  shm::Lane* lane;            // never null
+  shm::Lane* lane;  // never null
   LaneMode mode;
   bool interrupted_by_us;     // our timer ended a system call with EINTR; whoever retries it clears this first
   bool is_thread_end_hooked;  // the key destructor will release the lane
   bool countdown_is_tick;     // the countdown was cut short: at its end there is no sample, only another draw
   std::uint32_t tid;
-  std::int32_t index;         // of the lane; -1: none
+  std::int32_t index;            // of the lane; -1: none
   std::uint32_t heap_draw_seen;  // g_heap_draw when the countdown was drawn
-  std::uintptr_t entered_at;  // frame that holds the probe's door shut; 0: open
-  std::uint64_t heap_interval;  // in force for the countdown; 0: off
+  std::uintptr_t entered_at;     // frame that holds the probe's door shut; 0: open
+  std::uint64_t heap_interval;   // in force for the countdown; 0: off
   IntervalGenerator random;
   shm::RingWriter ring;
   shm::RingWriter signal_ring;
-  StackBounds stack;          // its own stack; zeros: unknown
-  std::uint64_t last_sample;        // the newest sampled block of this thread,
-  std::uint64_t last_sample_allocs; // and the thread's count of allocations then
+  StackBounds stack;                 // its own stack; zeros: unknown
+  std::uint64_t last_sample;         // the newest sampled block of this thread,
+  std::uint64_t last_sample_allocs;  // and the thread's count of allocations then
   std::uint64_t stray_flushed_allocs, stray_flushed_frees;
   std::uint32_t vfork_depth;
-  std::uint32_t end_rounds;         // of key destructors left before the lane goes
+  std::uint32_t end_rounds;       // of key destructors left before the lane goes
   std::uint64_t vfork_return[4];  // return addresses of open vfork() calls: the child ruins the stack slot
-  shm::Lane* lane_before;     // while detached: where to go back to
+  shm::Lane* lane_before;         // while detached: where to go back to
   LaneMode mode_before;
   StrayCounts stray;
 };
@@ -79,15 +79,21 @@ struct ThreadLane {
 
 // The process's region. Unmapped (is_mapped() false) when the probe is off; then no thread is ever armed.
 [[gnu::visibility("hidden")]] extern constinit shm::Region g_region;
-inline shm::Region& region() { return g_region; }
+inline shm::Region& region() {
+  return g_region;
+}
 
-// 1 in the process that owns the region; the kernel wipes it to 0 in a copy of the process that was made behind our back
-// (a raw clone() or fork system call), which must not write to its parent's region.
+// 1 in the process that owns the region; the kernel wipes it to 0 in a copy of the process that was made behind our
+// back (a raw clone() or fork system call), which must not write to its parent's region.
 [[gnu::visibility("hidden")]] extern constinit const std::atomic<std::uint32_t>* g_own_memory;
-inline bool owns_region() { return g_own_memory->load(std::memory_order_relaxed) != 0; }
+inline bool owns_region() {
+  return g_own_memory->load(std::memory_order_relaxed) != 0;
+}
 
 // CLOCK_MONOTONIC: the vDSO's, some 20 ns.
-inline std::uint64_t now_ns() { return shm::monotonic_ns(); }
+inline std::uint64_t now_ns() {
+  return shm::monotonic_ns();
+}
 
 // Families that are on now; changes with the control block.
 [[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint32_t> g_families;
@@ -101,22 +107,23 @@ inline bool enabled(Family family) {
 // child, ended), has no lane, or is inside the probe already.
 ThreadLane* this_thread_slow();
 
-// The calling thread, ready to record; nullptr otherwise (see above). Does not shut the door: for hooks that only add to
-// counters of their own lane. Reading what it gives costs two loads.
+// The calling thread, ready to record; nullptr otherwise (see above). Does not shut the door: for hooks that only add
+// to counters of their own lane. Reading what it gives costs two loads.
 inline ThreadLane* this_thread() {
   ThreadLane& thread = t_lane;
   if (__builtin_expect(thread.mode == LaneMode::kArmed && thread.entered_at == 0 && owns_region(), 1)) return &thread;
   return this_thread_slow();
 }
 
-// Gives the calling thread a lane (mode kArmed), or says why not in its mode. In a signal handler nothing is called that
-// is not async-signal-safe; the rest follows at the thread's next event.
+// Gives the calling thread a lane (mode kArmed), or says why not in its mode. In a signal handler nothing is called
+// that is not async-signal-safe; the rest follows at the thread's next event.
 void arm_thread(ThreadLane& thread, bool is_in_handler);
 
 // Gives the lane back: at the end of the thread. What the thread still does is counted as stray.
 void release_thread(ThreadLane& thread);
 
-// Points the thread away from the region, and back; what it did meanwhile is added (attach) or dropped (attach_dropping).
+// Points the thread away from the region, and back; what it did meanwhile is added (attach) or dropped
+// (attach_dropping).
 void detach_thread(ThreadLane& thread);
 void attach_thread(ThreadLane& thread);
 void attach_thread_dropping(ThreadLane& thread);
@@ -131,8 +138,8 @@ void flush_stray_counts(ThreadLane& thread);
 using ThreadArmed = void (*)(ThreadLane& thread);
 extern constinit ThreadArmed g_on_thread_armed;
 
-// Room for one captured stack (and the mark of a cut one), for ordinary code and for handlers: not on the thread's stack,
-// which may be 16 KiB.
+// Room for one captured stack (and the mark of a cut one), for ordinary code and for handlers: not on the thread's
+// stack, which may be 16 KiB.
 inline constexpr std::uint32_t kFrames = shm::kMaxFrames - 1;
 struct StackScratch {
   std::uintptr_t ordinary[kFrames + 1];
@@ -178,7 +185,9 @@ class ProbeScope {
 StackId capture_above(ThreadLane& thread, void* hook_frame);
 
 // The innermost open span of the thread.
-inline SpanId current_span(const ThreadLane& thread) { return thread.lane->current_span.load(std::memory_order_relaxed); }
+inline SpanId current_span(const ThreadLane& thread) {
+  return thread.lane->current_span.load(std::memory_order_relaxed);
+}
 
 // One record into the thread's ring (never from a signal handler: those use signal_ring). Payload: a struct of
 // shm/record.h. The record carries the thread's current span.
@@ -197,7 +206,11 @@ inline void write_record(ThreadLane& thread, shm::RecordKind kind, StackId stack
 //     clear_interruption();
 //     result = real().epoll_wait(fd, events, count, timeout_left());
 //   } while (result < 0 && errno == EINTR && interrupted_by_us());
-inline void clear_interruption() { t_lane.interrupted_by_us = false; }
-inline bool interrupted_by_us() { return t_lane.interrupted_by_us; }
+inline void clear_interruption() {
+  t_lane.interrupted_by_us = false;
+}
+inline bool interrupted_by_us() {
+  return t_lane.interrupted_by_us;
+}
 
 }  // namespace camprobe::sampler

@@ -53,7 +53,8 @@ TEST(Cpu, ThreadsThatAreOlderThanTheProbeAreFound) {
                  .preload = std::string("@:") + CAMPROBE_EARLY});
   auto region = probed.region();
   int samples = 0;
-  for (const auto& event : events_of(region, shm::RecordKind::kCpu)) samples += event.lane.tid == static_cast<std::uint32_t>(probed.printed("early"));
+  for (const auto& event : events_of(region, shm::RecordKind::kCpu))
+    samples += event.lane.tid == static_cast<std::uint32_t>(probed.printed("early"));
   EXPECT_GT(samples, 10);
 }
 

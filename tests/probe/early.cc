@@ -1,7 +1,7 @@
 // tests/probe/early.cc
 //
-// A library that starts a thread from its constructor, before the probe has started: preloaded behind the probe it comes
-// first.
+// A library that starts a thread from its constructor, before the probe has started: preloaded behind the probe it
+// comes first.
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/syscall.h>

@@ -40,7 +40,9 @@ std::set<std::uint64_t> live_addresses(const shm::RegionReader& region) {
   return found;
 }
 
-std::uint64_t address_printed(const Probed& probed, const std::string& name) { return static_cast<std::uint64_t>(probed.printed(name)); }
+std::uint64_t address_printed(const Probed& probed, const std::string& name) {
+  return static_cast<std::uint64_t>(probed.printed(name));
+}
 
 // At this interval an allocation of 40,000 bytes is sampled always (probability 1 - e^-625).
 const std::map<std::string, std::string> kSampleAll = {{"CAMPROBE_HEAP_INTERVAL", "64"}};
@@ -55,13 +57,14 @@ void expect_exact(const std::string& interval, const std::string& preload = "@")
     return totals_of(probed.region());
   };
   const HeapTotals none = run(0), some = run(count);
-  // malloc, realloc, calloc, posix_memalign, new[]: five allocations and five frees a round. The vectors that hold the blocks
-  // are empty in the first run.
+  // malloc, realloc, calloc, posix_memalign, new[]: five allocations and five frees a round. The vectors that hold the
+  // blocks are empty in the first run.
   const std::uint64_t vectors = threads;
   EXPECT_EQ(some.allocs - none.allocs, threads * count * 5 + vectors) << "interval " << interval;
   EXPECT_EQ(some.frees - none.frees, threads * count * 5 + vectors) << "interval " << interval;
   const std::uint64_t malloc_bytes = threads * (count / 8) * (24 + 25 + 26 + 27 + 28 + 29 + 30 + 31);
-  EXPECT_EQ(some.bytes - none.bytes, malloc_bytes + threads * count * (100 + 100 + 256 + 77) + vectors * count * 8) << "interval " << interval;
+  EXPECT_EQ(some.bytes - none.bytes, malloc_bytes + threads * count * (100 + 100 + 256 + 77) + vectors * count * 8)
+      << "interval " << interval;
 }
 
 TEST(Heap, CountersEqualTheTruthOnManyThreads) {
@@ -100,7 +103,8 @@ TEST(Heap, OperatorsAreCountedOnceWhoeverImplementsThem) {
     const std::string path = std::string("/usr/lib/") + CAMPROBE_MULTIARCH + "/" + name;
     if (*name != '\0' && !std::filesystem::exists(path)) continue;
     const auto run = [&](const char* count) {
-      return totals_of(Probed({.arguments = {target(), "new", count}, .preload = *name == '\0' ? "@" : "@:" + path}).region());
+      return totals_of(
+          Probed({.arguments = {target(), "new", count}, .preload = *name == '\0' ? "@" : "@:" + path}).region());
     };
     const HeapTotals none = run("0"), some = run("5000");
     EXPECT_EQ(some.allocs - none.allocs, 5000u) << name;
@@ -115,7 +119,8 @@ TEST(Heap, EstimatesLieWithinSixSigmaOfTheTruth) {
   std::map<std::uint64_t, double> z_sum;
   const int runs = 8;
   for (int run = 0; run < runs; ++run) {
-    Probed probed({.arguments = {target(), "keep", "60000", "20000", "200"}, .environment = {{"CAMPROBE_HEAP_INTERVAL", "8KiB"}}});
+    Probed probed({.arguments = {target(), "keep", "60000", "20000", "200"},
+                   .environment = {{"CAMPROBE_HEAP_INTERVAL", "8KiB"}}});
     std::map<std::uint64_t, double> estimate;
     const auto region = probed.region();
     EXPECT_EQ(region.status()->lost[static_cast<int>(shm::Loss::kLiveFull)], 0u);
@@ -221,7 +226,8 @@ TEST(Heap, LargeMappingsAreExactEvenInPart) {
   const auto at = [&](const char* name) { return address_printed(probed, name); };
   EXPECT_EQ(mapped[at("kept")], 1u << 20);
   // The kernel may put a later mapping where this one was, but it would have another size.
-  EXPECT_TRUE(!mapped.count(at("gone")) || mapped[at("gone")] != 1u << 20 || at("gone") == at("holed") || at("gone") == at("kept"));
+  EXPECT_TRUE(!mapped.count(at("gone")) || mapped[at("gone")] != 1u << 20 || at("gone") == at("holed") ||
+              at("gone") == at("kept"));
   EXPECT_EQ(mapped[at("holed")], 16u * 4096);
   EXPECT_EQ(mapped[at("holed") + 48 * 4096], (1u << 20) - 48u * 4096);
   EXPECT_FALSE(mapped.count(at("reserved"))) << "reserved address space is not memory";
@@ -230,7 +236,9 @@ TEST(Heap, LargeMappingsAreExactEvenInPart) {
 }
 
 TEST(Heap, AllocationsInTheLastDestructorsOfAThreadAreCounted) {
-  const auto run = [](const char* threads) { return totals_of(Probed({.arguments = {target(), "late", threads}}).region()); };
+  const auto run = [](const char* threads) {
+    return totals_of(Probed({.arguments = {target(), "late", threads}}).region());
+  };
   const HeapTotals few = run("10"), many = run("60");
   const std::uint64_t allocs = many.allocs - few.allocs, frees = many.frees - few.frees;
   // Five blocks of 3,000 bytes a thread: one in the thread-local destructor, four in the key's rounds. Thread creation

@@ -40,8 +40,12 @@ int scratch_file(const std::string& content = "") {
 
 }  // namespace
 
-std::string target() { return CAMPROBE_PROBE_TARGET; }
-std::string library() { return CAMPROBE_LIBRARY; }
+std::string target() {
+  return CAMPROBE_PROBE_TARGET;
+}
+std::string library() {
+  return CAMPROBE_LIBRARY;
+}
 
 Probed::Probed(const Program& program) {
   static int serial = 0;
@@ -126,7 +130,8 @@ std::vector<std::string> Probed::regions_of(pid_t process) const {
   std::vector<std::pair<std::uint32_t, std::string>> found;
   for (const auto& path : regions()) {
     shm::RegionName name;
-    if (shm::parse_region_name(std::filesystem::path(path).filename().c_str(), &name) && name.pid == static_cast<std::uint32_t>(process))
+    if (shm::parse_region_name(std::filesystem::path(path).filename().c_str(), &name) &&
+        name.pid == static_cast<std::uint32_t>(process))
       found.emplace_back(name.image, path);
   }
   std::sort(found.begin(), found.end());
@@ -160,7 +165,9 @@ double Probed::printed(const std::string& name) const {
 
 std::vector<Event> events_of(shm::RegionReader& region) {
   std::vector<Event> events;
-  region.drain([&](const shm::ReadLane& lane, bool is_signal, const shm::ReadRecord& record) { events.push_back({lane, is_signal, record}); });
+  region.drain([&](const shm::ReadLane& lane, bool is_signal, const shm::ReadRecord& record) {
+    events.push_back({lane, is_signal, record});
+  });
   return events;
 }
 

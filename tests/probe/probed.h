@@ -23,13 +23,13 @@ enum class Run {
 };
 
 struct Program {
-  std::vector<std::string> arguments = {};           // [0]: the executable, looked up in PATH
+  std::vector<std::string> arguments = {};              // [0]: the executable, looked up in PATH
   std::map<std::string, std::string> environment = {};  // on top of ours
-  std::string preload = "@";                       // "@" stands for libcamprobe.so; empty: no preload at all
+  std::string preload = "@";                            // "@" stands for libcamprobe.so; empty: no preload at all
   Run run = Run::kCollected;
   std::string input = {};
-  int seconds = 30;                                // then it is killed
-  std::function<void()> before_exec = {};               // in the child
+  int seconds = 30;                        // then it is killed
+  std::function<void()> before_exec = {};  // in the child
 };
 
 class Probed {

@@ -30,7 +30,8 @@ shm::RegionReader open_region(const std::string& path) {
 TEST(Process, ACleanExitLeavesNothingBehind) {
   Probed probed({.arguments = {target(), "nothing"}, .run = Run::kNone});
   EXPECT_EQ(probed.status, 0);
-  for (const auto& path : all_regions()) EXPECT_EQ(path.find("." + std::to_string(probed.pid) + "."), std::string::npos) << path;
+  for (const auto& path : all_regions())
+    EXPECT_EQ(path.find("." + std::to_string(probed.pid) + "."), std::string::npos) << path;
 }
 
 TEST(Process, AnExitIsNotedForTheCollectorThatWantsTheRegion) {
@@ -74,7 +75,8 @@ TEST(Process, AForkedChildHasARegionOfItsOwnAndNeverWritesItsParents) {
     EXPECT_EQ(child.status()->exit_status, 40 + static_cast<std::int64_t>(i));
     EXPECT_FALSE(child.modules().empty());
     bool is_found = false;
-    for (const auto& event : events_of(child, RecordKind::kAlloc)) is_found = is_found || event.record.alloc.size == 60'000 + i;
+    for (const auto& event : events_of(child, RecordKind::kAlloc))
+      is_found = is_found || event.record.alloc.size == 60'000 + i;
     EXPECT_TRUE(is_found);
   }
 }
@@ -134,7 +136,8 @@ TEST(Process, EachExecIsAnImageWithANumberAndAFailedOneChangesNothing) {
 TEST(Process, ExecsWithoutACollectorLeaveNothingBehind) {
   Probed probed({.arguments = {target(), "execs", "3"}, .run = Run::kNone});
   EXPECT_EQ(probed.status, 17);
-  for (const auto& path : all_regions()) EXPECT_EQ(path.find("." + std::to_string(probed.pid) + "."), std::string::npos) << path;
+  for (const auto& path : all_regions())
+    EXPECT_EQ(path.find("." + std::to_string(probed.pid) + "."), std::string::npos) << path;
 }
 
 TEST(Process, AForkStormAmidBusyThreadsDisturbsNobody) {
@@ -150,12 +153,14 @@ TEST(Process, AForkStormAmidBusyThreadsDisturbsNobody) {
 TEST(Process, ADaemonsParentLeavesNothingBehind) {
   Probed probed({.arguments = {target(), "daemon"}, .run = Run::kNamed});
   EXPECT_EQ(probed.status, 0);
-  for (int tries = 0; tries < 200 && !probed.regions().empty(); ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int tries = 0; tries < 200 && !probed.regions().empty(); ++tries)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_TRUE(probed.regions().empty());
 }
 
 TEST(Process, SixteenKibibytesOfStackAreEnough) {
-  Probed probed({.arguments = {target(), "small-stacks"}, .environment = {{"CAMPROBE_HEAP_INTERVAL", "4KiB"}, {"CAMPROBE_CPU_HZ", "4000"}}});
+  Probed probed({.arguments = {target(), "small-stacks"},
+                 .environment = {{"CAMPROBE_HEAP_INTERVAL", "4KiB"}, {"CAMPROBE_CPU_HZ", "4000"}}});
   ASSERT_EQ(probed.signal, SIGKILL) << probed.out << probed.err;  // its own
   EXPECT_EQ(probed.printed("bad"), 0);
   EXPECT_LE(probed.region().status()->lanes_used, 3u) << "threads that exit or are cancelled give their lane back";
@@ -226,7 +231,8 @@ TEST(Process, TheControlBlockTakesEffectWithinASecond) {
   auto region = probed.region();
   std::uint64_t changed = 0, first_sample = 0;
   for (const auto& event : events_of(region)) {
-    if (event.record.kind == RecordKind::kSetting && event.record.setting.value == 1 << 20) changed = event.record.time_ns;
+    if (event.record.kind == RecordKind::kSetting && event.record.setting.value == 1 << 20)
+      changed = event.record.time_ns;
     if (event.record.kind == RecordKind::kAlloc && event.record.alloc.interval == 1 << 20 && first_sample == 0)
       first_sample = event.record.time_ns;
   }

@@ -98,7 +98,8 @@ TEST(Spans, AProgramLinkedWithNothingRunsWithAndWithoutTheProbe) {
 
 TEST(Spans, ACProgramMayOpenACppLibraryThatAllocatesAndThrows) {
   Probed without({.arguments = {CAMPROBE_PLAIN, CAMPROBE_CPP_PLUGIN}, .preload = ""});
-  Probed with({.arguments = {CAMPROBE_PLAIN, CAMPROBE_CPP_PLUGIN}, .environment = {{"CAMPROBE_HEAP_INTERVAL", "1KiB"}}});
+  Probed with(
+      {.arguments = {CAMPROBE_PLAIN, CAMPROBE_CPP_PLUGIN}, .environment = {{"CAMPROBE_HEAP_INTERVAL", "1KiB"}}});
   EXPECT_EQ(without.out, "loaded 0\nworked 1\n");
   EXPECT_EQ(with.out, "loaded 1\nworked 1\n");
   EXPECT_EQ(with.status, 6);

@@ -1,7 +1,7 @@
 // tests/probe/target.cc
 //
-// The program that the probe's tests run: `probe_target WHAT ARGUMENTS...` does one thing and prints what is true of it, one
-// "name value" a line. It knows nothing of the probe but the public header.
+// The program that the probe's tests run: `probe_target WHAT ARGUMENTS...` does one thing and prints what is true of
+// it, one "name value" a line. It knows nothing of the probe but the public header.
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
@@ -43,8 +43,12 @@ void* sink(void* block) {
 }
 volatile size_t g_huge = size_t{1} << 46;
 
-void say(const char* name, double value) { printf("%s %.17g\n", name, value); }
-void say_address(const char* name, const void* block) { say(name, static_cast<double>(reinterpret_cast<uintptr_t>(block))); }
+void say(const char* name, double value) {
+  printf("%s %.17g\n", name, value);
+}
+void say_address(const char* name, const void* block) {
+  say(name, static_cast<double>(reinterpret_cast<uintptr_t>(block)));
+}
 [[noreturn]] void die_by_kill() {
   fflush(stdout);
   kill(getpid(), SIGKILL);
@@ -126,7 +130,7 @@ void operators() {
   ::operator delete[](nothing, std::nothrow);
   void* sized = ::operator new(50'000);
   say_address("freed", sized);
-  ::operator delete(sized, size_t{50'000});
+  ::operator delete (sized, size_t{50'000});
   void* aligned = ::operator new[](50'000, std::align_val_t{512});
   say_address("freed", aligned);
   ::operator delete[](aligned, size_t{50'000}, std::align_val_t{512});
@@ -405,11 +409,14 @@ void* volatile g_thread_waste;
 void short_threads(long count) {
   for (long i = 0; i < count; ++i) {
     pthread_t thread;
-    pthread_create(&thread, nullptr, [](void*) -> void* {
-      void* block = malloc(100);
-      free(block);
-      return nullptr;
-    }, nullptr);
+    pthread_create(
+        &thread, nullptr,
+        [](void*) -> void* {
+          void* block = malloc(100);
+          free(block);
+          return nullptr;
+        },
+        nullptr);
     pthread_join(thread, nullptr);
   }
   die_by_kill();
@@ -424,12 +431,15 @@ void many_threads(int threads) {
   pthread_attr_setstacksize(&small, 64 << 10);
   std::vector<pthread_t> crew(static_cast<size_t>(threads));
   for (auto& thread : crew)
-    pthread_create(&thread, &small, [](void* barrier) -> void* {
-      pthread_barrier_wait(static_cast<pthread_barrier_t*>(barrier));
-      for (int i = 0; i < 50; ++i) free(sink(malloc(1000)));
-      pthread_barrier_wait(static_cast<pthread_barrier_t*>(barrier));
-      return nullptr;
-    }, &all);
+    pthread_create(
+        &thread, &small,
+        [](void* barrier) -> void* {
+          pthread_barrier_wait(static_cast<pthread_barrier_t*>(barrier));
+          for (int i = 0; i < 50; ++i) free(sink(malloc(1000)));
+          pthread_barrier_wait(static_cast<pthread_barrier_t*>(barrier));
+          return nullptr;
+        },
+        &all);
   for (auto& thread : crew) pthread_join(thread, nullptr);
   die_by_kill();
 }
@@ -442,16 +452,19 @@ void small_stacks() {
   int bad = 0;
   for (int i = 0; i < 40; ++i) {
     pthread_t thread;
-    bad += pthread_create(&thread, &small, [](void* how) -> void* {
-      const double end = seconds(CLOCK_THREAD_CPUTIME_ID) + 0.01;
-      while (seconds(CLOCK_THREAD_CPUTIME_ID) < end) free(sink(malloc(3000)));
-      if (how == nullptr) return nullptr;
-      if (how == reinterpret_cast<void*>(1)) pthread_exit(nullptr);
-      for (;;) {
-        free(sink(malloc(3000)));
-        pthread_testcancel();
-      }
-    }, reinterpret_cast<void*>(static_cast<intptr_t>(i % 3)));
+    bad += pthread_create(
+        &thread, &small,
+        [](void* how) -> void* {
+          const double end = seconds(CLOCK_THREAD_CPUTIME_ID) + 0.01;
+          while (seconds(CLOCK_THREAD_CPUTIME_ID) < end) free(sink(malloc(3000)));
+          if (how == nullptr) return nullptr;
+          if (how == reinterpret_cast<void*>(1)) pthread_exit(nullptr);
+          for (;;) {
+            free(sink(malloc(3000)));
+            pthread_testcancel();
+          }
+        },
+        reinterpret_cast<void*>(static_cast<intptr_t>(i % 3)));
     if (i % 3 == 2) pthread_cancel(thread);
     bad += pthread_join(thread, nullptr);
   }

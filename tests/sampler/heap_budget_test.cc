@@ -67,7 +67,8 @@ TEST(HeapBudget, AnIdleServerIsSampledAllTheSame) {
   // No CPU time to speak of, 20 MB in a step: the wall clock's share allows 166 samples of 1 us.
   const std::uint64_t bytes = 20'000'000;
   for (int step = 0; step < 50; ++step)
-    interval = budget.next(interval, kThirdOfOnePercent, {1000, kStepWall, bytes / interval * kSampleNs, bytes / interval, 100, kCapacity});
+    interval = budget.next(interval, kThirdOfOnePercent,
+                           {1000, kStepWall, bytes / interval * kSampleNs, bytes / interval, 100, kCapacity});
   EXPECT_LE(interval, 256u << 10);
   EXPECT_LE(static_cast<double>(bytes) / static_cast<double>(interval) * kSampleNs, kStepWall * 0.0005);
 }
@@ -78,14 +79,17 @@ TEST(HeapBudget, ExpensiveFirstSamplesAreForgotten) {
   const std::uint64_t bytes = 16 << 20;
   interval = budget.next(interval, kThirdOfOnePercent, {kStepCpu, kStepWall, 300 * 20'000, 300, 100, kCapacity});
   const std::uint64_t at_first = interval;
-  for (int step = 0; step < 60; ++step) interval = budget.next(interval, kThirdOfOnePercent, measured_at(bytes / interval));
+  for (int step = 0; step < 60; ++step)
+    interval = budget.next(interval, kThirdOfOnePercent, measured_at(bytes / interval));
   EXPECT_LT(interval, at_first);
 }
 
 TEST(HeapBudget, AFullTableDoublesOnceAndAgainOnlyAsItFills) {
   HeapBudget budget;
   std::uint64_t interval = 32 << 10;
-  const auto step = [&](std::uint64_t live) { return interval = budget.next(interval, kThirdOfOnePercent, measured_at(0, live)); };
+  const auto step = [&](std::uint64_t live) {
+    return interval = budget.next(interval, kThirdOfOnePercent, measured_at(0, live));
+  };
   EXPECT_EQ(step(kCapacity / 4 * 3 - 1), 32u << 10);
   EXPECT_EQ(step(kCapacity / 4 * 3), 64u << 10);
   EXPECT_EQ(step(kCapacity / 4 * 3 + 10), 64u << 10);

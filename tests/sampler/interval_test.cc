@@ -45,7 +45,8 @@ TEST(Interval, GapsAreGeometricWithTheMeanAskedFor) {
 TEST(Interval, SeedsThatDifferByOneStartFarApart) {
   double sum = 0;
   const int seeds = 20'000;
-  for (int seed = 0; seed < seeds; ++seed) sum += static_cast<double>(IntervalGenerator(static_cast<std::uint64_t>(seed)).next_gap({4096}));
+  for (int seed = 0; seed < seeds; ++seed)
+    sum += static_cast<double>(IntervalGenerator(static_cast<std::uint64_t>(seed)).next_gap({4096}));
   EXPECT_NEAR(sum / seeds, 4096.5, 6 * 4096 / std::sqrt(seeds));
 }
 

@@ -61,11 +61,12 @@ TEST(Settings, ValuesWithUnits) {
 }
 
 TEST(Settings, WhatIsWrongIsNamedAndIgnored) {
-  for (const char* wrong : {"CAMPROBE_HEAP_INTERVAL=63", "CAMPROBE_HEAP_INTERVAL=1KB", "CAMPROBE_HEAP_INTERVAL=-1",
-                            "CAMPROBE_HEAP_INTERVAL=99999999999999999999", "CAMPROBE_HEAP_INTERVAL=1.", "CAMPROBE_CPU_HZ=10001",
-                            "CAMPROBE_CPU_HZ=99hz", "CAMPROBE_WAIT_INTERVAL=10", "CAMPROBE_WAIT_INTERVAL=5000s", "CAMPROBE_BUDGET=101%",
-                            "CAMPROBE_BUDGET=0", "CAMPROBE_FAMILIES=heap,,cpu", "CAMPROBE_FAMILIES=Heap", "CAMPROBE_RUN=:1",
-                            "CAMPROBE_RUN=x:y", "CAMPROBE_FOLLOW_FORK=yes", "CAMPROBE_VERBOSE=2"}) {
+  for (const char* wrong :
+       {"CAMPROBE_HEAP_INTERVAL=63", "CAMPROBE_HEAP_INTERVAL=1KB", "CAMPROBE_HEAP_INTERVAL=-1",
+        "CAMPROBE_HEAP_INTERVAL=99999999999999999999", "CAMPROBE_HEAP_INTERVAL=1.", "CAMPROBE_CPU_HZ=10001",
+        "CAMPROBE_CPU_HZ=99hz", "CAMPROBE_WAIT_INTERVAL=10", "CAMPROBE_WAIT_INTERVAL=5000s", "CAMPROBE_BUDGET=101%",
+        "CAMPROBE_BUDGET=0", "CAMPROBE_FAMILIES=heap,,cpu", "CAMPROBE_FAMILIES=Heap", "CAMPROBE_RUN=:1",
+        "CAMPROBE_RUN=x:y", "CAMPROBE_FOLLOW_FORK=yes", "CAMPROBE_VERBOSE=2"}) {
     const ReadBack result = read({wrong});
     EXPECT_NE(result.complaint.find(wrong), std::string::npos) << wrong << ": " << result.complaint;
     EXPECT_EQ(result.settings.heap_interval, default_settings().heap_interval) << wrong;
@@ -87,12 +88,15 @@ TEST(Settings, TheDocumentShowsTheTable) {
   text << file.rdbuf();
   const std::string document = text.str();
   std::size_t rows = 0;
-  for (std::size_t at = document.find("\n| `CAMPROBE_"); at != std::string::npos; at = document.find("\n| `CAMPROBE_", at + 1)) ++rows;
+  for (std::size_t at = document.find("\n| `CAMPROBE_"); at != std::string::npos;
+       at = document.find("\n| `CAMPROBE_", at + 1))
+    ++rows;
   EXPECT_EQ(rows, kEnvironmentSize);
   for (std::size_t i = 0; i < kEnvironmentSize; ++i) {
     const EnvironmentVariable& variable = kEnvironment[i];
     const std::string value = *variable.default_value == '\0' ? "" : "`" + std::string(variable.default_value) + "`";
-    const std::string row = "| `" + std::string(variable.name) + "` | " + value + " | " + variable.values + " | " + variable.meaning + " |";
+    const std::string row =
+        "| `" + std::string(variable.name) + "` | " + value + " | " + variable.values + " | " + variable.meaning + " |";
     EXPECT_NE(document.find(row), std::string::npos) << "docs/environment.md wants the row\n" << row;
   }
 }
