@@ -116,7 +116,9 @@ int find_allocator(dl_phdr_info* info, std::size_t, void*) {
     sampler::t_lane.stack = bounds_of_first_stack();
     const char* why = nullptr;
     int error = 0;
-    if (!sampler::start_session(settings, &why, &error) && (settings.verbose || settings.run_id[0] != '\0')) {
+    // Said by the process that the collector started; its children would only repeat it.
+    const bool is_asked_for = settings.run_id[0] != '\0' && shm::raw_syscall(SYS_getppid) == settings.collector_pid;
+    if (!sampler::start_session(settings, &why, &error) && (settings.verbose || is_asked_for)) {
       const char* const parts[] = {
           "camprobe: this process is not recorded: ", why, " (", name_of_error(error), ")\n", nullptr};
       say(parts);
