@@ -4,8 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <regex>
-
 namespace camprobe::exporters {
 namespace {
 
@@ -25,9 +23,9 @@ Slice three_stacks() {
 }
 
 std::size_t frames_in(const std::string& svg) {
-  static const std::regex kFrame("<g class=\"f\" tabindex");
-  return static_cast<std::size_t>(
-      std::distance(std::sregex_iterator(svg.begin(), svg.end(), kFrame), std::sregex_iterator()));
+  std::size_t frames = 0;
+  for (std::size_t at = 0; (at = svg.find("<g class=\"f\" tabindex", at)) != std::string::npos; ++at) ++frames;
+  return frames;
 }
 
 TEST(FlamegraphSvg, TellsTotalsSelfShareAndPlaceOfEachFrame) {
@@ -42,10 +40,13 @@ TEST(FlamegraphSvg, TellsTotalsSelfShareAndPlaceOfEachFrame) {
 }
 
 TEST(FlamegraphSvg, AsksNothingOfAnyNetwork) {
-  const std::string svg = to_flamegraph_svg(three_stacks());
-  std::string without_namespaces = std::regex_replace(svg, std::regex("xmlns=\"http://www.w3.org/[0-9a-z/]*\""), "");
-  EXPECT_THAT(without_namespaces, Not(HasSubstr("http")));
-  EXPECT_THAT(without_namespaces, Not(HasSubstr("href")));
+  std::string svg = to_flamegraph_svg(three_stacks());
+  for (const std::string name : {"xmlns=\"http://www.w3.org/2000/svg\"", "xmlns=\"http://www.w3.org/1999/xhtml\""}) {
+    ASSERT_NE(svg.find(name), std::string::npos);
+    svg.erase(svg.find(name), name.size());
+  }
+  EXPECT_THAT(svg, Not(HasSubstr("http")));
+  EXPECT_THAT(svg, Not(HasSubstr("href")));
 }
 
 TEST(FlamegraphSvg, LeavesOutTheLightestBeyondItsBoundAndSaysSo) {
