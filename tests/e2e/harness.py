@@ -16,6 +16,8 @@ import time
 BIN = pathlib.Path(os.environ.get("CAMPROBE_BIN", "build/bin")).resolve()
 LIB = pathlib.Path(os.environ.get("CAMPROBE_LIB", "build/lib")).resolve()
 TESTS = pathlib.Path(os.environ.get("CAMPROBE_TESTS", "build/release/tests")).resolve()
+for name in ("CAMPROBE_BIN", "CAMPROBE_LIB", "CAMPROBE_TESTS"):
+    os.environ.pop(name, None)  # ours: the probe would say that it knows no such variable
 CAMPROBE = str(BIN / "camprobe")
 PROBE = str(LIB / "libcamprobe.so")
 
