@@ -36,9 +36,10 @@ constinit bool g_has_end_key = false;
 constexpr pthread_key_t kKeysWithoutAllocation = 32;
 
 void hook_thread_end(ThreadLane& thread) {
-  if (!g_has_end_key || thread.is_thread_end_hooked) return;
+  if (thread.is_thread_end_hooked) return;
+  thread.is_thread_end_hooked = true;  // or tried, and not again
   thread.end_rounds = PTHREAD_DESTRUCTOR_ITERATIONS;
-  thread.is_thread_end_hooked = pthread_setspecific(g_end_key, &thread) == 0;
+  if (g_has_end_key) pthread_setspecific(g_end_key, &thread);
 }
 
 shm::ThreadPayload describe(const ThreadLane& thread) {

@@ -254,6 +254,8 @@ ThreadLane* this_thread_slow() {
 ProbeScope::ProbeScope() : thread_(this_thread()) {
   if (thread_ != nullptr) {
     thread_->entered_at = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    // A thread that was armed in a handler.
+    if (!thread_->is_thread_end_hooked && g_on_thread_armed != nullptr) g_on_thread_armed(*thread_);
   } else if (t_lane.mode == LaneMode::kArmed) {
     g_region.count_loss(shm::Loss::kReentrant);
   } else if (t_lane.mode == LaneMode::kStray) {

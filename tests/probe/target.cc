@@ -19,6 +19,7 @@
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -422,6 +423,23 @@ void short_threads(long count) {
   die_by_kill();
 }
 
+// The same with C's own threads, which pass no hook at their start.
+void c_threads(long count) {
+  for (long i = 0; i < count; ++i) {
+    thrd_t thread;
+    thrd_create(
+        &thread,
+        [](void*) -> int {
+          burn(0.0004);
+          free(sink(malloc(100)));
+          return 0;
+        },
+        nullptr);
+    thrd_join(thread, nullptr);
+  }
+  die_by_kill();
+}
+
 // THREADS at once, each with 50 blocks of 1,000 bytes.
 void many_threads(int threads) {
   pthread_barrier_t all;
@@ -591,6 +609,7 @@ int main(int count, char** arguments) {
   if (what == "all-signals") all_signals();
   if (what == "spans") spans();
   if (what == "short-threads") short_threads(whole(2));
+  if (what == "c-threads") c_threads(whole(2));
   if (what == "many-threads") many_threads(static_cast<int>(whole(2)));
   if (what == "small-stacks") small_stacks();
   if (what == "fork-storm") fork_storm(static_cast<int>(whole(2)));
