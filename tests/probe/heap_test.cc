@@ -213,6 +213,19 @@ TEST(Heap, StacksBeginWithTheCallerOfMallocAndReachTheRoot) {
   EXPECT_EQ(checked, 50);
 }
 
+TEST(Heap, ABlockFreedBehindOurBackIsForgottenWhenItsAddressComesBack) {
+  Probed probed({.arguments = {target(), "deep-binding", CAMPROBE_PLUGIN}, .environment = kSampleAll});
+  ASSERT_EQ(probed.signal, SIGKILL) << probed.err;
+  if (probed.all_printed("same") != std::vector<double>{1, 1})
+    GTEST_SKIP() << "the allocator did not reuse the address";
+  int found = 0;
+  for (const auto& live : probed.region().live_samples()) {
+    EXPECT_NE(live.address, address_printed(probed, "gone"));
+    found += live.address == address_printed(probed, "block");
+  }
+  EXPECT_EQ(found, 1);
+}
+
 TEST(Heap, LargeMappingsAreExactEvenInPart) {
   Probed probed({.arguments = {target(), "mappings"}});
   EXPECT_EQ(probed.printed("failed"), 1);

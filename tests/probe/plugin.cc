@@ -9,3 +9,7 @@ extern "C" __attribute__((visibility("default"), noinline)) void* plugin_allocat
   __asm__ volatile("" ::"r"(block) : "memory");
   return block;
 }
+
+extern "C" __attribute__((visibility("default"), noinline)) void plugin_free(void* block) {
+  free(block);
+}

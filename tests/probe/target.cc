@@ -549,7 +549,26 @@ void late_allocations(int threads) {
   die_by_kill();
 }
 
-// Allocates at about BYTES a second for SECONDS; the control block may change meanwhile.
+// A library bound to its own C library frees behind the hooks' back.
+void deep_binding(const char* path) {
+  void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+  auto release = reinterpret_cast<void (*)(void*)>(dlsym(handle, "plugin_free"));
+  void* volatile first = malloc(40'000);
+  const auto address = reinterpret_cast<uintptr_t>(first);
+  release(first);
+  void* volatile second = malloc(40'000);
+  say("same", reinterpret_cast<uintptr_t>(second) == address);
+  say_address("block", second);
+  void* volatile third = malloc(40'000);
+  release(third);
+  void* volatile fourth = malloc(40'000);
+  free(fourth);
+  say("same", third == fourth);
+  say_address("gone", fourth);
+  die_by_kill();
+}
+
+// Allocates and sleeps for SECONDS; the control block may change meanwhile.
 void churn(double for_seconds) {
   const double end = seconds(CLOCK_MONOTONIC) + for_seconds;
   while (seconds(CLOCK_MONOTONIC) < end) {
@@ -616,6 +635,7 @@ int main(int count, char** arguments) {
   if (what == "daemon") become_daemon();
   if (what == "late") late_allocations(static_cast<int>(whole(2)));
   if (what == "churn") churn(number(2));
+  if (what == "deep-binding") deep_binding(arguments[2]);
   if (what == "libraries") libraries(arguments[2]);
   return what == "nothing" || count > 1 ? 0 : 2;
 }
