@@ -157,12 +157,14 @@ class Finder {
   bool convict_together(Resource resource, std::vector<std::size_t> members) {
     if (members.size() < 2) return false;
     SurvivalVerdict together = judge_survival(join(populations_, members), stretch_, clock_, k_);
-    // Leaks in one function that began at very different times are two. The parts' own onsets are less certain than that
-    // of the whole (a stack is used in bursts), so they must lie far from it.
+    // Leaks in one function that began at very different times are two. But a stack may be used in turns, so its own onset
+    // is not enough to set it apart: one that began later kept next to nothing before, one that began earlier kept some.
     const double far = k_.same_onset_share * (stretch_.end - stretch_.begin);
     const auto is_another = [&](std::size_t i) {
-      return verdicts_[i].verdict == Verdict::kLeaks && std::abs(verdicts_[i].since - together.since) > far &&
-             !overlap(verdicts_[i].since_interval, together.since_interval);
+      const SurvivalVerdict& own = verdicts_[i];
+      if (own.verdict != Verdict::kLeaks || std::abs(own.since - together.since) <= far) return false;
+      if (overlap(own.since_interval, together.since_interval)) return false;
+      return own.since > together.since ? kept_before(i, own.since) < 0.1 : kept_before(i, together.since) >= 0.1;
     };
     if (std::erase_if(members, is_another) > 0) {
       if (members.size() < 2) return false;
@@ -178,6 +180,17 @@ class Finder {
     for (const std::size_t i : members) used_[i] = true;
     convicted_.push_back({resource, members, {}, together, strict, 0, {}});
     return true;
+  }
+
+  // The share of a stack's survivors that were born before an instant.
+  double kept_before(std::size_t i, Seconds instant) const {
+    double before = 0, all = 0;
+    for (const Life& life : populations_[i].lives) {
+      if (life.died < stretch_.end || life.born < stretch_.warm_up || life.born >= stretch_.end) continue;
+      all += life.objects;
+      if (life.born < instant) before += life.objects;
+    }
+    return all > 0 ? before / all : 0;
   }
 
   // What is open, or grew once, on several stacks of one function is one thing to read.
