@@ -28,7 +28,8 @@ constexpr const char* kFaint = "\x1b[2m";
 constexpr const char* kReset = "\x1b[0m";
 
 std::size_t characters(std::string_view utf8) {
-  return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(
+      std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 // The first `n` characters of valid UTF-8, in bytes.
@@ -87,8 +88,8 @@ class Page {
   }
 
   // `head` stands left of the first line, the others begin below the text that follows it.
-  void paragraph(const std::string& head, const std::string& text, std::size_t indent, const char* head_colour = nullptr,
-                 const char* colour = nullptr) {
+  void paragraph(const std::string& head, const std::string& text, std::size_t indent,
+                 const char* head_colour = nullptr, const char* colour = nullptr) {
     const std::string safe = printable_utf8(text);
     indent = std::min(indent, width_ - 20);
     const std::vector<std::string> lines = wrapped(safe, width_ - indent);
@@ -96,7 +97,8 @@ class Page {
     if (head_alone) text_ += painted(head, head_colour) + "\n";
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const bool beside = i == 0 && !head_alone;
-      text_ += beside ? painted(head, head_colour) + std::string(indent - characters(head), ' ') : std::string(indent, ' ');
+      text_ +=
+          beside ? painted(head, head_colour) + std::string(indent - characters(head), ' ') : std::string(indent, ' ');
       text_ += painted(lines[i], colour) + "\n";
     }
   }
@@ -146,7 +148,8 @@ std::string frame_text(const run::ReportFrame& frame, std::size_t characters_of_
     text += "  " + frame.file.substr(frame.file.rfind('/') == std::string::npos ? 0 : frame.file.rfind('/') + 1);
     if (frame.line) text += ":" + std::to_string(*frame.line);
   } else if (!frame.module.empty()) {
-    text += "  [" + frame.module.substr(frame.module.rfind('/') == std::string::npos ? 0 : frame.module.rfind('/') + 1) + "]";
+    text += "  [" +
+            frame.module.substr(frame.module.rfind('/') == std::string::npos ? 0 : frame.module.rfind('/') + 1) + "]";
   }
   return text;
 }
@@ -164,7 +167,9 @@ const char* verdict_word(const run::Finding& f) {
   return "fine";
 }
 
-std::string ms_text(const std::optional<double>& ms) { return ms ? in_seconds(*ms / 1e3) : "-"; }
+std::string ms_text(const std::optional<double>& ms) {
+  return ms ? in_seconds(*ms / 1e3) : "-";
+}
 
 void write_finding(Page& page, const run::Finding& f, std::size_t number) {
   const char* colour = f.confirmed ? kRed : f.verdict == "inconclusive" ? kYellow : nullptr;
@@ -174,9 +179,12 @@ void write_finding(Page& page, const run::Finding& f, std::size_t number) {
   const auto line = [&](const char* label, const std::string& text) {
     if (!text.empty()) page.paragraph(fmt::format("   {}", label), text, kIndent, kFaint);
   };
-  if (f.before && f.after) line("how much", fmt::format("{} early, {} late", in_unit(f.before->value, f.before->unit), interval_text(*f.after)));
+  if (f.before && f.after)
+    line("how much",
+         fmt::format("{} early, {} late", in_unit(f.before->value, f.before->unit), interval_text(*f.after)));
   if (f.per_1000_requests) {
-    line("how much", interval_text(*f.per_1000_requests) + " per 1,000 requests" + (f.per_hour ? "; " + in_unit(f.per_hour->value, f.per_hour->unit) + " an hour" : ""));
+    line("how much", interval_text(*f.per_1000_requests) + " per 1,000 requests" +
+                         (f.per_hour ? "; " + in_unit(f.per_hour->value, f.per_hour->unit) + " an hour" : ""));
   } else if (f.per_hour) {
     line("how much", interval_text(*f.per_hour) + " an hour");
   }
@@ -199,7 +207,8 @@ void write_finding(Page& page, const run::Finding& f, std::size_t number) {
   for (std::size_t i = 0; i < f.evidence.size(); ++i) line(i == 0 ? "because" : "", f.evidence[i].text);
   if (f.forecast) line("forecast", f.forecast->text);
   line("next", f.advice);
-  if (f.needs_seconds) line("to know", fmt::format("a run of {} under the same load would tell", in_seconds(*f.needs_seconds)));
+  if (f.needs_seconds)
+    line("to know", fmt::format("a run of {} under the same load would tell", in_seconds(*f.needs_seconds)));
   if (f.verdict != "inconclusive") line("sure", in_percent(f.confidence));
 }
 
@@ -208,8 +217,9 @@ void write_tables(Page& page, const run::Report& r) {
     page.heading("Load");
     std::vector<std::vector<std::string>> rows = {{"window", "from", "requests", "errors", "p50", "p95", "p99"}};
     for (const auto& w : r.load.windows) {
-      rows.push_back({w.name.empty() ? w.kind : w.name, at_time(w.from_s), in_count(static_cast<double>(w.requests)), in_count(static_cast<double>(w.errors)),
-                      ms_text(w.latency.p50), ms_text(w.latency.p95), ms_text(w.latency.p99)});
+      rows.push_back({w.name.empty() ? w.kind : w.name, at_time(w.from_s), in_count(static_cast<double>(w.requests)),
+                      in_count(static_cast<double>(w.errors)), ms_text(w.latency.p50), ms_text(w.latency.p95),
+                      ms_text(w.latency.p99)});
     }
     page.table(std::move(rows));
   }
@@ -218,7 +228,8 @@ void write_tables(Page& page, const run::Report& r) {
     std::vector<std::vector<std::string>> rows = {{"endpoint", "requests", "errors", "p50", "p95", "p99"}};
     for (std::size_t i = 0; i < r.load.endpoints.size() && i < 10; ++i) {
       const auto& e = r.load.endpoints[i];
-      rows.push_back({e.endpoint, in_count(static_cast<double>(e.requests)), in_count(static_cast<double>(e.errors)), ms_text(e.latency.p50), ms_text(e.latency.p95), ms_text(e.latency.p99)});
+      rows.push_back({e.endpoint, in_count(static_cast<double>(e.requests)), in_count(static_cast<double>(e.errors)),
+                      ms_text(e.latency.p50), ms_text(e.latency.p95), ms_text(e.latency.p99)});
     }
     page.table(std::move(rows));
   }
@@ -227,19 +238,24 @@ void write_tables(Page& page, const run::Report& r) {
     page.heading("Arbitration");
     const auto timed = [&](const char* name, const std::optional<run::ReportQuantiles>& q) {
       if (!q) return;
-      page.paragraph(std::string("  ") + name, fmt::format("p50 {}, p95 {}, p99 {} ({})", ms_text(q->p50), ms_text(q->p95), ms_text(q->p99), in_count(static_cast<double>(q->count))), 26);
+      page.paragraph(std::string("  ") + name,
+                     fmt::format("p50 {}, p95 {}, p99 {} ({})", ms_text(q->p50), ms_text(q->p95), ms_text(q->p99),
+                                 in_count(static_cast<double>(q->count))),
+                     26);
     };
     timed("decision time", cam.arbitration);
     timed("consensus time", cam.consensus);
     if (cam.provider_switch_rate) page.paragraph("  provider switch rate", in_percent(*cam.provider_switch_rate), 26);
-    if (cam.cost_optimization_rate) page.paragraph("  cost optimization rate", in_percent(*cam.cost_optimization_rate), 26);
+    if (cam.cost_optimization_rate)
+      page.paragraph("  cost optimization rate", in_percent(*cam.cost_optimization_rate), 26);
   }
   if (!r.top_cpu.empty()) {
     page.heading("Where the CPU time goes");
     std::vector<std::vector<std::string>> rows = {{"function", "share", "time"}};
     for (std::size_t i = 0; i < r.top_cpu.size() && i < 5; ++i) {
       const auto& s = r.top_cpu[i];
-      rows.push_back({s.stack.empty() ? "[unknown]" : frame_text(s.stack.front(), page.width() / 2), in_percent(s.share), in_seconds(s.weight / 1e9)});
+      rows.push_back({s.stack.empty() ? "[unknown]" : frame_text(s.stack.front(), page.width() / 2),
+                      in_percent(s.share), in_seconds(s.weight / 1e9)});
     }
     page.table(std::move(rows));
   }
@@ -248,7 +264,8 @@ void write_tables(Page& page, const run::Report& r) {
     page.heading(title);
     std::vector<std::vector<std::string>> rows = {{"function", "share", "bytes"}};
     for (std::size_t i = 0; i < stacks.size() && i < 5; ++i) {
-      rows.push_back({stacks[i].stack.empty() ? "[unknown]" : frame_text(stacks[i].stack.front(), page.width() / 2), in_percent(stacks[i].share), in_bytes(stacks[i].weight)});
+      rows.push_back({stacks[i].stack.empty() ? "[unknown]" : frame_text(stacks[i].stack.front(), page.width() / 2),
+                      in_percent(stacks[i].share), in_bytes(stacks[i].weight)});
     }
     page.table(std::move(rows));
   };
@@ -259,7 +276,9 @@ void write_tables(Page& page, const run::Report& r) {
     std::vector<std::vector<std::string>> rows = {{"peer", "kind", "read", "written", "opened", "open"}};
     for (std::size_t i = 0; i < r.sockets.size() && i < 8; ++i) {
       const auto& p = r.sockets[i];
-      rows.push_back({p.peer, p.kind, in_bytes(static_cast<double>(p.read_bytes)), in_bytes(static_cast<double>(p.write_bytes)), in_count(static_cast<double>(p.opened)), in_count(static_cast<double>(p.still_open))});
+      rows.push_back({p.peer, p.kind, in_bytes(static_cast<double>(p.read_bytes)),
+                      in_bytes(static_cast<double>(p.write_bytes)), in_count(static_cast<double>(p.opened)),
+                      in_count(static_cast<double>(p.still_open))});
     }
     page.table(std::move(rows));
   }
@@ -268,7 +287,8 @@ void write_tables(Page& page, const run::Report& r) {
     std::vector<std::vector<std::string>> rows = {{"span", "count", "p50", "p95", "p99"}};
     for (std::size_t i = 0; i < r.spans.size() && i < 8; ++i) {
       const auto& s = r.spans[i];
-      rows.push_back({s.name, in_count(static_cast<double>(s.latency.count)), ms_text(s.latency.p50), ms_text(s.latency.p95), ms_text(s.latency.p99)});
+      rows.push_back({s.name, in_count(static_cast<double>(s.latency.count)), ms_text(s.latency.p50),
+                      ms_text(s.latency.p95), ms_text(s.latency.p99)});
     }
     page.table(std::move(rows));
   }
@@ -279,7 +299,9 @@ void write_tables(Page& page, const run::Report& r) {
       const auto& p = r.processes[i];
       std::string ended = p.ended_how;
       if (p.exit_status) ended += " " + std::to_string(*p.exit_status);
-      rows.push_back({p.command.empty() ? p.executable : p.command, std::to_string(p.pid), p.cpu_seconds ? in_seconds(*p.cpu_seconds) : "-", p.peak_rss_bytes ? in_bytes(*p.peak_rss_bytes) : "-", p.probe_state, ended});
+      rows.push_back({p.command.empty() ? p.executable : p.command, std::to_string(p.pid),
+                      p.cpu_seconds ? in_seconds(*p.cpu_seconds) : "-",
+                      p.peak_rss_bytes ? in_bytes(*p.peak_rss_bytes) : "-", p.probe_state, ended});
     }
     page.table(std::move(rows));
   }
@@ -294,11 +316,15 @@ std::string report_text(const run::Report& r, const TextStyle& style) {
   page.paragraph(word, r.summary, characters(word) + 2, colour, kBold);
   std::string command;
   for (const std::string& part : r.run.command) command += (command.empty() ? "" : " ") + part;
-  std::string facts = shortened(printable_utf8(command.empty() ? r.run.file : command), 120) + ", " + in_seconds(r.run.seconds);
+  std::string facts =
+      shortened(printable_utf8(command.empty() ? r.run.file : command), 120) + ", " + in_seconds(r.run.seconds);
   if (r.load.requests > 0) {
     facts += fmt::format(", {} requests", in_count(static_cast<double>(r.load.requests)));
-    if (!r.load.tool.empty()) facts += fmt::format(" ({}), {} errors", r.load.tool, in_count(static_cast<double>(r.load.errors)));
-    if (r.load.latency.p50) facts += fmt::format(", p50 {} p95 {} p99 {}", ms_text(r.load.latency.p50), ms_text(r.load.latency.p95), ms_text(r.load.latency.p99));
+    if (!r.load.tool.empty())
+      facts += fmt::format(" ({}), {} errors", r.load.tool, in_count(static_cast<double>(r.load.errors)));
+    if (r.load.latency.p50)
+      facts += fmt::format(", p50 {} p95 {} p99 {}", ms_text(r.load.latency.p50), ms_text(r.load.latency.p95),
+                           ms_text(r.load.latency.p99));
   }
   page.paragraph("", facts, 0, nullptr, kFaint);
 
@@ -309,22 +335,28 @@ std::string report_text(const run::Report& r, const TextStyle& style) {
     page.heading("What could not be told");
     for (const std::string& sentence : r.analysis.not_judged) page.paragraph("  -", sentence, 4);
     if (r.load.skipped_rows > 0) {
-      page.paragraph("  -", fmt::format("{} rows of the load tool's results were skipped: {}.", in_count(static_cast<double>(r.load.skipped_rows)), r.load.skipped_why), 4);
+      page.paragraph("  -",
+                     fmt::format("{} rows of the load tool's results were skipped: {}.",
+                                 in_count(static_cast<double>(r.load.skipped_rows)), r.load.skipped_why),
+                     4);
     }
     for (const run::ReportLost& lost : r.lost) {
-      page.paragraph("  -", fmt::format("{} records lost: {}.", in_count(static_cast<double>(lost.records)), lost.kind), 4);
+      page.paragraph("  -", fmt::format("{} records lost: {}.", in_count(static_cast<double>(lost.records)), lost.kind),
+                     4);
     }
   }
   write_tables(page, r);
   page.gap();
-  std::string judged = fmt::format("Judged from {} to {} (warm-up to {}), {} stacks, thresholds {}.", at_time(r.analysis.from_s), at_time(r.analysis.to_s),
-                                   at_time(r.analysis.warm_up_s), in_count(static_cast<double>(r.analysis.stacks)), r.analysis.thresholds_version);
+  std::string judged = fmt::format("Judged from {} to {} (warm-up to {}), {} stacks, thresholds {}.",
+                                   at_time(r.analysis.from_s), at_time(r.analysis.to_s), at_time(r.analysis.warm_up_s),
+                                   in_count(static_cast<double>(r.analysis.stacks)), r.analysis.thresholds_version);
   if (const auto& least = r.analysis.smallest_leak_per_1000_requests) {
     judged += fmt::format(" A heap leak below {} per 1,000 requests may have gone unseen.", in_bytes(least->value));
   }
   for (const run::ReportSetting& s : r.sampling) {
     if (s.name == "heap_interval_bytes") {
-      judged += fmt::format(" Heap sampled every {}{}.", in_bytes(s.last), s.changes > 0 ? fmt::format(", {} at first", in_bytes(s.first)) : "");
+      judged += fmt::format(" Heap sampled every {}{}.", in_bytes(s.last),
+                            s.changes > 0 ? fmt::format(", {} at first", in_bytes(s.first)) : "");
     }
   }
   page.paragraph("", judged, 0, nullptr, kFaint);

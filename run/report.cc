@@ -9,10 +9,14 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
 
 // JSON has no infinity; what is not a number is not known.
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
 
 template <typename T>
 Json or_null(const std::optional<T>& value) {
@@ -43,8 +47,12 @@ Json to_json(const std::vector<ReportFrame>& stack) {
 
 Json to_json(const ReportSince& since) {
   return {{"at_ns", static_cast<std::int64_t>(std::llround(since.at_s * 1e9))},
-          {"at_s", number(since.at_s)},       {"low_s", number(since.low_s)},   {"high_s", number(since.high_s)},
-          {"from_start", since.from_start},   {"until_s", or_null(since.until_s)}, {"window", text_or_null(since.window)}};
+          {"at_s", number(since.at_s)},
+          {"low_s", number(since.low_s)},
+          {"high_s", number(since.high_s)},
+          {"from_start", since.from_start},
+          {"until_s", or_null(since.until_s)},
+          {"window", text_or_null(since.window)}};
 }
 
 Json to_json(const ReportForecast& forecast) {
@@ -57,7 +65,11 @@ Json to_json(const ReportForecast& forecast) {
 }
 
 Json to_json(const ReportQuantiles& q) {
-  return {{"count", q.count}, {"p50", or_null(q.p50)}, {"p95", or_null(q.p95)}, {"p99", or_null(q.p99)}, {"max", or_null(q.max)}};
+  return {{"count", q.count},
+          {"p50", or_null(q.p50)},
+          {"p95", or_null(q.p95)},
+          {"p99", or_null(q.p99)},
+          {"max", or_null(q.max)}};
 }
 
 template <typename T>
@@ -140,18 +152,14 @@ Json load(const ReportLoad& l) {
   }
   Json endpoints = Json::array();
   for (const ReportEndpoint& e : l.endpoints) {
-    endpoints.push_back({{"endpoint", e.endpoint}, {"requests", e.requests}, {"errors", e.errors}, {"latency_ms", to_json(e.latency)}});
+    endpoints.push_back(
+        {{"endpoint", e.endpoint}, {"requests", e.requests}, {"errors", e.errors}, {"latency_ms", to_json(e.latency)}});
   }
-  return {{"tool", text_or_null(l.tool)},
-          {"counted_by", l.counted_by},
-          {"latency_basis", l.latency_basis},
-          {"windows", windows},
-          {"requests", l.requests},
-          {"errors", l.errors},
-          {"latency_ms", to_json(l.latency)},
-          {"endpoints", endpoints},
-          {"skipped_rows", l.skipped_rows},
-          {"skipped_why", text_or_null(l.skipped_why)}};
+  return {{"tool", text_or_null(l.tool)},     {"counted_by", l.counted_by},
+          {"latency_basis", l.latency_basis}, {"windows", windows},
+          {"requests", l.requests},           {"errors", l.errors},
+          {"latency_ms", to_json(l.latency)}, {"endpoints", endpoints},
+          {"skipped_rows", l.skipped_rows},   {"skipped_why", text_or_null(l.skipped_why)}};
 }
 
 Json cam(const ReportCam& c) {
@@ -190,7 +198,8 @@ Json to_json(const Report& r) {
     lost_kinds.push_back({{"kind", l.kind}, {"records", l.records}});
   }
   for (const ReportSetting& s : r.sampling) {
-    sampling.push_back({{"name", s.name}, {"first", number(s.first)}, {"last", number(s.last)}, {"changes", s.changes}});
+    sampling.push_back(
+        {{"name", s.name}, {"first", number(s.first)}, {"last", number(s.last)}, {"changes", s.changes}});
   }
   for (const auto& [name, value] : r.analysis.thresholds) thresholds[name] = number(value);
   return {{"schema", kReportSchema},
@@ -218,7 +227,9 @@ Json to_json(const Report& r) {
           {"spans", spans},
           {"sockets", sockets},
           {"top",
-           {{"cpu", stacks(r.top_cpu, "ns")}, {"allocated", stacks(r.top_allocated, "bytes")}, {"live", stacks(r.top_live, "bytes")}}},
+           {{"cpu", stacks(r.top_cpu, "ns")},
+            {"allocated", stacks(r.top_allocated, "bytes")},
+            {"live", stacks(r.top_live, "bytes")}}},
           {"gates", gates},
           {"lost", {{"records", lost}, {"kinds", lost_kinds}}},
           {"sampling", sampling},

@@ -58,12 +58,12 @@ struct ReportEvidence {
 };
 
 struct Finding {
-  std::string id;        // stable over runs of the same program where the stack is the same
-  std::string kind;      // leak | degradation | contention | io | budget
-  std::string resource;  // heap | js-heap | fd | thread | mmap | rss | cpu | latency | errors
-  std::string verdict;   // leaks | saturating | step | none | inconclusive
+  std::string id;          // stable over runs of the same program where the stack is the same
+  std::string kind;        // leak | degradation | contention | io | budget
+  std::string resource;    // heap | js-heap | fd | thread | mmap | rss | cpu | latency | errors
+  std::string verdict;     // leaks | saturating | step | none | inconclusive
   bool confirmed = false;  // counts against the run
-  std::string title;     // one line: what, and in which function
+  std::string title;       // one line: what, and in which function
   ReportWhere where;
   std::optional<ReportSince> since;
   std::optional<Estimate> per_1000_requests, per_hour;
@@ -161,7 +161,8 @@ struct Report {
   std::string summary;  // the headline
 
   struct {
-    std::string file, run_id, camprobe_version, state, started_at, host, kernel, load_command;  // started_at: RFC 3339, UTC
+    std::string file, run_id, camprobe_version, state, started_at, host, kernel,
+        load_command;  // started_at: RFC 3339, UTC
     std::vector<std::string> command;
     std::int64_t started_realtime_ns = 0, ended_ns = 0;  // wall clock of second 0; length of the run
     double seconds = 0;
@@ -183,7 +184,7 @@ struct Report {
     double from_s = 0, to_s = 0, warm_up_s = 0;  // what was judged
     std::uint64_t stacks = 0, candidates = 0, comparisons = 0;
     std::optional<Estimate> smallest_leak_per_1000_requests;  // that this run would have found
-    std::vector<std::string> not_judged;  // sentences: what could not be told, and why
+    std::vector<std::string> not_judged;                      // sentences: what could not be told, and why
   } analysis;
 };
 

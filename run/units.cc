@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace camprobe::run {
@@ -27,7 +27,8 @@ std::string three_digits(double value) {
     return text;
   }
   std::string digits = fmt::format("{:.0f}", size);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), ",");
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<std::size_t>(at), ",");
   return (value < 0 ? "-" : "") + digits;
 }
 
@@ -40,7 +41,9 @@ std::string in_bytes(double bytes) {
   return three_digits(unit == 0 ? std::round(bytes) : bytes) + " " + kUnits[unit];
 }
 
-std::string in_count(double count) { return three_digits(count); }
+std::string in_count(double count) {
+  return three_digits(count);
+}
 
 std::string in_seconds(double seconds) {
   if (!std::isfinite(seconds)) return "?";
@@ -50,7 +53,8 @@ std::string in_seconds(double seconds) {
   if (seconds < 10) return three_digits(seconds) + " s";
   const auto whole = static_cast<long long>(std::llround(seconds));
   if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return whole % 60 == 0 ? fmt::format("{} m", whole / 60) : fmt::format("{} m {} s", whole / 60, whole % 60);
+  if (whole < 3600)
+    return whole % 60 == 0 ? fmt::format("{} m", whole / 60) : fmt::format("{} m {} s", whole / 60, whole % 60);
   if (whole < 48 * 3600) {
     const auto minutes = whole / 60;
     return minutes % 60 == 0 ? fmt::format("{} h", minutes / 60) : fmt::format("{} h {} m", minutes / 60, minutes % 60);
@@ -64,7 +68,9 @@ std::string at_time(double seconds) {
   return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-std::string in_percent(double share) { return three_digits(100 * share) + " %"; }
+std::string in_percent(double share) {
+  return three_digits(100 * share) + " %";
+}
 
 std::string in_unit(double value, std::string_view unit) {
   if (unit == "bytes") return in_bytes(value);

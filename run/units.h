@@ -1,7 +1,7 @@
 // run/units.h
 //
-// Quantities as a reader says them: "2.4 KiB", "1,204", "3 m 20 s", "12.5 ms". Three significant digits; for people, not
-// for programs.
+// Quantities as a reader says them: "2.4 KiB", "1,204", "3 m 20 s", "12.5 ms". Three significant digits; for people,
+// not for programs.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 namespace camprobe::run {
 
 std::string in_bytes(double bytes);
-std::string in_count(double count);     // 1,204; 12.3; 0.004
+std::string in_count(double count);      // 1,204; 12.3; 0.004
 std::string in_seconds(double seconds);  // a length of time: 850 ms, 12 s, 3 m 20 s, 5 h 10 m, 12 days
 std::string at_time(double seconds);     // an instant of the run: 0:43, 1:02:07
 std::string in_percent(double share);    // 12.3 %

@@ -18,15 +18,17 @@ namespace camprobe::analysis {
 
 namespace {
 
-double seconds_of(std::int64_t ns) { return static_cast<double>(ns) / 1e9; }
+double seconds_of(std::int64_t ns) {
+  return static_cast<double>(ns) / 1e9;
+}
 
 std::string rfc3339(std::int64_t realtime_ns) {
   if (realtime_ns <= 0) return "";
   const auto seconds = static_cast<std::time_t>(realtime_ns / 1'000'000'000);
   std::tm utc{};
   if (gmtime_r(&seconds, &utc) == nullptr) return "";
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-                     utc.tm_min, utc.tm_sec, realtime_ns / 1'000'000 % 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+                     utc.tm_hour, utc.tm_min, utc.tm_sec, realtime_ns / 1'000'000 % 1000);
 }
 
 run::ReportQuantiles quantiles_of(const run::Histogram& histogram) {
@@ -40,7 +42,9 @@ run::ReportQuantiles quantiles_of(const run::Histogram& histogram) {
   return q;
 }
 
-std::uint64_t unsigned_of(std::int64_t n) { return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0)); }
+std::uint64_t unsigned_of(std::int64_t n) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0));
+}
 
 void describe_run(run::Reader& reader, run::Report& report) {
   const run::Meta meta = reader.meta();
@@ -98,10 +102,18 @@ void describe_load(run::Reader& reader, const RunInput& input, run::Report& repo
   run::ReportLoad& load = report.load;
   load.latency_basis = input.latency_from == "spans" ? "spans" : "none";
   switch (input.clock.source()) {
-    case WorkSource::kLoadTool: load.counted_by = "load tool"; break;
-    case WorkSource::kSpans: load.counted_by = "spans"; break;
-    case WorkSource::kSockets: load.counted_by = "sockets"; break;
-    case WorkSource::kTime: load.counted_by = "nothing"; break;
+    case WorkSource::kLoadTool:
+      load.counted_by = "load tool";
+      break;
+    case WorkSource::kSpans:
+      load.counted_by = "spans";
+      break;
+    case WorkSource::kSockets:
+      load.counted_by = "sockets";
+      break;
+    case WorkSource::kTime:
+      load.counted_by = "nothing";
+      break;
   }
   for (const run::LoadSource& source : reader.load_sources()) {
     load.tool += (load.tool.empty() ? "" : ", ") + source.tool;
@@ -109,7 +121,8 @@ void describe_load(run::Reader& reader, const RunInput& input, run::Report& repo
     load.skipped_rows += unsigned_of(source.skipped);
     if (!source.skipped_why.empty()) load.skipped_why += (load.skipped_why.empty() ? "" : "; ") + source.skipped_why;
   }
-  const auto sum_up = [](const LatencySeries& series, Seconds from, Seconds to, std::uint64_t& requests, std::uint64_t& errors) {
+  const auto sum_up = [](const LatencySeries& series, Seconds from, Seconds to, std::uint64_t& requests,
+                         std::uint64_t& errors) {
     run::Histogram all;
     double n = 0, failed = 0;
     for (const LatencyPoint& p : series.points) {
@@ -128,7 +141,8 @@ void describe_load(run::Reader& reader, const RunInput& input, run::Report& repo
   }
   for (const run::LoadWindow& w : reader.load_windows()) {
     run::ReportLoadWindow out{w.name, w.kind, seconds_of(w.from_ns), seconds_of(w.to_ns), 0, 0, {}};
-    out.latency = sum_up(input.service.all, std::floor(out.from_s), std::max(std::floor(out.from_s) + 1, out.to_s), out.requests, out.errors);
+    out.latency = sum_up(input.service.all, std::floor(out.from_s), std::max(std::floor(out.from_s) + 1, out.to_s),
+                         out.requests, out.errors);
     load.windows.push_back(std::move(out));
   }
   for (const LatencySeries& series : input.service.endpoints) {
@@ -136,7 +150,8 @@ void describe_load(run::Reader& reader, const RunInput& input, run::Report& repo
     out.latency = sum_up(series, 0, kAlive, out.requests, out.errors);
     load.endpoints.push_back(std::move(out));
   }
-  std::stable_sort(load.endpoints.begin(), load.endpoints.end(), [](const auto& a, const auto& b) { return a.requests > b.requests; });
+  std::stable_sort(load.endpoints.begin(), load.endpoints.end(),
+                   [](const auto& a, const auto& b) { return a.requests > b.requests; });
 }
 
 // CAM's figures, and the table of spans. Sums over all spans, exact.
@@ -154,7 +169,8 @@ void describe_spans(run::Reader& reader, run::Report& report) {
     if (name == "cam.consensus") report.cam.consensus = span.latency;
     report.spans.push_back(std::move(span));
   }
-  std::stable_sort(report.spans.begin(), report.spans.end(), [](const auto& a, const auto& b) { return a.total_seconds > b.total_seconds; });
+  std::stable_sort(report.spans.begin(), report.spans.end(),
+                   [](const auto& a, const auto& b) { return a.total_seconds > b.total_seconds; });
 
   struct Sum {
     std::int64_t spans = 0, changes = 0;
@@ -186,12 +202,15 @@ void describe_spans(run::Reader& reader, run::Report& report) {
   }
   if (baseline > 0) report.cam.cost_optimization_rate = 1 - cost / baseline;
   report.cam.providers.assign(providers.begin(), providers.end());
-  std::stable_sort(report.cam.providers.begin(), report.cam.providers.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(report.cam.providers.begin(), report.cam.providers.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
 }
 
 // `end`: of the load. What a server closes as it shuts down was open when it mattered.
 void describe_sockets(run::Reader& reader, Seconds end, run::Report& report) {
-  const auto is_socket = [](const std::string& kind) { return kind == "accept" || kind == "connect" || kind == "socket"; };
+  const auto is_socket = [](const std::string& kind) {
+    return kind == "accept" || kind == "connect" || kind == "socket";
+  };
   std::map<std::pair<std::string, std::string>, run::ReportPeer> peers;
   const auto entry = [&](const std::string& kind, const std::string& peer) -> run::ReportPeer& {
     // A client's port tells nothing; a service's does.
@@ -224,8 +243,8 @@ void describe_sockets(run::Reader& reader, Seconds end, run::Report& report) {
   if (report.sockets.size() > 50) report.sockets.resize(50);
 }
 
-// By function: where the time is spent, or, for memory, the program's own function that asked for it. The stack is that of
-// the heaviest of its stacks (`weights` come heaviest first).
+// By function: where the time is spent, or, for memory, the program's own function that asked for it. The stack is that
+// of the heaviest of its stacks (`weights` come heaviest first).
 std::vector<run::ReportStack> heaviest(run::Reader& reader, const std::vector<run::StackWeight>& weights, bool memory) {
   std::map<std::string, run::ReportStack> functions;
   double total = 0;
@@ -270,18 +289,23 @@ void describe_recording(run::Reader& reader, run::Report& report) {
 }
 
 // What could not be told, a sentence each; and whether that is enough to withhold an innocent verdict.
-bool judge_the_evidence(const RunInput& input, const LeakAnalysis& leaks, const Degradation& degradation, const Thresholds& k,
-                        run::Report& report) {
+bool judge_the_evidence(const RunInput& input, const LeakAnalysis& leaks, const Degradation& degradation,
+                        const Thresholds& k, run::Report& report) {
   auto& sentences = report.analysis.not_judged;
   bool enough = true;
   const double length = input.stretch.end - input.stretch.begin;
   if (leaks.too_short) {
     enough = false;
-    sentences.push_back(fmt::format("Leaks: {} under load and {} requests are too little to tell; {} and {} requests are the least.", run::in_seconds(length),
-                                    run::in_count(input.clock.counts_requests() ? input.clock.at(input.stretch.end) - input.clock.at(input.stretch.begin) : 0),
-                                    run::in_seconds(k.min_seconds), run::in_count(k.min_requests)));
+    sentences.push_back(
+        fmt::format("Leaks: {} under load and {} requests are too little to tell; {} and {} requests are the least.",
+                    run::in_seconds(length),
+                    run::in_count(input.clock.counts_requests()
+                                      ? input.clock.at(input.stretch.end) - input.clock.at(input.stretch.begin)
+                                      : 0),
+                    run::in_seconds(k.min_seconds), run::in_count(k.min_requests)));
   }
-  const bool any_probe = std::any_of(report.processes.begin(), report.processes.end(), [](const auto& p) { return p.probe_state == "sampling"; });
+  const bool any_probe = std::any_of(report.processes.begin(), report.processes.end(),
+                                     [](const auto& p) { return p.probe_state == "sampling"; });
   if (!any_probe) {
     enough = false;
     sentences.push_back("Leaks: the probe sampled no process of this run; only what /proc shows was judged.");
@@ -291,20 +315,31 @@ bool judge_the_evidence(const RunInput& input, const LeakAnalysis& leaks, const 
   }
   if (input.heap_lost_share > k.lost_share) {
     enough = false;
-    sentences.push_back(fmt::format("Heap: {} of the records were lost; what leaks little may have gone with them.", run::in_percent(input.heap_lost_share)));
+    sentences.push_back(fmt::format("Heap: {} of the records were lost; what leaks little may have gone with them.",
+                                    run::in_percent(input.heap_lost_share)));
   }
   for (const std::string& note : input.notes) sentences.push_back(note);
   if (input.service.all.points.empty()) {
-    sentences.push_back("Latency and CPU per request: no requests with a time were recorded (give the load tool's results with --load-results).");
+    sentences.push_back(
+        "Latency and CPU per request: no requests with a time were recorded (give the load tool's results with "
+        "--load-results).");
   } else if (!degradation.same_load) {
-    sentences.push_back(fmt::format("Latency and CPU per request: the load rose by {} during the run, so early and late cannot be compared.", run::in_percent(degradation.load_change)));
+    sentences.push_back(fmt::format(
+        "Latency and CPU per request: the load rose by {} during the run, so early and late cannot be compared.",
+        run::in_percent(degradation.load_change)));
   }
-  if (degradation.mix_changed) sentences.push_back("Latency over all endpoints and CPU per request: the mix of requests changed during the run.");
+  if (degradation.mix_changed)
+    sentences.push_back("Latency over all endpoints and CPU per request: the mix of requests changed during the run.");
   std::map<std::string, std::string> open;
   for (const CostChange& change : degradation.changes) {
     if (change.confirmed || change.verdict != Verdict::kInconclusive || !degradation.same_load) continue;
     std::string& list = open[change.why];
-    list += (list.empty() ? "" : ", ") + std::string(to_string(change.kind)) + (change.endpoint.empty() ? "" : " of " + change.endpoint);
+    list += (list.empty() ? "" : ", ") + std::string(to_string(change.kind)) +
+            (change.endpoint.empty() ? "" : " of " + change.endpoint);
+    if (change.ratio_interval.high > 0) {
+      list += fmt::format(" ({:+.0f} %; 95 %: {:+.0f} to {:+.0f} %)", 100 * (change.ratio - 1),
+                          100 * (change.ratio_interval.low - 1), 100 * (change.ratio_interval.high - 1));
+    }
   }
   for (const auto& [why, what] : open) sentences.push_back(what + ": " + why + ".");
   if (report.load.latency_basis == "sent") {
@@ -326,11 +361,16 @@ std::string headline(const run::Report& report) {
     if (titles.size() > 2) text += fmt::format("; and {} more", titles.size() - 1);
     return text;
   };
-  if (!leaks.empty() && !slower.empty()) return fmt::format("{} {}: {}. Also: {}.", leaks.size(), leaks.size() == 1 ? "leak" : "leaks", joined(leaks), joined(slower));
-  if (!leaks.empty()) return fmt::format("{} {}: {}.", leaks.size(), leaks.size() == 1 ? "leak" : "leaks", joined(leaks));
+  if (!leaks.empty() && !slower.empty())
+    return fmt::format("{} {}: {}. Also: {}.", leaks.size(), leaks.size() == 1 ? "leak" : "leaks", joined(leaks),
+                       joined(slower));
+  if (!leaks.empty())
+    return fmt::format("{} {}: {}.", leaks.size(), leaks.size() == 1 ? "leak" : "leaks", joined(leaks));
   if (!slower.empty()) return joined(slower) + ".";
   if (report.verdict == "inconclusive") {
-    if (open > 0) return fmt::format("No leak and no degradation shown, but {} could not be told from one.", open == 1 ? "one thing" : std::to_string(open) + " things");
+    if (open > 0)
+      return fmt::format("No leak and no degradation shown, but {} could not be told from one.",
+                         open == 1 ? "one thing" : std::to_string(open) + " things");
     return "Too little was seen to judge.";
   }
   return "No leak and no degradation found.";
@@ -352,7 +392,8 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
 
   const LeakAnalysis leaks = find_leaks(input.populations, input.stretch, input.clock, k);
   Degradation degradation;
-  if (!input.service.all.points.empty() && !leaks.too_short) degradation = find_degradation(input.service, input.stretch, k);
+  if (!input.service.all.points.empty() && !leaks.too_short)
+    degradation = find_degradation(input.service, input.stretch, k);
   const MemoryVerdict memory = judge_memory(input.memory, input.stretch, k);
 
   report.findings = leak_findings(reader, input, leaks, k);
@@ -369,7 +410,8 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
   if (!leaks.too_short) {
     for (run::Finding& f : memory_findings(input, memory, report.findings, k)) report.findings.push_back(std::move(f));
   }
-  std::stable_sort(report.findings.begin(), report.findings.end(), [](const auto& a, const auto& b) { return a.confirmed > b.confirmed; });
+  std::stable_sort(report.findings.begin(), report.findings.end(),
+                   [](const auto& a, const auto& b) { return a.confirmed > b.confirmed; });
 
   auto& analysis = report.analysis;
   analysis.thresholds_version = k.version;
@@ -380,17 +422,19 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
   analysis.stacks = leaks.populations;
   analysis.candidates = leaks.candidates;
   analysis.comparisons = degradation.judged;
-  const double requests = input.clock.counts_requests() ? input.clock.at(input.stretch.end) - input.clock.at(input.stretch.warm_up) : 0;
+  const double requests =
+      input.clock.counts_requests() ? input.clock.at(input.stretch.end) - input.clock.at(input.stretch.warm_up) : 0;
   if (input.heap_interval > 0 && requests > 0) {
-    // As many expected survivors as the table in docs/analysis.md finds rarely (16), mostly (32) and nearly always (64).
+    // As many expected survivors as the table in docs/analysis.md finds rarely (16), mostly (32) and nearly always
+    // (64).
     const double one = input.heap_interval / requests * 1000;
     analysis.smallest_leak_per_1000_requests = run::Estimate{32 * one, 16 * one, 64 * one, "bytes"};
   }
   const bool enough = judge_the_evidence(input, leaks, degradation, k, report);
-  const bool any_confirmed = std::any_of(report.findings.begin(), report.findings.end(), [](const auto& f) { return f.confirmed; });
-  const bool any_open = std::any_of(report.findings.begin(), report.findings.end(), [](const auto& f) {
-    return f.kind == "leak" && f.verdict == "inconclusive";
-  });
+  const bool any_confirmed =
+      std::any_of(report.findings.begin(), report.findings.end(), [](const auto& f) { return f.confirmed; });
+  const bool any_open = std::any_of(report.findings.begin(), report.findings.end(),
+                                    [](const auto& f) { return f.kind == "leak" && f.verdict == "inconclusive"; });
   report.verdict = any_confirmed ? "fail" : !enough || any_open ? "inconclusive" : "pass";
   report.summary = headline(report);
   return report;

@@ -23,7 +23,8 @@ Requests WorkClock::at(Seconds t) const {
   if (points_.empty()) return t;
   if (t <= points_.front().at) return points_.front().total;
   if (t >= points_.back().at) return points_.back().total;
-  const auto after = std::upper_bound(points_.begin(), points_.end(), t, [](Seconds x, const auto& p) { return x < p.at; });
+  const auto after =
+      std::upper_bound(points_.begin(), points_.end(), t, [](Seconds x, const auto& p) { return x < p.at; });
   const auto before = after - 1;
   const double span = after->at - before->at;
   return span <= 0 ? after->total : before->total + (after->total - before->total) * (t - before->at) / span;

@@ -1,7 +1,8 @@
 // collector/analysis/clock.h
 //
-// Cumulative requests as a clock. A cache fills, and a leak grows, with work done rather than with time: on this clock a
-// leak per request is a straight line under any load profile, and a keyed cache decays exponentially even under a ramp.
+// Cumulative requests as a clock. A cache fills, and a leak grows, with work done rather than with time: on this clock
+// a leak per request is a straight line under any load profile, and a keyed cache decays exponentially even under a
+// ramp.
 #pragma once
 
 #include <vector>

@@ -13,11 +13,16 @@ namespace camprobe::analysis {
 
 const char* to_string(CostKind kind) {
   switch (kind) {
-    case CostKind::kP50: return "p50";
-    case CostKind::kP95: return "p95";
-    case CostKind::kP99: return "p99";
-    case CostKind::kCpu: return "cpu";
-    case CostKind::kErrors: return "errors";
+    case CostKind::kP50:
+      return "p50";
+    case CostKind::kP95:
+      return "p95";
+    case CostKind::kP99:
+      return "p99";
+    case CostKind::kCpu:
+      return "cpu";
+    case CostKind::kErrors:
+      return "errors";
   }
   return "";
 }
@@ -65,7 +70,8 @@ double keep_if_closer(Shape& best, std::span<const GaugePoint> points, const std
     best.is_step = is_step;
     best.at = at;
     best.residuals.clear();
-    for (std::size_t i = 0; i < points.size(); ++i) best.residuals.push_back(points[i].value - my - slope * (x[i] - mx));
+    for (std::size_t i = 0; i < points.size(); ++i)
+      best.residuals.push_back(points[i].value - my - slope * (x[i] - mx));
   }
   return squares;
 }
@@ -154,7 +160,8 @@ class Comparer {
     double all_early = 0, all_late = 0;
     for (const auto& endpoint : service_.endpoints) {
       for (const auto& p : endpoint.points) {
-        if (p.at >= early_.low && p.at < early_.high) mix[endpoint.endpoint].first += p.requests, all_early += p.requests;
+        if (p.at >= early_.low && p.at < early_.high)
+          mix[endpoint.endpoint].first += p.requests, all_early += p.requests;
         if (p.at >= late_.low && p.at < late_.high) mix[endpoint.endpoint].second += p.requests, all_late += p.requests;
       }
     }
@@ -189,7 +196,8 @@ class Comparer {
   }
 
   // `effect` relative, already fit for the length of the run. Values are logarithms.
-  CostChange compare(const std::vector<GaugePoint>& windows, double effect, CostKind kind, const std::string& endpoint) const {
+  CostChange compare(const std::vector<GaugePoint>& windows, double effect, CostKind kind,
+                     const std::string& endpoint) const {
     CostChange change;
     change.kind = kind;
     change.endpoint = endpoint;
@@ -206,7 +214,8 @@ class Comparer {
     const double effective = effective_points(change.windows, r);
     change.effective_windows = effective;
     const double df = effective - 3;  // two levels and where they part
-    const double early = mean_of(windows, early_.low, early_.high), late = mean_of(windows, late_.low, late_.high + 1e-9);
+    const double early = mean_of(windows, early_.low, early_.high),
+                 late = mean_of(windows, late_.low, late_.high + 1e-9);
     change.early = std::exp(early);
     change.late = std::exp(late);
     change.ratio = std::exp(late - early);
@@ -216,8 +225,7 @@ class Comparer {
       return change;
     }
     const double variance = shape.squares / change.windows * effective / df;
-    const double error =
-        std::sqrt(variance * (1 / effective_points(n1, r) + 1 / effective_points(n2, r))) + 1e-12;
+    const double error = std::sqrt(variance * (1 / effective_points(n1, r) + 1 / effective_points(n2, r))) + 1e-12;
     const boost::math::students_t t(df);
     const double wide = boost::math::quantile(boost::math::complement(t, k_.degradation_alpha / 2)) * error;
     const double usual = boost::math::quantile(boost::math::complement(t, 0.025)) * error;
@@ -227,16 +235,19 @@ class Comparer {
     change.p_value = boost::math::cdf(boost::math::complement(t, (late - early - threshold) / error));
     const double length = stretch_.end - stretch_.warm_up;
     const double last_quarter = mean_of(windows, stretch_.end - length / 4, stretch_.end + 1e-9);
-    const double last_eighth_count = static_cast<double>(count_in(windows, stretch_.end - length / 8, stretch_.end + 1e-9));
+    const double last_eighth_count =
+        static_cast<double>(count_in(windows, stretch_.end - length / 8, stretch_.end + 1e-9));
     const double last_eighth = mean_of(windows, stretch_.end - length / 8, stretch_.end + 1e-9);
-    const bool persists = last_quarter - early > threshold && (last_eighth_count < 1 || last_eighth - early > threshold);
+    const bool persists =
+        last_quarter - early > threshold && (last_eighth_count < 1 || last_eighth - early > threshold);
     change.since = shape.at;
     if (late - early - wide > threshold && persists) {
       change.confirmed = true;
       change.verdict = shape.is_step ? Verdict::kStep : Verdict::kLeaks;
     } else if (late - early > threshold) {
       change.verdict = Verdict::kInconclusive;
-      change.why = persists ? "worse by more than the minimum, but not beyond its own ups and downs" : "worse for a while only";
+      change.why =
+          persists ? "worse by more than the minimum, but not beyond its own ups and downs" : "worse for a while only";
     }
     return change;
   }
@@ -246,8 +257,9 @@ class Comparer {
       CostKind kind;
       double q, effect;
     };
-    for (const Question& ask : {Question{CostKind::kP50, 0.5, k_.p50_effect}, Question{CostKind::kP95, 0.95, k_.p95_effect},
-                                Question{CostKind::kP99, 0.99, k_.p99_effect}}) {
+    for (const Question& ask :
+         {Question{CostKind::kP50, 0.5, k_.p50_effect}, Question{CostKind::kP95, 0.95, k_.p95_effect},
+          Question{CostKind::kP99, 0.99, k_.p99_effect}}) {
       const std::vector<GaugePoint> windows = quantile_windows(series, ask.q);
       if (windows.empty()) continue;
       CostChange change = compare(windows, factor_ * ask.effect, ask.kind, series.endpoint);
@@ -378,7 +390,8 @@ class Comparer {
       cpu_rose = tested[i].confirmed || tested[i].ratio > 1 + 0.5 * factor_ * k_.cpu_effect;
     }
     for (CostChange& change : tested) {
-      const bool latency = change.kind == CostKind::kP50 || change.kind == CostKind::kP95 || change.kind == CostKind::kP99;
+      const bool latency =
+          change.kind == CostKind::kP50 || change.kind == CostKind::kP95 || change.kind == CostKind::kP99;
       change.waiting = latency && change.confirmed && cpu_judged && !cpu_rose;
       if (change.verdict != Verdict::kNone) result_.changes.push_back(change);
     }

@@ -28,7 +28,7 @@ const char* to_string(CostKind);
 struct Culprit {
   std::uint64_t frame = 0;
   std::string name;
-  double share = 0;  // of the growth of CPU per request
+  double share = 0;            // of the growth of CPU per request
   double early = 0, late = 0;  // nanoseconds a request, with everything it called
 };
 
@@ -37,24 +37,24 @@ struct CostChange {
   std::string endpoint;
   Verdict verdict = Verdict::kNone;  // kStep: rose once and stayed; kLeaks: goes on rising; kNone; kInconclusive
   bool confirmed = false;
-  double early = 0, late = 0;        // ms, ns a request, or share of errors
+  double early = 0, late = 0;  // ms, ns a request, or share of errors
   double ratio = 1;
-  Interval ratio_interval;           // 95 %
+  Interval ratio_interval;  // 95 %
   double p_value = 1;
   Seconds since = 0;
   Interval since_interval;
   double windows = 0, effective_windows = 0;
-  bool waiting = false;              // latency rose, CPU per request did not
-  std::vector<Culprit> culprits;     // kCpu
-  std::string why;                   // where it could not be judged
+  bool waiting = false;           // latency rose, CPU per request did not
+  std::vector<Culprit> culprits;  // kCpu
+  std::string why;                // where it could not be judged
 };
 
 struct Degradation {
-  std::vector<CostChange> changes;   // confirmed ones first; then what could not be judged
-  std::size_t judged = 0;            // comparisons made
+  std::vector<CostChange> changes;  // confirmed ones first; then what could not be judged
+  std::size_t judged = 0;           // comparisons made
   bool same_load = true;
   bool mix_changed = false;
-  double load_change = 0;            // late over early requests a second, less one
+  double load_change = 0;  // late over early requests a second, less one
 };
 
 Degradation find_degradation(const ServiceInput& service, const Stretch& stretch, const Thresholds& thresholds);

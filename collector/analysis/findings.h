@@ -15,8 +15,8 @@ std::vector<run::ReportFrame> report_stack(run::Reader& reader, run::StackId sta
 
 std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& input, const LeakAnalysis& leaks,
                                         const Thresholds& thresholds);
-std::vector<run::Finding> degradation_findings(run::Reader& reader, const RunInput& input, const Degradation& degradation,
-                                               const Thresholds& thresholds);
+std::vector<run::Finding> degradation_findings(run::Reader& reader, const RunInput& input,
+                                               const Degradation& degradation, const Thresholds& thresholds);
 // RSS that the live heap does not explain. `leaks` are the leak findings made already.
 std::vector<run::Finding> memory_findings(const RunInput& input, const MemoryVerdict& memory,
                                           const std::vector<run::Finding>& leaks, const Thresholds& thresholds);

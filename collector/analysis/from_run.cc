@@ -16,7 +16,9 @@ namespace {
 
 constexpr double kNs = 1e9;
 
-double seconds_of(std::int64_t ns) { return static_cast<double>(ns) / kNs; }
+double seconds_of(std::int64_t ns) {
+  return static_cast<double>(ns) / kNs;
+}
 
 std::uint64_t hash_of(std::string_view text) {  // FNV-1a: the same in every run, so that finding ids are
   std::uint64_t hash = 1469598103934665603ull;
@@ -24,24 +26,29 @@ std::uint64_t hash_of(std::string_view text) {  // FNV-1a: the same in every run
   return hash | 1;  // 0 means unknown
 }
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 bool is_library_frame(const run::Frame& frame) {
   if (frame.kind == "unknown" || frame.kind == "lost" || frame.kind == "kernel") return true;
   const std::string_view module = frame.module;
   const std::string_view file = module.substr(module.rfind('/') == std::string_view::npos ? 0 : module.rfind('/') + 1);
-  for (const std::string_view library : {"libc.so", "libc-", "libstdc++", "libcamprobe", "ld-linux", "libpthread", "libjemalloc",
-                                         "libtcmalloc", "libmimalloc", "libc++"}) {
+  for (const std::string_view library : {"libc.so", "libc-", "libstdc++", "libcamprobe", "ld-linux", "libpthread",
+                                         "libjemalloc", "libtcmalloc", "libmimalloc", "libc++"}) {
     if (file.starts_with(library)) return true;
   }
   std::string_view name = frame.function;
   // A demangled template begins with its return type: "void std::vector<...>::push_back(...)".
   const std::string_view before_arguments = name.substr(0, std::min(name.find('('), name.find('<')));
-  if (const auto space = before_arguments.rfind(' '); space != std::string_view::npos && !name.starts_with("operator")) {
+  if (const auto space = before_arguments.rfind(' ');
+      space != std::string_view::npos && !name.starts_with("operator")) {
     name = name.substr(space + 1);
   }
-  if (frame.file.starts_with("/usr/include/") || frame.file.starts_with("/usr/lib/")) return true;  // headers of libraries
-  for (const std::string_view prefix : {"std::", "__gnu_cxx::", "operator new", "operator delete", "boost::", "boost_asio", "asio::", "decltype"}) {
+  if (frame.file.starts_with("/usr/include/") || frame.file.starts_with("/usr/lib/"))
+    return true;  // headers of libraries
+  for (const std::string_view prefix :
+       {"std::", "__gnu_cxx::", "operator new", "operator delete", "boost::", "boost_asio", "asio::", "decltype"}) {
     if (name.starts_with(prefix)) return true;
   }
   const std::string_view plain = name.substr(0, name.find_first_of("(<"));
@@ -52,8 +59,9 @@ bool is_library_frame(const run::Frame& frame) {
     }
     if (contains(plain, "malloc")) return true;
   }
-  for (const std::string_view call : {"socket", "connect", "accept", "accept4", "open", "openat", "pipe", "pipe2", "dup", "dup2",
-                                      "dup3", "socketpair", "epoll_create1", "eventfd", "pthread_create", "thrd_create"}) {
+  for (const std::string_view call :
+       {"socket", "connect", "accept", "accept4", "open", "openat", "pipe", "pipe2", "dup", "dup2", "dup3",
+        "socketpair", "epoll_create1", "eventfd", "pthread_create", "thrd_create"}) {
     if (plain == call) return true;
   }
   return false;
@@ -93,8 +101,10 @@ class Input {
     double total = 0;
     for (const auto& [end, requests] : per_bucket_end) {
       total += requests;
-      if (end > points.back().at) points.push_back({end, total});
-      else points.back().total = total;
+      if (end > points.back().at)
+        points.push_back({end, total});
+      else
+        points.back().total = total;
     }
     return points;
   }
@@ -103,12 +113,14 @@ class Input {
     std::map<Seconds, double> requests;
     Seconds begin = kAlive;
     const auto add = [&](std::int64_t second, std::int64_t width, double n) {
-      const auto from = static_cast<double>(second), to = static_cast<double>(second + std::max<std::int64_t>(width, 1));
+      const auto from = static_cast<double>(second),
+                 to = static_cast<double>(second + std::max<std::int64_t>(width, 1));
       begin = std::min(begin, from);
       requests[from] += 0;  // nothing happened before it: the line must not run through a gap
       requests[to] += n;
     };
-    for (const run::LoadBucket& bucket : reader_.load_buckets("")) add(bucket.second, bucket.width, static_cast<double>(bucket.requests));
+    for (const run::LoadBucket& bucket : reader_.load_buckets(""))
+      add(bucket.second, bucket.width, static_cast<double>(bucket.requests));
     if (!requests.empty()) {
       input_.clock = WorkClock(accumulate(requests, begin), WorkSource::kLoadTool);
       if (input_.clock.counts_requests()) return;
@@ -121,7 +133,8 @@ class Input {
       }
       input_.clock = WorkClock(accumulate(requests, begin), WorkSource::kSpans);
       if (input_.clock.counts_requests()) {
-        input_.notes.push_back("No load tool's results: requests are counted by the server's own spans \"" + input_.work_span + "\".");
+        input_.notes.push_back("No load tool's results: requests are counted by the server's own spans \"" +
+                               input_.work_span + "\".");
         return;
       }
     }
@@ -131,9 +144,13 @@ class Input {
     }
     if (!requests.empty()) input_.clock = WorkClock(accumulate(requests, begin), WorkSource::kSockets);
     if (input_.clock.counts_requests()) {
-      input_.notes.push_back("No load tool's results and no spans: the work done is counted in socket reads, so rates per 1,000 requests are per 1,000 reads.");
+      input_.notes.push_back(
+          "No load tool's results and no spans: the work done is counted in socket reads, so rates per 1,000 requests "
+          "are per 1,000 reads.");
     } else {
-      input_.notes.push_back("No requests were seen at all: everything is judged by the clock on the wall, and a cache that fills with use may look like a leak.");
+      input_.notes.push_back(
+          "No requests were seen at all: everything is judged by the clock on the wall, and a cache that fills with "
+          "use may look like a leak.");
     }
   }
 
@@ -147,7 +164,8 @@ class Input {
     for (const run::SpanStat& stat : reader_.span_stats()) {
       if (roots.empty() || roots.contains(stat.name)) counts[stat.name] += stat.spans;
     }
-    const auto most = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto most = std::max_element(counts.begin(), counts.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
     return most == counts.end() ? std::nullopt : std::optional(most->first);
   }
 
@@ -176,7 +194,8 @@ class Input {
     s.warm_up = s.begin + k_.warm_up_share * (s.end - s.begin);
     // What the load tool itself calls warm-up or ramp, where the run begins with it.
     for (const run::LoadWindow& window : reader_.load_windows()) {
-      const bool starts = seconds_of(window.from_ns) <= s.warm_up && (window.kind == "warm-up" || window.kind == "ramp");
+      const bool starts =
+          seconds_of(window.from_ns) <= s.warm_up && (window.kind == "warm-up" || window.kind == "ramp");
       const double until = seconds_of(window.to_ns);
       if (starts && until > s.warm_up && until <= s.begin + 0.4 * (s.end - s.begin)) s.warm_up = until;
     }
@@ -222,7 +241,8 @@ class Input {
           const auto seconds = p.second - before->second.second;
           const double rise = std::max(0.0, p.value - before->second.value);
           // Over a gap, or a bucket folded to more than a second, evenly.
-          for (std::int64_t s = before->second.second + 1; s <= p.second; ++s) rises[s] += rise / static_cast<double>(seconds);
+          for (std::int64_t s = before->second.second + 1; s <= p.second; ++s)
+            rises[s] += rise / static_cast<double>(seconds);
         }
         previous[p.process] = p;
       }
@@ -323,7 +343,8 @@ class Input {
     }
     double lost = 0;
     for (const run::Lost& row : reader_.lost()) {
-      if (contains(row.kind, "heap") || contains(row.kind, "alloc") || contains(row.kind, "live") || row.kind == "lapped" || row.kind == "torn") {
+      if (contains(row.kind, "heap") || contains(row.kind, "alloc") || contains(row.kind, "live") ||
+          row.kind == "lapped" || row.kind == "torn") {
         lost += static_cast<double>(row.records);
       }
     }
@@ -382,7 +403,8 @@ class Input {
     input_.memory.live_heap = {metrics::kHeapLiveBytes.name, "bytes", sum_of(metrics::kHeapLiveBytes)};
     input_.memory.mappings = {metrics::kMappedBytes.name, "bytes", sum_of(metrics::kMappedBytes)};
     const double live = last_value(input_.memory.live_heap.points, input_.stretch.end);
-    input_.memory.live_heap_error = std::sqrt(std::max(0.0, live * input_.heap_interval));  // T/B of B, squared (Poisson)
+    input_.memory.live_heap_error =
+        std::sqrt(std::max(0.0, live * input_.heap_interval));  // T/B of B, squared (Poisson)
   }
 
   // --- service ---
@@ -418,7 +440,8 @@ class Input {
 
   void read_service() {
     std::map<std::string, std::map<Seconds, LatencyPoint>> endpoints;
-    for (const run::LoadBucket& bucket : reader_.load_buckets()) add_to(endpoints[bucket.endpoint], latency_point(bucket));
+    for (const run::LoadBucket& bucket : reader_.load_buckets())
+      add_to(endpoints[bucket.endpoint], latency_point(bucket));
     if (!endpoints.empty()) {
       input_.latency_from = "load tool";
     } else if (input_.clock.source() == WorkSource::kSpans) {
@@ -434,8 +457,10 @@ class Input {
     }
     for (auto& [name, points] : endpoints) {
       LatencySeries series = series_of(name, std::move(points));
-      if (name.empty()) input_.service.all = std::move(series);
-      else input_.service.endpoints.push_back(std::move(series));
+      if (name.empty())
+        input_.service.all = std::move(series);
+      else
+        input_.service.endpoints.push_back(std::move(series));
     }
     for (const auto& [second, ns] : rises_of({metrics::kCpuUser.name, metrics::kCpuSystem.name}, false)) {
       input_.service.cpu.push_back({static_cast<double>(second), ns});
@@ -444,15 +469,16 @@ class Input {
     read_neighbours();
   }
 
-  // CPU by function with what it calls, for the functions that carry it. Cut into at most a few hundred stretches of time,
-  // so that a run of days is no larger than one of minutes.
+  // CPU by function with what it calls, for the functions that carry it. Cut into at most a few hundred stretches of
+  // time, so that a run of days is no larger than one of minutes.
   void read_frames() {
     const Stretch& s = input_.stretch;
     const double width = std::max(1.0, std::ceil((s.end - s.begin) / 240));
     std::unordered_map<std::uint64_t, std::map<std::int64_t, double>> by_function;
     std::unordered_map<std::uint64_t, std::string> names;
     std::unordered_map<run::StackId, std::vector<std::uint64_t>> functions;
-    const run::Slice slice{static_cast<std::int64_t>(s.begin * kNs), static_cast<std::int64_t>(std::ceil(s.end) * kNs), {}, {}, {}};
+    const run::Slice slice{
+        static_cast<std::int64_t>(s.begin * kNs), static_cast<std::int64_t>(std::ceil(s.end) * kNs), {}, {}, {}};
     reader_.each_cpu(slice, [&](const run::CpuRow& row) {
       auto [found, is_new] = functions.try_emplace(row.stack);
       if (is_new) {
@@ -479,7 +505,8 @@ class Input {
     if (heaviest.size() > 300) heaviest.resize(300);
     for (const auto& [sum, key] : heaviest) {
       CpuSeries series{key, names[key], {}};
-      for (const auto& [part, ns] : by_function[key]) series.nanoseconds.push_back({static_cast<double>(part) * width, ns});
+      for (const auto& [part, ns] : by_function[key])
+        series.nanoseconds.push_back({static_cast<double>(part) * width, ns});
       input_.service.frames.push_back(std::move(series));
     }
   }
@@ -487,7 +514,8 @@ class Input {
   // Processor time that went to programs other than the recorded ones, and what a hypervisor took, as a share of the
   // machine: late less early.
   void read_neighbours() {
-    const auto busy = rises_of({metrics::kMachineCpuUser.name, metrics::kMachineCpuSystem.name, metrics::kMachineSteal.name}, true);
+    const auto busy =
+        rises_of({metrics::kMachineCpuUser.name, metrics::kMachineCpuSystem.name, metrics::kMachineSteal.name}, true);
     const auto idle = rises_of({metrics::kMachineIdle.name, metrics::kMachineIoWait.name}, true);
     if (busy.empty() || idle.empty()) return;
     std::map<std::int64_t, double> ours;
@@ -528,6 +556,8 @@ std::size_t own_frame(const std::vector<run::Frame>& frames) {
   return 0;
 }
 
-RunInput input_from(run::Reader& reader, const Thresholds& thresholds) { return Input(reader, thresholds).read(); }
+RunInput input_from(run::Reader& reader, const Thresholds& thresholds) {
+  return Input(reader, thresholds).read();
+}
 
 }  // namespace camprobe::analysis

@@ -22,8 +22,8 @@ namespace camprobe::analysis {
 struct Origin {
   run::ProcessId process{};
   run::StackId stack{};
-  std::string kind;                           // descriptors: accept, connect, file, ...
-  std::map<std::string, std::size_t> peers;   // of the descriptors open at the end
+  std::string kind;                          // descriptors: accept, connect, file, ...
+  std::map<std::string, std::size_t> peers;  // of the descriptors open at the end
 };
 
 struct RunInput {
@@ -37,7 +37,7 @@ struct RunInput {
   std::string latency_from;  // load tool | spans, or empty
   double heap_interval = 0;  // mean sampling interval, weighed by samples; 0: heap was not sampled
   double heap_lost_share = 0;
-  double neighbours = 0;     // how much more of the machine other programs took late than early, as a share of it
+  double neighbours = 0;           // how much more of the machine other programs took late than early, as a share of it
   std::vector<std::string> notes;  // what the input could not give
 };
 

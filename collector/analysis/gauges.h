@@ -1,8 +1,9 @@
 // collector/analysis/gauges.h
 //
-// Verdicts on levels that have no births: RSS and its parts, descriptors and threads where single ones were not recorded.
-// A rising RSS is not a leak by itself. It is split into what the program holds (live heap), what the allocator keeps for
-// reuse, stacks and mappings; only what none of them explains can be a leak, and fragmentation is named as what it is.
+// Verdicts on levels that have no births: RSS and its parts, descriptors and threads where single ones were not
+// recorded. A rising RSS is not a leak by itself. It is split into what the program holds (live heap), what the
+// allocator keeps for reuse, stacks and mappings; only what none of them explains can be a leak, and fragmentation is
+// named as what it is.
 #pragma once
 
 #include <string>
@@ -15,15 +16,15 @@ namespace camprobe::analysis {
 
 struct GaugeVerdict {
   Verdict verdict = Verdict::kNone;
-  Trend trend;                // of the minima, for a sawtooth
+  Trend trend;  // of the minima, for a sawtooth
   bool sawtooth = false;
-  double growth = 0;          // over the judged stretch
+  double growth = 0;  // over the judged stretch
   bool since_start = true;
   Seconds since = 0;
   Interval since_interval;
-  double plateau = 0;         // saturating
-  double longer_by = 0;       // inconclusive: factor of the stretch
-  std::string why;            // in words
+  double plateau = 0;    // saturating
+  double longer_by = 0;  // inconclusive: factor of the stretch
+  std::string why;       // in words
 };
 
 // `minimum` in the gauge's own unit: growth below it is none.
@@ -32,11 +33,11 @@ GaugeVerdict judge_gauge(const Gauge& gauge, const Stretch& stretch, double mini
 // What RSS consists of at a time; parts that were not recorded stay empty.
 struct MemoryParts {
   Gauge rss;
-  Gauge live_heap;   // estimated from samples, with its standard error
+  Gauge live_heap;  // estimated from samples, with its standard error
   double live_heap_error = 0;
-  Gauge retained;    // held by the allocator for reuse
-  Gauge stacks;      // of threads
-  Gauge mappings;    // made by the program
+  Gauge retained;  // held by the allocator for reuse
+  Gauge stacks;    // of threads
+  Gauge mappings;  // made by the program
 };
 
 enum class MemoryGrowth { kNone, kLiveHeap, kRetention, kStacks, kMappings, kOther };

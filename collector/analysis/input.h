@@ -39,8 +39,8 @@ struct Life {
   double objects = 1;  // how many objects it stands for
 };
 
-// The chance that one of a population's objects was sampled, from an instant on; only ratios matter. The sampling interval
-// changes during a run, and a change of it must not look like an onset, or like a cache that fills.
+// The chance that one of a population's objects was sampled, from an instant on; only ratios matter. The sampling
+// interval changes during a run, and a change of it must not look like an onset, or like a cache that fills.
 struct SamplingDensity {
   Seconds from = 0;
   double probability = 1;
@@ -54,18 +54,18 @@ struct Population {
   std::uint64_t site = 0;             // the innermost function of the program's own; 0: unknown
   std::vector<std::uint32_t> frames;  // leaf first; may be empty
   std::vector<Life> lives;
-  double bound = 0;                   // this many alive at once have a known reason (one connection a load user); 0: none
+  double bound = 0;  // this many alive at once have a known reason (one connection a load user); 0: none
   std::vector<SamplingDensity> density;  // ascending; empty: the same throughout
-  std::vector<double> activity;       // objects born in part i of the run, whatever became of them; may be empty
-  Seconds activity_width = 1;         // of such a part
+  std::vector<double> activity;          // objects born in part i of the run, whatever became of them; may be empty
+  Seconds activity_width = 1;            // of such a part
 };
 
 // The stretch of the run that is judged, and what its growth is measured against.
 struct Stretch {
   Seconds begin = 0;
-  Seconds end = 0;      // of the load, where there was one: what a server frees while it shuts down proves nothing
-  Seconds warm_up = 0;  // an instant, not a length: births before it are not evidence
-  double rss_bytes = 0;          // at the end; 0 unknown
+  Seconds end = 0;       // of the load, where there was one: what a server frees while it shuts down proves nothing
+  Seconds warm_up = 0;   // an instant, not a length: births before it are not evidence
+  double rss_bytes = 0;  // at the end; 0 unknown
   double memory_limit_bytes = 0;  // 0 unknown
   double descriptors = 0;         // open at the end; 0 unknown
   double descriptor_limit = 0;    // 0 unknown

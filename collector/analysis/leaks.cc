@@ -12,21 +12,30 @@ namespace {
 
 int rank(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kLeaks: return 0;
-    case Verdict::kSaturating: return 1;
-    case Verdict::kStep: return 2;
-    case Verdict::kInconclusive: return 3;
-    case Verdict::kNone: return 4;
+    case Verdict::kLeaks:
+      return 0;
+    case Verdict::kSaturating:
+      return 1;
+    case Verdict::kStep:
+      return 2;
+    case Verdict::kInconclusive:
+      return 3;
+    case Verdict::kNone:
+      return 4;
   }
   return 4;
 }
 
-bool counts_bytes(Resource resource) { return resource != Resource::kDescriptors && resource != Resource::kThreads; }
+bool counts_bytes(Resource resource) {
+  return resource != Resource::kDescriptors && resource != Resource::kThreads;
+}
 
-bool overlap(const Interval& a, const Interval& b) { return a.low <= b.high && b.low <= a.high; }
+bool overlap(const Interval& a, const Interval& b) {
+  return a.low <= b.high && b.low <= a.high;
+}
 
-// Equal onsets within their intervals. Two leaks that go on since the start have the same onset, which tells nothing; so
-// equal births are then asked of the profile as well.
+// Equal onsets within their intervals. Two leaks that go on since the start have the same onset, which tells nothing;
+// so equal births are then asked of the profile as well.
 bool same_onset(const SurvivalVerdict& a, const SurvivalVerdict& b) {
   if (a.since_start != b.since_start) return false;
   return a.since_start || overlap(a.since_interval, b.since_interval);
@@ -85,8 +94,8 @@ class Finder {
   LeakAnalysis run() {
     analysis_.populations = populations_.size();
     const double requests = clock_.counts_requests() ? clock_.at(stretch_.end) - clock_.at(stretch_.begin) : 0;
-    analysis_.too_short = stretch_.end - stretch_.begin < k_.min_seconds ||
-                          (clock_.counts_requests() && requests < k_.min_requests);
+    analysis_.too_short =
+        stretch_.end - stretch_.begin < k_.min_seconds || (clock_.counts_requests() && requests < k_.min_requests);
     judge_each();
     gather_by_site();
     merge_equal_births();
@@ -157,8 +166,9 @@ class Finder {
   bool convict_together(Resource resource, std::vector<std::size_t> members) {
     if (members.size() < 2) return false;
     SurvivalVerdict together = judge_survival(join(populations_, members), stretch_, clock_, k_);
-    // Leaks in one function that began at very different times are two. But a stack may be used in turns, so its own onset
-    // is not enough to set it apart: one that began later kept next to nothing before, one that began earlier kept some.
+    // Leaks in one function that began at very different times are two. But a stack may be used in turns, so its own
+    // onset is not enough to set it apart: one that began later kept next to nothing before, one that began earlier
+    // kept some.
     const double far = k_.same_onset_share * (stretch_.end - stretch_.begin);
     const auto is_another = [&](std::size_t i) {
       const SurvivalVerdict& own = verdicts_[i];
@@ -213,7 +223,8 @@ class Finder {
         const LeakFinding& other = convicted_[j];
         if (taken[j] || other.resource != finding.resource || !same_onset(finding.verdict, other.verdict) ||
             !same_births(convicted_[i].verdict, other.verdict) ||
-            !same_work(populations_[finding.populations.front()].frames, populations_[other.populations.front()].frames)) {
+            !same_work(populations_[finding.populations.front()].frames,
+                       populations_[other.populations.front()].frames)) {
           continue;
         }
         std::vector<std::size_t> members = finding.populations;
@@ -244,7 +255,8 @@ class Finder {
     const bool bytes = counts_bytes(finding.resource);
     const double limit = bytes ? stretch_.memory_limit_bytes
                                : (finding.resource == Resource::kDescriptors ? stretch_.descriptor_limit : 0);
-    const double now = bytes ? stretch_.rss_bytes : (finding.resource == Resource::kDescriptors ? stretch_.descriptors : 0);
+    const double now =
+        bytes ? stretch_.rss_bytes : (finding.resource == Resource::kDescriptors ? stretch_.descriptors : 0);
     if (finding.verdict.verdict == Verdict::kLeaks && !finding.verdict.ended && limit > 0) {
       const double horizon = k_.forecast_horizon * (stretch_.end - stretch_.begin) / 3600;
       finding.forecast =
@@ -259,7 +271,8 @@ class Finder {
     const auto list = [&](LeakFinding finding) {
       const SurvivalVerdict& verdict = finding.verdict;
       if (verdict.verdict == Verdict::kNone || verdict.verdict == Verdict::kLeaks) return;
-      const bool large = counts_bytes(finding.resource) ? verdict.amount >= worth_a_word : verdict.survivors >= k_.min_survivors_exact;
+      const bool large =
+          counts_bytes(finding.resource) ? verdict.amount >= worth_a_word : verdict.survivors >= k_.min_survivors_exact;
       const bool seen_enough = verdict.survivors >= k_.min_candidate || verdict.reason == Reason::kOneGrowingBuffer;
       if (!large || !seen_enough || ++listed[verdict.reason] > 5) return;
       finish(finding);
@@ -307,11 +320,16 @@ Forecast forecast_limit(double now, double limit, double per_hour, const Interva
 double confidence_of(const SurvivalVerdict& verdict) {
   const double survivors = verdict.effective_survivors / verdict.overdispersion;
   switch (verdict.verdict) {
-    case Verdict::kLeaks: return survivors >= 64 ? 0.98 : survivors >= 32 ? 0.96 : survivors >= 16 ? 0.93 : 0.9;
-    case Verdict::kSaturating: return survivors >= 64 ? 0.95 : 0.85;
-    case Verdict::kStep: return survivors >= 32 ? 0.95 : 0.85;
-    case Verdict::kNone: return 0.95;
-    case Verdict::kInconclusive: return 0.5;
+    case Verdict::kLeaks:
+      return survivors >= 64 ? 0.98 : survivors >= 32 ? 0.96 : survivors >= 16 ? 0.93 : 0.9;
+    case Verdict::kSaturating:
+      return survivors >= 64 ? 0.95 : 0.85;
+    case Verdict::kStep:
+      return survivors >= 32 ? 0.95 : 0.85;
+    case Verdict::kNone:
+      return 0.95;
+    case Verdict::kInconclusive:
+      return 0.5;
   }
   return 0.5;
 }

@@ -39,9 +39,11 @@ LeakAnalysis find_leaks(const std::vector<Population>& populations, const Stretc
                         const Thresholds& thresholds);
 
 // Time until `limit` when at `now` already; 95 % from the interval of the rate.
-Forecast forecast_limit(double now, double limit, double per_hour, const Interval& per_hour_interval, double horizon_hours);
+Forecast forecast_limit(double now, double limit, double per_hour, const Interval& per_hour_interval,
+                        double horizon_hours);
 
-// The share of such verdicts that simulations of known truth show to be right, by evidence; docs/analysis.md has the table.
+// The share of such verdicts that simulations of known truth show to be right, by evidence; docs/analysis.md has the
+// table.
 double confidence_of(const SurvivalVerdict& verdict);
 
 }  // namespace camprobe::analysis

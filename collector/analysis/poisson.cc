@@ -34,8 +34,8 @@ double overdispersion(std::span<const double> counts, std::span<const double> ex
     const double should = expected.empty() ? mean : std::max(expected[i], 0.5);
     chi_squared += (counts[i] - should) * (counts[i] - should) / should;
   }
-  // Noise alone lifts chi-squared above its mean half of the time; only what noise rarely does counts, or every interval
-  // widened by this would be too wide.
+  // Noise alone lifts chi-squared above its mean half of the time; only what noise rarely does counts, or every
+  // interval widened by this would be too wide.
   const auto df = static_cast<double>(counts.size() - 1);
   if (chi_squared <= boost::math::quantile(boost::math::chi_squared(df), 0.95)) return 1;
   return std::max(1.0, chi_squared / df);

@@ -3,11 +3,11 @@
 // Statistics of events in an interval: is there more than so many, how many a unit with what certainty, do they thin
 // out, since when do they come. Everything here takes plain numbers and knows nothing of heaps or descriptors.
 //
-// Sources: Garwood, "Fiducial limits for the Poisson distribution", Biometrika 28 (1936), for the interval; Benjamini and
-// Hochberg, JRSS B 57 (1995), and Benjamini and Yekutieli, Ann. Statist. 29 (2001), for many tests at once; the change of
-// rate is the likelihood ratio of two Poisson rates against one (Akman and Raftery, JRSS B 48 (1986)). The interval of the
-// instant is the set within 3.2 of the maximum: a change point is no regular parameter, and the usual chi-squared(1,
-// .95)/2 = 1.92 covers only 84 % (statistics_test.cc measures both).
+// Sources: Garwood, "Fiducial limits for the Poisson distribution", Biometrika 28 (1936), for the interval; Benjamini
+// and Hochberg, JRSS B 57 (1995), and Benjamini and Yekutieli, Ann. Statist. 29 (2001), for many tests at once; the
+// change of rate is the likelihood ratio of two Poisson rates against one (Akman and Raftery, JRSS B 48 (1986)). The
+// interval of the instant is the set within 3.2 of the maximum: a change point is no regular parameter, and the usual
+// chi-squared(1, .95)/2 = 1.92 covers only 84 % (statistics_test.cc measures both).
 #pragma once
 
 #include <span>

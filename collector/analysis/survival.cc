@@ -12,11 +12,16 @@ namespace camprobe::analysis {
 
 const char* to_string(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kLeaks: return "leaks";
-    case Verdict::kSaturating: return "saturating";
-    case Verdict::kStep: return "step";
-    case Verdict::kNone: return "none";
-    case Verdict::kInconclusive: return "inconclusive";
+    case Verdict::kLeaks:
+      return "leaks";
+    case Verdict::kSaturating:
+      return "saturating";
+    case Verdict::kStep:
+      return "step";
+    case Verdict::kNone:
+      return "none";
+    case Verdict::kInconclusive:
+      return "inconclusive";
   }
   return "inconclusive";
 }
@@ -26,7 +31,8 @@ namespace {
 // Places instants on [0, 1] of the judged stretch, by requests or by time.
 class Ruler {
  public:
-  Ruler(const Stretch& stretch, const WorkClock& clock, bool by_time) : stretch_(stretch), clock_(clock), by_time_(by_time) {
+  Ruler(const Stretch& stretch, const WorkClock& clock, bool by_time)
+      : stretch_(stretch), clock_(clock), by_time_(by_time) {
     from_ = reading(stretch.begin);
     length_ = reading(stretch.end) - from_;
   }
@@ -113,7 +119,8 @@ struct Events {
     return std::accumulate(lives.begin(), lives.end(), 0.0, [](double sum, const Placed& l) { return sum + l.amount; });
   }
   double objects() const {
-    return std::accumulate(lives.begin(), lives.end(), 0.0, [](double sum, const Placed& l) { return sum + l.objects; });
+    return std::accumulate(lives.begin(), lives.end(), 0.0,
+                           [](double sum, const Placed& l) { return sum + l.objects; });
   }
   double effective() const {  // (sum w)^2 / sum w^2
     double squares = 0;
@@ -168,7 +175,8 @@ double minimum_growth(Resource resource, const Stretch& stretch, const Threshold
 }
 
 // One block that is freed and replaced by a larger one, again and again: survival never sees it (one object is alive),
-// and while it doubles, three steps of a leak and three steps of a vector on its way to its final size are the same data.
+// and while it doubles, three steps of a leak and three steps of a vector on its way to its final size are the same
+// data.
 bool is_one_growing_buffer(const std::vector<Placed>& lives, double warm_up, double at_least) {
   int steps = 0;
   const Placed* previous = nullptr;
@@ -206,7 +214,11 @@ class Judge {
  public:
   Judge(const Population& population, const Stretch& stretch, const WorkClock& clock, const Thresholds& thresholds,
         bool by_time)
-      : population_(population), stretch_(stretch), clock_(clock), k_(thresholds), ruler_(stretch, clock, by_time),
+      : population_(population),
+        stretch_(stretch),
+        clock_(clock),
+        k_(thresholds),
+        ruler_(stretch, clock, by_time),
         sampling_(population.density, ruler_) {
     v_.on_time_clock = by_time;
   }
@@ -253,11 +265,11 @@ class Judge {
 
     const bool sampled = is_sampled(events);
     const double needed = sampled ? k_.min_survivors_sampled : k_.min_survivors_exact;
-    v_.p_value = poisson_tail(v_.survivors / v_.overdispersion,
-                              floor * (1 - age_ - warm_up_) / mean_amount / v_.overdispersion);
+    v_.p_value =
+        poisson_tail(v_.survivors / v_.overdispersion, floor * (1 - age_ - warm_up_) / mean_amount / v_.overdispersion);
     const double span = to_ - from_;
-    // An end, or births that crowd at one place, is no growth that goes on. Asked before the count: ten thousand objects
-    // at once are a step, and so are five.
+    // An end, or births that crowd at one place, is no growth that goes on. Asked before the count: ten thousand
+    // objects at once are a step, and so are five.
     if (v_.ended && (span < k_.step_share || !still_busy_after_end())) return conclude(Verdict::kStep, Reason::kOneOff);
     if (!is_spread(events)) {
       return conclude(v_.survivors >= needed ? Verdict::kStep : Verdict::kInconclusive,
@@ -436,9 +448,10 @@ class Judge {
     const double kappa = fit_decay(events.times(even(from)), length).k * length, parts = n;
     std::vector<double> expected;
     for (int i = 0; i < n; ++i) {
-      const double share = std::abs(kappa) < 1e-6
-                               ? 1 / parts
-                               : (std::exp(-kappa * i / parts) - std::exp(-kappa * (i + 1) / parts)) / -std::expm1(-kappa);
+      const double share =
+          std::abs(kappa) < 1e-6
+              ? 1 / parts
+              : (std::exp(-kappa * i / parts) - std::exp(-kappa * (i + 1) / parts)) / -std::expm1(-kappa);
       expected.push_back(events.count() * share);
     }
     return overdispersion(counts(events, from, to_, n), expected);
@@ -465,7 +478,8 @@ class Judge {
   // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.
   bool is_front_loaded(const Events& events) const {
     const std::vector<double> thirds = counts(events, from_, to_, 3);
-    return thirds[2] < k_.front_loaded_share * thirds[0] && thirds[0] - thirds[2] > 4 * std::sqrt(thirds[0] + thirds[2]);
+    return thirds[2] < k_.front_loaded_share * thirds[0] &&
+           thirds[0] - thirds[2] > 4 * std::sqrt(thirds[0] + thirds[2]);
   }
 
   // A cache that filled only lately: births go on, but for each one now another leaves. What came and went in the last

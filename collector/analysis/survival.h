@@ -1,8 +1,8 @@
 // collector/analysis/survival.h
 //
-// Does what is born at one stack stay? Judged by survival of birth cohorts, never by the slope of live bytes: a live total
-// is a random walk when it leaks and has a long memory when it does not, so intervals around its slope are wrong both
-// ways. An object that carries its birth time tells much more:
+// Does what is born at one stack stay? Judged by survival of birth cohorts, never by the slope of live bytes: a live
+// total is a random walk when it leaks and has a long memory when it does not, so intervals around its slope are wrong
+// both ways. An object that carries its birth time tells much more:
 //
 //   survivors  births after warm-up that are old enough to have died were they going to, and did not
 //   spread     they are born throughout, and to the end: not only at start-up, at one instant, or in one phase
@@ -28,23 +28,23 @@ const char* to_string(Verdict);
 
 // Why a population got its verdict; the words of the report are chosen by it.
 enum class Reason {
-  kGrowsSteadily,      // leaks
-  kGrewUntil,          // leaks, but no longer: the stack is still busy and what it makes now dies
-  kNoSurvivors,        // none: nothing, or next to nothing, stays
-  kOldOnesDie,         // none: bounded population (cache with eviction, sessions with a lifetime)
-  kWithinBound,        // none: as many as the load itself holds open
-  kBelowMinimum,       // none: stays, but too little to matter
-  kReplaced,           // none: as many went as came
-  kThinsOut,           // saturating
-  kLevelledOff,        // saturating: of late as many leave as come
-  kOneOff,             // step: all of it came within a short time, or stopped
-  kTooFewSurvivors,    // inconclusive
-  kMayThinOut,         // inconclusive: so few that a cache on its way to full would look the same
-  kTooShortForAge,     // inconclusive: nothing got old enough to show whether it dies
-  kWarmUpTooLong,      // inconclusive
-  kDependsOnWarmUp,    // inconclusive: a longer warm-up changes the verdict
-  kClocksDisagree,     // inconclusive: a timer-driven leak, or a cache, under a load that only rises
-  kOneGrowingBuffer,   // inconclusive: one block that is replaced by a larger one
+  kGrowsSteadily,     // leaks
+  kGrewUntil,         // leaks, but no longer: the stack is still busy and what it makes now dies
+  kNoSurvivors,       // none: nothing, or next to nothing, stays
+  kOldOnesDie,        // none: bounded population (cache with eviction, sessions with a lifetime)
+  kWithinBound,       // none: as many as the load itself holds open
+  kBelowMinimum,      // none: stays, but too little to matter
+  kReplaced,          // none: as many went as came
+  kThinsOut,          // saturating
+  kLevelledOff,       // saturating: of late as many leave as come
+  kOneOff,            // step: all of it came within a short time, or stopped
+  kTooFewSurvivors,   // inconclusive
+  kMayThinOut,        // inconclusive: so few that a cache on its way to full would look the same
+  kTooShortForAge,    // inconclusive: nothing got old enough to show whether it dies
+  kWarmUpTooLong,     // inconclusive
+  kDependsOnWarmUp,   // inconclusive: a longer warm-up changes the verdict
+  kClocksDisagree,    // inconclusive: a timer-driven leak, or a cache, under a load that only rises
+  kOneGrowingBuffer,  // inconclusive: one block that is replaced by a larger one
 };
 
 struct SurvivalVerdict {
@@ -53,15 +53,15 @@ struct SurvivalVerdict {
   bool on_time_clock = false;  // judged by time: growth does not depend on the load
 
   // Evidence.
-  double survivors = 0;             // events (samples, or exact)
-  double effective_survivors = 0;   // of equal weight: (sum w)^2 / sum w^2
+  double survivors = 0;            // events (samples, or exact)
+  double effective_survivors = 0;  // of equal weight: (sum w)^2 / sum w^2
   double overdispersion = 1;
-  double p_value = 1;               // more survivors than the minimum effect explains by chance
-  double survivor_age = 0;          // age used, share of the stretch
-  double old_age = 0;               // age past which the death rate below was taken; 0: none adequate
-  double old_age_hazard = 0;        // deaths per object and stretch
+  double p_value = 1;         // more survivors than the minimum effect explains by chance
+  double survivor_age = 0;    // age used, share of the stretch
+  double old_age = 0;         // age past which the death rate below was taken; 0: none adequate
+  double old_age_hazard = 0;  // deaths per object and stretch
   double decay = 0, decay_error = 0;
-  double survivor_share = 0;        // of births of the cohorts in the window, as far as they are known
+  double survivor_share = 0;  // of births of the cohorts in the window, as far as they are known
 
   // Since when, until when.
   bool since_start = true;
@@ -71,14 +71,14 @@ struct SurvivalVerdict {
   Seconds until = 0;
 
   // How much, over the time it went on; 95 %.
-  double amount = 0;                // what stays, from `since` (or warm-up) to the end of the window
+  double amount = 0;  // what stays, from `since` (or warm-up) to the end of the window
   double amount_per_object = 0;
   double per_request = 0;
   Interval per_request_interval;
   double per_hour = 0;
   Interval per_hour_interval;
   double objects_per_request = 0;
-  double plateau_remaining = 0;     // saturating: still to come
+  double plateau_remaining = 0;  // saturating: still to come
 
   // Inconclusive: how much longer a run would do, as a factor of the judged stretch; 0 unknown.
   double longer_by = 0;

@@ -57,8 +57,10 @@ std::vector<std::pair<std::string, double>> as_list(const Thresholds& k) {
       {"lost_share", k.lost_share},
       {"forecast_horizon", k.forecast_horizon},
   };
-  for (std::size_t i = 0; i < k.younger_ages.size(); ++i) list.emplace_back("younger_age_" + std::to_string(i + 1), k.younger_ages[i]);
-  for (std::size_t i = 0; i < k.old_ages.size(); ++i) list.emplace_back("old_age_" + std::to_string(i + 1), k.old_ages[i]);
+  for (std::size_t i = 0; i < k.younger_ages.size(); ++i)
+    list.emplace_back("younger_age_" + std::to_string(i + 1), k.younger_ages[i]);
+  for (std::size_t i = 0; i < k.old_ages.size(); ++i)
+    list.emplace_back("old_age_" + std::to_string(i + 1), k.old_ages[i]);
   return list;
 }
 

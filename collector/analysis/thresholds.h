@@ -15,41 +15,41 @@ struct Thresholds {
   int version = 1;
 
   // What counts as evidence of survival. Ages and places are shares of the judged stretch on the clock in use.
-  double warm_up_share = 0.1;           // births in the first tenth are start-up
-  double warm_up_repeat = 1.5;          // a leak must still be one with a warm-up this much longer
-  double survivor_age = 0.25;           // old enough to count, unless deaths show that younger objects stay as well
+  double warm_up_share = 0.1;   // births in the first tenth are start-up
+  double warm_up_repeat = 1.5;  // a leak must still be one with a warm-up this much longer
+  double survivor_age = 0.25;   // old enough to count, unless deaths show that younger objects stay as well
   std::array<double, 3> younger_ages = {0.03125, 0.0625, 0.125};
-  double shortest_age_seconds = 2;      // objects younger than this may not have reached the run file yet
+  double shortest_age_seconds = 2;  // objects younger than this may not have reached the run file yet
   std::array<double, 4> old_ages = {0.6, 0.5, 0.4, 0.33};
-  double old_age_exposure = 1.5;        // object-lengths at risk before a death rate is believed
-  double old_age_hazard = 0.7;          // deaths per object and stretch: above this the population is bounded
+  double old_age_exposure = 1.5;  // object-lengths at risk before a death rate is believed
+  double old_age_hazard = 0.7;    // deaths per object and stretch: above this the population is bounded
   int sub_cohorts = 6;
-  int sub_cohorts_with_survivors = 3;   // of them, and one of the last two
-  double min_survivors_sampled = 16;    // heap: +-25 % on the size of the leak
-  double min_survivors_exact = 8;       // descriptors, threads, mappings: counted one by one, no sampling error
-  double min_candidate = 3;             // fewer survivors are not even tested
+  int sub_cohorts_with_survivors = 3;  // of them, and one of the last two
+  double min_survivors_sampled = 16;   // heap: +-25 % on the size of the leak
+  double min_survivors_exact = 8;      // descriptors, threads, mappings: counted one by one, no sampling error
+  double min_candidate = 3;            // fewer survivors are not even tested
   double false_discovery_rate = 0.01;
 
-  double min_net_growth = 0.25;         // of the survivors: else they replaced others that left
+  double min_net_growth = 0.25;  // of the survivors: else they replaced others that left
 
   // Saturation: survivor births that thin out like exp(-k t).
-  double saturation_upper = 2.5;        // k + 1.28 se above this: could be a cache that fills; inconclusive
-  double saturation_doubt = 1.0;        // or k above this and above 1.5 se; inconclusive as well
-  double saturation_clear = 1.2;        // k above this and above 2 se: saturating
-  double front_loaded_share = 0.25;     // births in the last third of the first third's: saturating
-  double last_eighth_growth = 0.4;      // of what the growth before promised for it, at least: else levelled off
+  double saturation_upper = 2.5;     // k + 1.28 se above this: could be a cache that fills; inconclusive
+  double saturation_doubt = 1.0;     // or k above this and above 1.5 se; inconclusive as well
+  double saturation_clear = 1.2;     // k above this and above 2 se: saturating
+  double front_loaded_share = 0.25;  // births in the last third of the first third's: saturating
+  double last_eighth_growth = 0.4;   // of what the growth before promised for it, at least: else levelled off
 
   // Onset: log-likelihood ratio of "rate rose once" over "one rate".
   double onset_likelihood_ratio = 5;
-  double same_onset_share = 0.15;       // of the stretch: stacks of one function that began this close are one leak
-  double stopped_probability = 1e-4;    // of such a silence at the end if the leak still went on
-  double step_share = 0.2;              // growth that lasted less than this share of the stretch is a step
+  double same_onset_share = 0.15;     // of the stretch: stacks of one function that began this close are one leak
+  double stopped_probability = 1e-4;  // of such a silence at the end if the leak still went on
+  double step_share = 0.2;            // growth that lasted less than this share of the stretch is a step
 
   // Minimum effects.
   double min_growth_share_of_rss = 0.005;
   double min_bytes_per_hour = 1024.0 * 1024.0;
   double min_daily_share_of_limit = 0.01;
-  double min_exact_events = 1;          // growth in the stretch that a handful of late openings explains
+  double min_exact_events = 1;  // growth in the stretch that a handful of late openings explains
 
   // Too short to judge anything.
   double min_seconds = 20;
@@ -58,8 +58,8 @@ struct Thresholds {
   // Gauges.
   double gauge_alpha = 0.01;
   double gauge_min_effective = 4;
-  double gauge_min_growth = 0.05;       // of the mean level, over the stretch
-  double sawtooth_drop = 0.3;           // of the typical amplitude
+  double gauge_min_growth = 0.05;  // of the mean level, over the stretch
+  double sawtooth_drop = 0.3;      // of the typical amplitude
   int sawtooth_cycles = 6;
   double gauge_last_third_slope = 0.5;  // of the middle third's
 
@@ -72,18 +72,18 @@ struct Thresholds {
   double p50_effect = 0.05;
   double p95_effect = 0.08;
   double p99_effect = 0.10;
-  double error_rate_effect = 0.005;     // absolute
+  double error_rate_effect = 0.005;  // absolute
   double long_run_seconds = 1200;
   double short_run_factor = 5;
-  double tail_events = 50;              // beyond a quantile, for one window's value of it
-  double min_latency_ms = 0.2;          // a rise smaller than this hurts nobody
-  double mix_distance = 0.1;            // Hellinger: endpoints are mixed otherwise than before
-  double culprit_share = 0.5;           // of the growth
-  double neighbour_share = 0.1;         // of the machine that other programs took more late than early: cannot tell
+  double tail_events = 50;       // beyond a quantile, for one window's value of it
+  double min_latency_ms = 0.2;   // a rise smaller than this hurts nobody
+  double mix_distance = 0.1;     // Hellinger: endpoints are mixed otherwise than before
+  double culprit_share = 0.5;    // of the growth
+  double neighbour_share = 0.1;  // of the machine that other programs took more late than early: cannot tell
 
-  double lost_share = 0.05;             // of heap samples: above this an innocent verdict is none
+  double lost_share = 0.05;  // of heap samples: above this an innocent verdict is none
 
-  double forecast_horizon = 10;         // no point value beyond this many stretches
+  double forecast_horizon = 10;  // no point value beyond this many stretches
 };
 
 // All of them by name, for the report.

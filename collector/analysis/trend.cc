@@ -12,7 +12,7 @@ namespace {
 
 struct Line {
   double slope = 0, intercept = 0;
-  double sum_xx = 0;  // about the mean
+  double sum_xx = 0;   // about the mean
   double squares = 0;  // of the residuals
 };
 

@@ -22,10 +22,10 @@
 namespace camprobe::analysis {
 
 struct Trend {
-  bool judged = false;        // enough effective points
-  double slope = 0;           // Theil-Sen, units a second
-  Interval interval;          // 1 - alpha, from the effective number of points
-  double p_value = 1;         // two-sided
+  bool judged = false;  // enough effective points
+  double slope = 0;     // Theil-Sen, units a second
+  Interval interval;    // 1 - alpha, from the effective number of points
+  double p_value = 1;   // two-sided
   double effective_points = 0;
   double autocorrelation = 0;
   double mean = 0;
@@ -43,15 +43,15 @@ double effective_points(double points, double autocorrelation);
 // Medians of `blocks` equal stretches of time; empty ones are left out.
 std::vector<GaugePoint> block_medians(std::span<const GaugePoint> points, std::size_t blocks);
 
-// The low points between drops, where at least `thresholds.sawtooth_cycles` such drops are seen: a sawtooth grows only if
-// its minima do.
+// The low points between drops, where at least `thresholds.sawtooth_cycles` such drops are seen: a sawtooth grows only
+// if its minima do.
 std::vector<GaugePoint> sawtooth_minima(std::span<const GaugePoint> points, const Thresholds& thresholds);
 
 // c (1 - exp(-t/tau)) against a line, on block medians, by AICc.
 struct Saturation {
-  bool better = false;        // than a line
-  double plateau = 0;         // level it goes to
-  double tau = 0;             // seconds
+  bool better = false;  // than a line
+  double plateau = 0;   // level it goes to
+  double tau = 0;       // seconds
 };
 Saturation fit_saturation(std::span<const GaugePoint> blocks);
 

@@ -1,6 +1,7 @@
 // tests/analysis/degradation_test.cc
 //
-// Services that get slower, and services that only seem to: false alarms, what is found, and what is named as the cause.
+// Services that get slower, and services that only seem to: false alarms, what is found, and what is named as the
+// cause.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -62,7 +63,8 @@ Stretch stretch_of(double seconds) {
   return stretch;
 }
 
-int confirmed(const Service& service, int runs, std::uint64_t seed, const std::function<void(const Degradation&)>& look = {}) {
+int confirmed(const Service& service, int runs, std::uint64_t seed,
+              const std::function<void(const Degradation&)>& look = {}) {
   int found = 0;
   for (int i = 0; i < runs; ++i) {
     Random random(seed + static_cast<std::uint64_t>(i));

@@ -1,8 +1,8 @@
 // tests/analysis/ground_truth_test.cc
 //
 // The analysis against streams whose truth is known: how often it accuses the innocent, how often it finds the guilty,
-// whether its intervals cover. Prints the table that docs/analysis.md keeps. CAMPROBE_GROUND_TRUTH_RUNS raises the number
-// of runs a cell (default 40).
+// whether its intervals cover. Prints the table that docs/analysis.md keeps. CAMPROBE_GROUND_TRUTH_RUNS raises the
+// number of runs a cell (default 40).
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -79,14 +79,16 @@ Row play(const Shape& shape, const Size& size, int runs, std::uint64_t seed) {
 }
 
 // What each shape should mostly be called, where it is not "leaks" or "none".
-const std::map<std::string, std::string> kExpected = {{"C07 keyed", "saturating"}, {"C13b ramp+keyed", "saturating"},
-                                                      {"C12 late-init", "step"},   {"C22 vector", "inconclusive"},
+const std::map<std::string, std::string> kExpected = {{"C07 keyed", "saturating"},
+                                                      {"C13b ramp+keyed", "saturating"},
+                                                      {"C12 late-init", "step"},
+                                                      {"C22 vector", "inconclusive"},
                                                       {"L15 grow-vector", "inconclusive"}};
 
 TEST(GroundTruth, TellsLeaksFromTheirLookAlikes) {
   const int runs = runs_a_cell();
-  std::printf("%-18s %9s %9s %6s %6s %6s %6s  %s\n", "shape", "survivors", "false/run", "found", "cover", "error", "onset",
-              "verdicts");
+  std::printf("%-18s %9s %9s %6s %6s %6s %6s  %s\n", "shape", "survivors", "false/run", "found", "cover", "error",
+              "onset", "verdicts");
   int clean_runs = 0, false_runs = 0, rates = 0, covered = 0;
   std::map<double, std::pair<double, int>> recall;  // by survivors: sum over shapes, shapes
   for (const Shape& shape : shapes()) {
@@ -100,8 +102,8 @@ TEST(GroundTruth, TellsLeaksFromTheirLookAlikes) {
       for (const auto& [verdict, n] : row.verdicts) verdicts += verdict + " " + std::to_string(n) + "  ";
       std::printf("%-18s %9.0f %9.3f %6.2f %6.2f %6.3f %6.2f  %s\n", shape.name.c_str(), survivors,
                   double(row.with_false_leak) / row.runs, found, row.rates ? double(row.rate_covered) / row.rates : 0,
-                  row.rates ? row.rate_error / row.rates : 0, row.onsets ? double(row.onset_within_tenth) / row.onsets : 0,
-                  verdicts.c_str());
+                  row.rates ? row.rate_error / row.rates : 0,
+                  row.onsets ? double(row.onset_within_tenth) / row.onsets : 0, verdicts.c_str());
       if (!shape.leaks) {
         clean_runs += row.runs;
         false_runs += row.with_false_leak;
@@ -124,7 +126,8 @@ TEST(GroundTruth, TellsLeaksFromTheirLookAlikes) {
       }
     }
   }
-  for (const auto& [survivors, sum] : recall) std::printf("recall at %3.0f survivors: %.3f\n", survivors, sum.first / sum.second);
+  for (const auto& [survivors, sum] : recall)
+    std::printf("recall at %3.0f survivors: %.3f\n", survivors, sum.first / sum.second);
   std::printf("clean runs with any false leak: %d of %d; 95 %% intervals of the rate cover %.3f of %d\n", false_runs,
               clean_runs, double(covered) / rates, rates);
   // Measured over 300 runs a cell: .003 or less; .88 and .97; .95.
@@ -177,16 +180,18 @@ TEST(GroundTruth, NamesBothLeaksOfTheDemonstrationAndNothingElse) {
         missed_descriptors += !descriptors;
       }
     }
-    std::printf("demonstration, interval %6.0f: of %d runs: heap missed %d, descriptors missed %d, others accused %d, "
-                "innocent accused %d, rate off by 15 %% %d, onset off by 10 %% %d, interval covers %.3f\n",
-                interval, runs, missed_heap, missed_descriptors, accused_others, innocent_accused, rate_off, onset_off,
-                double(covered) / runs);
+    std::printf(
+        "demonstration, interval %6.0f: of %d runs: heap missed %d, descriptors missed %d, others accused %d, "
+        "innocent accused %d, rate off by 15 %% %d, onset off by 10 %% %d, interval covers %.3f\n",
+        interval, runs, missed_heap, missed_descriptors, accused_others, innocent_accused, rate_off, onset_off,
+        double(covered) / runs);
     for (const auto& [population, n] : why) std::printf("   %s: %d\n", population.c_str(), n);
     EXPECT_EQ(missed_heap, 0);
     EXPECT_EQ(missed_descriptors, 0);
     EXPECT_LE(accused_others + innocent_accused, runs / 100);
     EXPECT_EQ(onset_off, 0);
-    // Heap and descriptors together; in the simulation the true numbers are themselves Poisson (6 % for the descriptors).
+    // Heap and descriptors together; in the simulation the true numbers are themselves Poisson (6 % for the
+    // descriptors).
     EXPECT_LE(rate_off, 2 * runs * 4 / 100);
     EXPECT_GE(covered, runs * 90 / 100);
   }

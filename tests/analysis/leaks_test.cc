@@ -1,7 +1,7 @@
 // tests/analysis/leaks_test.cc
 //
-// From judged stacks to findings: what is one leak is one finding, what are two are two, and the innocent neighbours of a
-// leak in the same function stay out of it.
+// From judged stacks to findings: what is one leak is one finding, what are two are two, and the innocent neighbours of
+// a leak in the same function stay out of it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -115,7 +115,8 @@ TEST(FindLeaks, TakesConnectionsWithinTheLoadsOwnNumberForGranted) {
   Case c;
   Population& accepted = c.stack(7);
   accepted.resource = Resource::kDescriptors;
-  for (int i = 0; i < 60; ++i) accepted.lives.push_back({14.0 * i + 120, kAlive, 1, 1});  // the load's users arrive one by one
+  for (int i = 0; i < 60; ++i)
+    accepted.lives.push_back({14.0 * i + 120, kAlive, 1, 1});  // the load's users arrive one by one
   EXPECT_EQ(leaks_in(c.find()).size(), 1u);
   c.populations[0].bound = 64;
   EXPECT_TRUE(c.find().findings.empty());

@@ -15,7 +15,9 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr double kStart = 2;  // seconds until the load begins
 
-std::int64_t ns(double seconds) { return static_cast<std::int64_t>(std::llround(seconds * 1e9)); }
+std::int64_t ns(double seconds) {
+  return static_cast<std::int64_t>(std::llround(seconds * 1e9));
+}
 
 run::Frame frame(const char* function, const char* file = "", int line = 0, const char* module = "/srv/cam-server") {
   run::Frame f;
@@ -29,7 +31,8 @@ run::Frame frame(const char* function, const char* file = "", int line = 0, cons
 }
 
 const run::Frame kNew = frame("operator new(unsigned long)", "", 0, "/usr/lib/libstdc++.so.6");
-const run::Frame kVector = frame("std::vector<char, std::allocator<char> >::vector(unsigned long)", "stl_vector.h", 551);
+const run::Frame kVector =
+    frame("std::vector<char, std::allocator<char> >::vector(unsigned long)", "stl_vector.h", 551);
 const run::Frame kWorker = frame("cam::Worker::run()", "server/worker.cc", 61);
 const run::Frame kThread = frame("start_thread", "nptl/pthread_create.c", 442, "/usr/lib/libc.so.6");
 
@@ -73,17 +76,22 @@ Recorded record_run(const std::string& path, const Recording& r) {
     return id;
   };
   const auto heap_stack = [&](const char* function, const char* file, int line, const char* caller) {
-    return stack({kNew, kVector, frame(function, file, line), frame(caller, "server/endpoints.cc", 88), kWorker, kThread});
+    return stack(
+        {kNew, kVector, frame(function, file, line), frame(caller, "server/endpoints.cc", 88), kWorker, kThread});
   };
   // In the order of demonstration(). The leak is reached from two endpoints, two requests of one for one of the other.
   std::vector<run::StackId> stacks;
   run::StackId second_way{};
   if (r.with_leaks) {
-    stacks.push_back(heap_stack("cam::remember_forever(unsigned long)", "faults/heap_leak.cc", 23, "cam::chat(cam::Exchange&)"));
-    second_way = heap_stack("cam::remember_forever(unsigned long)", "faults/heap_leak.cc", 23, "cam::complete(cam::Exchange&)");
-    stacks.push_back(stack({frame("socket", "", 0, "/usr/lib/libc.so.6"), frame("boost::asio::detail::socket_ops::socket(int, int, int)", "socket_ops.ipp", 1760),
-                            frame("cam::open_and_forget(boost::asio::io_context&)", "faults/unclosed_connections.cc", 19),
-                            frame("cam::ProviderCall::start()", "server/provider_call.cc", 70), kWorker, kThread}));
+    stacks.push_back(
+        heap_stack("cam::remember_forever(unsigned long)", "faults/heap_leak.cc", 23, "cam::chat(cam::Exchange&)"));
+    second_way =
+        heap_stack("cam::remember_forever(unsigned long)", "faults/heap_leak.cc", 23, "cam::complete(cam::Exchange&)");
+    stacks.push_back(
+        stack({frame("socket", "", 0, "/usr/lib/libc.so.6"),
+               frame("boost::asio::detail::socket_ops::socket(int, int, int)", "socket_ops.ipp", 1760),
+               frame("cam::open_and_forget(boost::asio::io_context&)", "faults/unclosed_connections.cc", 19),
+               frame("cam::ProviderCall::start()", "server/provider_call.cc", 70), kWorker, kThread}));
   }
   stacks.push_back(heap_stack("cam::parse(std::string_view)", "server/parse.cc", 12, "cam::chat(cam::Exchange&)"));
   stacks.push_back(heap_stack("cam::Session::open()", "server/session.cc", 40, "cam::chat(cam::Exchange&)"));
@@ -91,8 +99,10 @@ Recorded record_run(const std::string& path, const Recording& r) {
   stacks.push_back(heap_stack("cam::AnswerCache::put(int)", "server/answer_cache.cc", 31, "cam::chat(cam::Exchange&)"));
   stacks.push_back(heap_stack("cam::Arena::take(unsigned long)", "server/arena.cc", 15, "cam::chat(cam::Exchange&)"));
   stacks.push_back(heap_stack("cam::build_tables()", "server/tables.cc", 9, "cam::start()"));
-  stacks.push_back(stack({frame("accept4", "", 0, "/usr/lib/libc.so.6"), frame("cam::HttpServer::accept()", "server/http_server.cc", 55), kThread}));
-  stacks.push_back(stack({frame("socket", "", 0, "/usr/lib/libc.so.6"), frame("cam::ConnectionPool::borrow()", "server/connection_pool.cc", 33), kWorker, kThread}));
+  stacks.push_back(stack({frame("accept4", "", 0, "/usr/lib/libc.so.6"),
+                          frame("cam::HttpServer::accept()", "server/http_server.cc", 55), kThread}));
+  stacks.push_back(stack({frame("socket", "", 0, "/usr/lib/libc.so.6"),
+                          frame("cam::ConnectionPool::borrow()", "server/connection_pool.cc", 33), kWorker, kThread}));
 
   std::vector<double> live(static_cast<std::size_t>(stop) + 2, 0.0), fds(live.size(), 12.0);
   std::int64_t sample = 0, fd = 10;
@@ -103,7 +113,8 @@ Recorded record_run(const std::string& path, const Recording& r) {
       // Alive at the end of the load: freed, or closed, as the server shuts down.
       const double died = life.died == analysis::kAlive ? stop + 0.2 : kStart + life.died;
       auto& series = p.resource == analysis::Resource::kHeap ? live : fds;
-      for (auto s = static_cast<std::size_t>(std::ceil(born)); s < series.size() && static_cast<double>(s) < died; ++s) series[s] += life.amount;
+      for (auto s = static_cast<std::size_t>(std::ceil(born)); s < series.size() && static_cast<double>(s) < died; ++s)
+        series[s] += life.amount;
       if (p.resource == analysis::Resource::kHeap) {
         const double interval = r.later_interval > 0 && life.born > 0.7 * r.seconds ? r.later_interval : r.interval;
         if (interval > denser && std::uniform_real_distribution<double>()(random) >= kept_by_wider) continue;
@@ -156,10 +167,13 @@ Recorded record_run(const std::string& path, const Recording& r) {
     window.from_ns = ns(kStart), window.to_ns = ns(load_end);
     writer.put(window);
   }
-  const run::NameId request = writer.name("cam.request"), arbitration = writer.name("cam.arbitration"), provider = writer.name("provider"),
-                    cost = writer.name("cost"), baseline = writer.name("baseline_cost"), consensus = writer.name("cam.consensus");
-  const run::StackId scan = stack({frame("cam::scan_history(int)", "faults/slow_scan.cc", 21), frame("cam::chat(cam::Exchange&)", "server/endpoints.cc", 90), kWorker, kThread});
-  const run::StackId other = stack({frame("cam::parse(std::string_view)", "server/parse.cc", 14), frame("cam::chat(cam::Exchange&)", "server/endpoints.cc", 86), kWorker, kThread});
+  const run::NameId request = writer.name("cam.request"), arbitration = writer.name("cam.arbitration"),
+                    provider = writer.name("provider"), cost = writer.name("cost"),
+                    baseline = writer.name("baseline_cost"), consensus = writer.name("cam.consensus");
+  const run::StackId scan = stack({frame("cam::scan_history(int)", "faults/slow_scan.cc", 21),
+                                   frame("cam::chat(cam::Exchange&)", "server/endpoints.cc", 90), kWorker, kThread});
+  const run::StackId other = stack({frame("cam::parse(std::string_view)", "server/parse.cc", 14),
+                                    frame("cam::chat(cam::Exchange&)", "server/endpoints.cc", 86), kWorker, kThread});
   std::normal_distribution<double> normal;
   double cpu_total = 0;
   std::int64_t span_id = 0;
@@ -178,7 +192,9 @@ Recorded record_run(const std::string& path, const Recording& r) {
       bucket.requests = requests;
       run::Histogram histogram;
       const double level = 3e6 * slower * std::exp(0.04 * normal(random));
-      for (int i = 0; i < 300; ++i) histogram.record(static_cast<std::uint64_t>(level * std::exp(0.4 * normal(random))), static_cast<std::uint64_t>(requests) / 300);
+      for (int i = 0; i < 300; ++i)
+        histogram.record(static_cast<std::uint64_t>(level * std::exp(0.4 * normal(random))),
+                         static_cast<std::uint64_t>(requests) / 300);
       bucket.latency = histogram.to_json();
       bucket.users = 64;
       if (r.with_load_results) {
@@ -187,13 +203,17 @@ Recorded record_run(const std::string& path, const Recording& r) {
         writer.put(bucket);
       }
       histogram.each_bucket([&](std::uint32_t b, std::uint64_t count) {
-        for (std::uint64_t i = 0; i < count; ++i) writer.count(run::Writer::SpanEnd{server, s, request, static_cast<std::int64_t>(run::Histogram::bucket_low(b))});
+        for (std::uint64_t i = 0; i < count; ++i)
+          writer.count(
+              run::Writer::SpanEnd{server, s, request, static_cast<std::int64_t>(run::Histogram::bucket_low(b))});
       });
       for (int i = 0; i < requests; ++i) writer.count(run::Writer::SpanEnd{server, s, arbitration, 40'000 + i * 10});
       for (int i = 0; i < 5; ++i) writer.count(run::Writer::SpanEnd{server, s, consensus, 12'000'000});
-      const auto attribute = [&](run::NameId key, const char* text, std::int64_t spans, double sum, std::int64_t changes) {
+      const auto attribute = [&](run::NameId key, const char* text, std::int64_t spans, double sum,
+                                 std::int64_t changes) {
         run::SpanAttribute a;
-        a.process = server, a.second = s, a.name = arbitration, a.key = key, a.text = text, a.spans = spans, a.sum = sum, a.changes = changes;
+        a.process = server, a.second = s, a.name = arbitration, a.key = key, a.text = text, a.spans = spans,
+        a.sum = sum, a.changes = changes;
         writer.count(a);
       };
       attribute(provider, "alpha", requests * 2 / 3, 0, requests / 10);
@@ -201,7 +221,8 @@ Recorded record_run(const std::string& path, const Recording& r) {
       attribute(cost, "", requests, 0.002 * static_cast<double>(requests), 0);
       attribute(baseline, "", requests, 0.005 * static_cast<double>(requests), 0);
       run::Span span;
-      span.process = server, span.span = ++span_id, span.name = request, span.began_ns = s * kSecond, span.ended_ns = s * kSecond + 3'000'000;
+      span.process = server, span.span = ++span_id, span.name = request, span.began_ns = s * kSecond,
+      span.ended_ns = s * kSecond + 3'000'000;
       writer.put(span);
       const double own = 200e3 * static_cast<double>(requests) * std::exp(0.03 * normal(random));
       const double scanning = own * (0.1 + slower - 1);

@@ -11,21 +11,21 @@
 namespace camprobe::ground_truth {
 
 struct Recording {
-  double seconds = 65;               // of load
+  double seconds = 65;  // of load
   double requests_per_second = 1500;
   double interval = 16 * 1024;
-  double later_interval = 0;         // from 70 % of the load on; 0: the same
-  double onset = 0.45;               // share of the load
+  double later_interval = 0;  // from 70 % of the load on; 0: the same
+  double onset = 0.45;        // share of the load
   bool with_leaks = true;
-  double slower = 1;                 // latency and CPU of a scan at the end, as a factor; from `onset` on
-  bool with_load_results = true;     // else only the server's own spans tell of requests
+  double slower = 1;              // latency and CPU of a scan at the end, as a factor; from `onset` on
+  bool with_load_results = true;  // else only the server's own spans tell of requests
   std::uint64_t seed = 4;
 };
 
 // What it will be held against; seconds of the run.
 struct Recorded {
   double onset_s = 0;
-  double leaked_bytes_per_request = 0;     // while on
+  double leaked_bytes_per_request = 0;  // while on
   double leaked_descriptors_per_request = 0;
 };
 

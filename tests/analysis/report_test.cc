@@ -20,8 +20,8 @@
 namespace camprobe::analysis {
 namespace {
 
-using ground_truth::Recorded;
 using ground_truth::record_run;
+using ground_truth::Recorded;
 using ground_truth::Recording;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -38,11 +38,12 @@ run::Report report_of(const std::string& path) {
 void expect_valid(const run::Report& report, const run::Scratch& scratch) {
   const std::string json = scratch / "report.json", log = scratch / "log";
   std::ofstream(json) << exporters::report_json(report);
-  const std::string command = "python3 -c 'import json, sys, jsonschema\n"
-                              "schema = json.load(open(sys.argv[1]))\n"
-                              "jsonschema.Draft202012Validator.check_schema(schema)\n"
-                              "jsonschema.Draft202012Validator(schema).validate(json.load(open(sys.argv[2])))' '" +
-                              std::string(CAMPROBE_SOURCE_DIR) + "/docs/report.schema.json' '" + json + "' >'" + log + "' 2>&1";
+  const std::string command =
+      "python3 -c 'import json, sys, jsonschema\n"
+      "schema = json.load(open(sys.argv[1]))\n"
+      "jsonschema.Draft202012Validator.check_schema(schema)\n"
+      "jsonschema.Draft202012Validator(schema).validate(json.load(open(sys.argv[2])))' '" +
+      std::string(CAMPROBE_SOURCE_DIR) + "/docs/report.schema.json' '" + json + "' >'" + log + "' 2>&1";
   const int status = std::system(command.c_str());
   std::ifstream text(log);
   EXPECT_EQ(status, 0) << std::string(std::istreambuf_iterator<char>(text), {});
@@ -56,7 +57,8 @@ const run::Finding* finding(const run::Report& report, const std::string& resour
 }
 
 std::size_t confirmed(const run::Report& report) {
-  return static_cast<std::size_t>(std::count_if(report.findings.begin(), report.findings.end(), [](const auto& f) { return f.confirmed; }));
+  return static_cast<std::size_t>(
+      std::count_if(report.findings.begin(), report.findings.end(), [](const auto& f) { return f.confirmed; }));
 }
 
 TEST(Report, NamesBothLeaksAndAccusesNothingElse) {
@@ -74,7 +76,8 @@ TEST(Report, NamesBothLeaksAndAccusesNothingElse) {
   EXPECT_EQ(heap->where.stack.front().file, "faults/heap_leak.cc");
   EXPECT_EQ(heap->where.stack.front().line, 23);
   // Reached from two endpoints, reported once and in full.
-  EXPECT_NEAR(heap->per_1000_requests->value, 1000 * truth.leaked_bytes_per_request, 150 * truth.leaked_bytes_per_request);
+  EXPECT_NEAR(heap->per_1000_requests->value, 1000 * truth.leaked_bytes_per_request,
+              150 * truth.leaked_bytes_per_request);
   EXPECT_LE(heap->per_1000_requests->low, 1000 * truth.leaked_bytes_per_request);
   EXPECT_GE(heap->per_1000_requests->high, 1000 * truth.leaked_bytes_per_request);
   EXPECT_NEAR(heap->since->at_s, truth.onset_s, 6.5);
@@ -99,7 +102,8 @@ TEST(Report, FindsThemByTheServersOwnSpansAsWell) {
   const run::Report report = report_of(scratch / "a.camrun");
   EXPECT_EQ(report.load.counted_by, "spans");
   EXPECT_EQ(confirmed(report), 2u) << exporters::report_text(report);
-  EXPECT_NEAR(finding(report, "heap")->per_1000_requests->value, 1000 * truth.leaked_bytes_per_request, 150 * truth.leaked_bytes_per_request);
+  EXPECT_NEAR(finding(report, "heap")->per_1000_requests->value, 1000 * truth.leaked_bytes_per_request,
+              150 * truth.leaked_bytes_per_request);
 }
 
 TEST(Report, IsNotFooledByAChangeOfTheSamplingInterval) {
@@ -116,7 +120,9 @@ TEST(Report, IsNotFooledByAChangeOfTheSamplingInterval) {
       const run::Finding* heap = finding(report, "heap");
       ASSERT_EQ(heap != nullptr, with_leaks);
       if (heap == nullptr) continue;
-      EXPECT_NEAR(heap->per_1000_requests->value, 1000 * truth.leaked_bytes_per_request, 150 * truth.leaked_bytes_per_request) << first;
+      EXPECT_NEAR(heap->per_1000_requests->value, 1000 * truth.leaked_bytes_per_request,
+                  150 * truth.leaked_bytes_per_request)
+          << first;
       EXPECT_NEAR(heap->since->at_s, truth.onset_s, 6.5) << first;
     }
   }
@@ -207,7 +213,8 @@ TEST(ReportJson, IsWhatTheSchemaSays) {
 }
 
 std::size_t display_width(const std::string& line) {
-  return static_cast<std::size_t>(std::count_if(line.begin(), line.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(
+      std::count_if(line.begin(), line.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 TEST(ReportText, KeepsToItsWidthAndColoursOnlyOnDemand) {
@@ -215,11 +222,13 @@ TEST(ReportText, KeepsToItsWidthAndColoursOnlyOnDemand) {
   record_run(scratch / "a.camrun", {});
   run::Report report = report_of(scratch / "a.camrun");
   report.lost.push_back({"lapped", 17});
-  report.findings.front().where.stack.front().function = std::string(300, 'x') + "::\xc3\xa9\x1b[31m" + std::string(90, 'y');
+  report.findings.front().where.stack.front().function =
+      std::string(300, 'x') + "::\xc3\xa9\x1b[31m" + std::string(90, 'y');
   for (const std::size_t width : {10u, 40u, 60u, 80u, 100u, 200u}) {
     const std::string text = exporters::report_text(report, {width, false});
     std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) EXPECT_LE(display_width(line), std::max<std::size_t>(width, 40)) << line;
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_LE(display_width(line), std::max<std::size_t>(width, 40)) << line;
     EXPECT_THAT(text, Not(HasSubstr("\x1b")));
     EXPECT_THAT(text, HasSubstr("FAIL"));
     EXPECT_THAT(text, HasSubstr("17 records lost"));
@@ -241,7 +250,8 @@ TEST(OwnFrame, SkipsAllocatorsAndLibraries) {
   EXPECT_EQ(own_frame(named({{"operator new(unsigned long)", "libstdc++.so.6"},
                              {"void std::vector<int>::push_back(int const&)", "server"},
                              {"std::_Vector_base<int>::_M_allocate(unsigned long)", "server"},
-                             {"app::Allocator::allocate(int)", "server"}})), 3u);
+                             {"app::Allocator::allocate(int)", "server"}})),
+            3u);
   EXPECT_EQ(own_frame(named({{"ngx_palloc", "nginx"}, {"ngx_http_create_request", "nginx"}})), 1u);
   EXPECT_EQ(own_frame(named({{"malloc", "/lib/libc.so.6"}})), 0u);
   EXPECT_EQ(own_frame({}), 0u);

@@ -15,8 +15,12 @@ namespace {
 
 using Profile = std::function<double(double)>;  // of x in [0, 1], the share of the run
 
-double uniform(Random& random) { return std::uniform_real_distribution<double>(0, 1)(random); }
-double exponential(double mean, Random& random) { return std::exponential_distribution<double>(1 / mean)(random); }
+double uniform(Random& random) {
+  return std::uniform_real_distribution<double>(0, 1)(random);
+}
+double exponential(double mean, Random& random) {
+  return std::exponential_distribution<double>(1 / mean)(random);
+}
 
 const Profile kFlat = [](double) { return 1.0; };
 
@@ -42,7 +46,8 @@ class Builder {
   Random& random() { return random_; }
   const Size& size() const { return size_; }
 
-  // Times of events at a rate proportional to profile(x), `expected` of them in the run. Thinned from the profile's top.
+  // Times of events at a rate proportional to profile(x), `expected` of them in the run. Thinned from the profile's
+  // top.
   std::vector<double> times(double expected, const Profile& profile) {
     double top = 0, mean = 0;
     for (int i = 0; i < 400; ++i) {
@@ -166,29 +171,27 @@ Scenario lru(const std::string& name, const Size& size, Random& random, double f
 
 std::vector<Shape> make_shapes() {
   std::vector<Shape> list;
-  const auto add = [&](const char* name, bool leaks, std::function<Scenario(const std::string&, const Size&, Random&)> make) {
+  const auto add = [&](const char* name, bool leaks,
+                       std::function<Scenario(const std::string&, const Size&, Random&)> make) {
     list.push_back({name, leaks, [name, make](const Size& size, Random& random) { return make(name, size, random); }});
   };
 
-  add("L01 steady", true, [](auto& name, auto& size, auto& random) {
-    return kept_among_churn(name, size, random, 0, 0.001);
-  });
-  add("L02 tenth", true, [](auto& name, auto& size, auto& random) {
-    return kept_among_churn(name, size, random, 9, 0.005);
-  });
-  add("L03 drip", true, [](auto& name, auto& size, auto& random) {
-    return kept_among_churn(name, size, random, 200, 0.0005);
-  });
-  add("L05 late", true, [](auto& name, auto& size, auto& random) {
-    return kept_among_churn(name, size, random, 9, 0.005, 0.6);
-  });
+  add("L01 steady", true,
+      [](auto& name, auto& size, auto& random) { return kept_among_churn(name, size, random, 0, 0.001); });
+  add("L02 tenth", true,
+      [](auto& name, auto& size, auto& random) { return kept_among_churn(name, size, random, 9, 0.005); });
+  add("L03 drip", true,
+      [](auto& name, auto& size, auto& random) { return kept_among_churn(name, size, random, 200, 0.0005); });
+  add("L05 late", true,
+      [](auto& name, auto& size, auto& random) { return kept_among_churn(name, size, random, 9, 0.005, 0.6); });
   add("L06 burst", true, [](auto& name, auto& size, auto& random) {
     Builder b(name, size, random);
     b.leaks(0, 1, size.survivors);
     b.scenario().truth.bytes_per_request = 0;
     Population& stack = b.stack(true);
     const double phase = uniform(random);
-    b.keep(stack, b.with_load(size.survivors, [&](double x) { return std::fmod(6 * x + phase, 1.0) < 0.15 ? 1.0 : 0.0; }));
+    b.keep(stack,
+           b.with_load(size.survivors, [&](double x) { return std::fmod(6 * x + phase, 1.0) < 0.15 ? 1.0 : 0.0; }));
     b.churn(stack, b.with_load(5 * size.survivors), [&] { return exponential(0.005 * b.H(), random); });
     return b.done();
   });
@@ -211,7 +214,8 @@ std::vector<Shape> make_shapes() {
     return kept_among_churn(name, size, random, 9, 0.005, 0, 1, [](double x) { return 4 - 3 * x; });
   });
   add("L13 idle-leak", true, [](auto& name, auto& size, auto& random) {
-    Builder b(name, size, random, [](double x) { return std::fmod(4 * x, 1.0) < 0.6 ? 1.0 : 0.02; });  // load comes and goes
+    Builder b(name, size, random,
+              [](double x) { return std::fmod(4 * x, 1.0) < 0.6 ? 1.0 : 0.02; });  // load comes and goes
     b.leaks(0, 1, size.survivors);
     b.scenario().truth.bytes_per_request = 0;
     b.keep(b.stack(true), b.times(size.survivors, kFlat));
@@ -248,9 +252,8 @@ std::vector<Shape> make_shapes() {
     b.keep(b.stack(true, analysis::Resource::kThreads), b.with_load(size.survivors));
     return b.done();
   });
-  add("L22 long-life mix", true, [](auto& name, auto& size, auto& random) {
-    return kept_among_churn(name, size, random, 9, 0.125);
-  });
+  add("L22 long-life mix", true,
+      [](auto& name, auto& size, auto& random) { return kept_among_churn(name, size, random, 9, 0.125); });
   add("L23 stops at 60 %", true, [](auto& name, auto& size, auto& random) {
     Scenario scenario = kept_among_churn(name, size, random, 5, 0.005, 0, 0.6);
     return scenario;
@@ -280,7 +283,8 @@ std::vector<Shape> make_shapes() {
   });
   add("C03 heavy", false, [](auto& name, auto& size, auto& random) {
     Builder b(name, size, random);
-    b.churn(b.stack(false), b.with_load(size.births), [&] { return 0.004 * b.H() * std::pow(uniform(random), -1 / 1.2); });
+    b.churn(b.stack(false), b.with_load(size.births),
+            [&] { return 0.004 * b.H() * std::pow(uniform(random), -1 / 1.2); });
     return b.done();
   });
   add("C04 lognormal", false, [](auto& name, auto& size, auto& random) {
@@ -290,9 +294,8 @@ std::vector<Shape> make_shapes() {
     return b.done();
   });
   add("C05 lru-early", false, [](auto& name, auto& size, auto& random) { return lru(name, size, random, 0.25); });
-  add("C06 lru-late", false, [](auto& name, auto& size, auto& random) {
-    return lru(name, size, random, 0.85 + 0.05 * uniform(random));
-  });
+  add("C06 lru-late", false,
+      [](auto& name, auto& size, auto& random) { return lru(name, size, random, 0.85 + 0.05 * uniform(random)); });
   add("C07 keyed", false, [](auto& name, auto& size, auto& random) {
     return keyed_cache(name, size, random, 0.3 + 0.1 * uniform(random));
   });
@@ -442,7 +445,8 @@ Scenario demonstration(double seconds, double requests_per_second, double interv
   if (with_leaks) {
     b.leaks(onset, 1, 0.2 * requests * (1 - onset) * p);
     b.keep(b.stack(true), b.with_load(0.2 * requests * (1 - onset) * p, between(onset, 1)));
-    b.keep(b.stack(true, analysis::Resource::kDescriptors), b.with_load(requests / 200 * (1 - onset), between(onset, 1)));
+    b.keep(b.stack(true, analysis::Resource::kDescriptors),
+           b.with_load(requests / 200 * (1 - onset), between(onset, 1)));
   }
   // churn of every request, one stack of short lives and one of some seconds
   b.churn(b.stack(false), b.with_load(0.02 * requests * p), [&] { return exponential(0.05, random); });

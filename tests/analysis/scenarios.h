@@ -23,17 +23,17 @@ using Random = std::mt19937_64;
 struct Size {
   double seconds = 3600;
   double requests_per_second = 1000;
-  double survivors = 64;      // a leak's expected sampled survivors, over the time it is on
-  double births = 640;        // sampled births of a clean shape, over the run
+  double survivors = 64;  // a leak's expected sampled survivors, over the time it is on
+  double births = 640;    // sampled births of a clean shape, over the run
   double object_bytes = 2048;
   double interval = 64 * 1024;
 };
 
 struct Truth {
   bool leaks = false;
-  bool ambiguous = false;     // no finite run can tell; scored apart
-  double since = 0;           // seconds; 0: from the start
-  double until = 0;           // seconds; 0: to the end
+  bool ambiguous = false;        // no finite run can tell; scored apart
+  double since = 0;              // seconds; 0: from the start
+  double until = 0;              // seconds; 0: to the end
   double bytes_per_request = 0;  // while on; 0: not a constant
 };
 
@@ -41,7 +41,7 @@ struct Scenario {
   std::string name;
   Truth truth;
   std::vector<analysis::Population> populations;
-  std::vector<bool> leaky;    // which of them
+  std::vector<bool> leaky;  // which of them
   analysis::Stretch stretch;
   std::vector<analysis::WorkPoint> work;
 };

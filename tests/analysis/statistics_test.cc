@@ -24,8 +24,8 @@ TEST(Garwood, GivesThePublishedLimits) {
   // Table of exact 95 % Poisson limits (Garwood 1936; Ulm 1990).
   const struct {
     double n, low, high;
-  } rows[] = {{0, 0, 3.689}, {1, 0.0253, 5.572}, {5, 1.623, 11.668}, {10, 4.795, 18.390}, {50, 37.111, 65.919},
-              {100, 81.364, 121.627}};
+  } rows[] = {{0, 0, 3.689},       {1, 0.0253, 5.572},   {5, 1.623, 11.668},
+              {10, 4.795, 18.390}, {50, 37.111, 65.919}, {100, 81.364, 121.627}};
   for (const auto& row : rows) {
     const Interval interval = garwood(row.n);
     EXPECT_NEAR(interval.low, row.low, 1e-3) << row.n;
@@ -42,8 +42,8 @@ TEST(PoissonTail, IsTheSumOfTheDistribution) {
 
 TEST(BenjaminiHochberg, RejectsAsInThePaper) {
   // Benjamini and Hochberg 1995, section 4: 15 p-values; at q = .05 the four smallest are rejected.
-  const std::vector<double> p = {.0001, .0004, .0019, .0095, .0201, .0278, .0298, .0344, .0459,
-                                 .3240, .4262, .5719, .6528, .7590, 1.0};
+  const std::vector<double> p = {.0001, .0004, .0019, .0095, .0201, .0278, .0298, .0344,
+                                 .0459, .3240, .4262, .5719, .6528, .7590, 1.0};
   const std::vector<bool> found = benjamini_hochberg(p, 0.05);
   EXPECT_EQ(std::count(found.begin(), found.end(), true), 4);
   const std::vector<bool> strict = benjamini_hochberg(p, 0.05, true);
@@ -171,7 +171,9 @@ TEST(FitTrend, SeesARealSlope) {
   EXPECT_GE(seen, 90);
 }
 
-Gauge gauge_of(std::vector<GaugePoint> points) { return {"rss", "bytes", std::move(points)}; }
+Gauge gauge_of(std::vector<GaugePoint> points) {
+  return {"rss", "bytes", std::move(points)};
+}
 
 Stretch stretch_of(double seconds) {
   Stretch stretch;
@@ -199,8 +201,10 @@ TEST(JudgeGauge, TellsGrowthFromNoiseSawteethAndFilling) {
     growing += judge([](double t) { return 100 + 0.2 * t; }, 0.5, 1) == Verdict::kLeaks;
     late += judge([](double t) { return 100 + 0.4 * std::max(0.0, t - 150); }, 0.5, 1) == Verdict::kLeaks;
   }
-  std::printf("gauges called leaking, of %d: noise %d, bounded walk %d, sawtooth %d, filling %d; growing sawtooth %d, "
-              "growing %d, growing from half time %d\n", runs, noise, walk_bounded, saw, filling, saw_growing, growing, late);
+  std::printf(
+      "gauges called leaking, of %d: noise %d, bounded walk %d, sawtooth %d, filling %d; growing sawtooth %d, "
+      "growing %d, growing from half time %d\n",
+      runs, noise, walk_bounded, saw, filling, saw_growing, growing, late);
   EXPECT_LE(noise, 1);
   EXPECT_LE(walk_bounded, 3);
   EXPECT_LE(saw, 1);
