@@ -11,7 +11,6 @@
 #include "collector/attach/recordings.h"
 #include "collector/attach/regions.h"
 #include "collector/proc/proc_files.h"
-#include "shm/region_reader.h"
 
 namespace camprobe::cli {
 namespace {
@@ -22,24 +21,6 @@ std::string age_text(std::int64_t seconds) {
   if (seconds < 7200) return fmt::format("{} min", seconds / 60);
   if (seconds < 172800) return fmt::format("{} h", seconds / 3600);
   return fmt::format("{} days", seconds / 86400);
-}
-
-const char* state_text(const attach::RegionFile& file, shm::RegionState state) {
-  if (!file.is_alive)
-    return state == shm::RegionState::kExited ? "ended" : state == shm::RegionState::kExec ? "exec" : "killed";
-  switch (state) {
-    case shm::RegionState::kCreating:
-      return "starting";
-    case shm::RegionState::kRunning:
-      return "running";
-    case shm::RegionState::kOff:
-      return "off";
-    case shm::RegionState::kExited:
-      return "ending";
-    case shm::RegionState::kExec:
-      return "exec";
-  }
-  return "?";
 }
 
 int list_regions(bool clean) {
@@ -59,23 +40,10 @@ int list_regions(bool clean) {
       }
       continue;
     }
-    std::string why, program;
-    const auto region = shm::RegionReader::open(file.path, &why);
-    const auto status = region ? region->status() : std::nullopt;
-    if (file.is_alive) {
-      if (const auto process = proc::ProcessFiles::open(static_cast<pid_t>(file.name.pid)))
-        program = process->executable();
-    } else if (region && !region->modules().empty()) {
-      program = region->name(region->modules().front().path).value_or("");
-    }
-    const std::int64_t began =
-        region ? static_cast<std::int64_t>(region->info().created_realtime_ns / 1'000'000'000) : 0;
-    fmt::print("{:>8}  {:<8}  {:>8}  {:>5.1f} MiB  {}{}\n", file.name.pid,
-               status ? state_text(file, status->state) : "unusable", began != 0 ? age_text(now - began) : "?",
-               static_cast<double>(file.bytes) / (1 << 20), program,
-               status && !status->message.empty() ? "  (" + status->message + ")"
-               : !region                          ? "  (" + why + ")"
-                                                  : "");
+    const attach::RegionFacts facts = attach::facts_of(file);
+    fmt::print("{:>8}  {:<8}  {:>8}  {:>5.1f} MiB  {}{}\n", file.name.pid, facts.state,
+               facts.began_at != 0 ? age_text(now - facts.began_at) : "?", static_cast<double>(file.bytes) / (1 << 20),
+               facts.program, facts.note.empty() ? "" : "  (" + facts.note + ")");
   }
   if (clean) {
     fmt::print("{} regions of dead processes removed\n", removed);

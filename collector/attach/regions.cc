@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "collector/proc/proc_files.h"
+#include "shm/region_reader.h"
 
 namespace camprobe::attach {
 
@@ -41,6 +42,39 @@ std::vector<RegionFile> find_regions(uid_t uid, const std::string& directory) {
            std::tie(b.name.pid, b.name.start_ticks, b.name.image);
   });
   return regions;
+}
+
+namespace {
+
+const char* state_text(bool is_alive, shm::RegionState state) {
+  if (!is_alive) return state == shm::RegionState::kExited ? "ended" : state == shm::RegionState::kExec ? "exec" : "killed";
+  switch (state) {
+    case shm::RegionState::kCreating: return "starting";
+    case shm::RegionState::kRunning: return "running";
+    case shm::RegionState::kOff: return "off";
+    case shm::RegionState::kExited: return "ending";
+    case shm::RegionState::kExec: return "exec";
+  }
+  return "unusable";
+}
+
+}  // namespace
+
+RegionFacts facts_of(const RegionFile& file) {
+  RegionFacts facts;
+  facts.state = "unusable";
+  const auto region = shm::RegionReader::open(file.path, &facts.note);
+  const auto process = file.is_alive ? proc::ProcessFiles::open(static_cast<pid_t>(file.name.pid)) : std::nullopt;
+  if (process) facts.program = process->executable();
+  if (!region) return facts;
+  facts.began_at = static_cast<std::int64_t>(region->info().created_realtime_ns / 1'000'000'000);
+  if (const auto status = region->status()) {
+    facts.state = state_text(file.is_alive, status->state);
+    facts.note = status->message;
+  }
+  if (const auto modules = region->modules(); !process && !modules.empty())
+    facts.program = region->name(modules.front().path).value_or("");
+  return facts;
 }
 
 }  // namespace camprobe::attach

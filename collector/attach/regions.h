@@ -25,6 +25,15 @@ struct RegionFile {
 // a region by its name is left out where it is not a regular file of the user that its name says.
 std::vector<RegionFile> find_regions(uid_t uid, const std::string& directory = shm::kRegionDirectory);
 
+// What a region says of itself, for a list. Anything it does not tell is empty or 0.
+struct RegionFacts {
+  std::string state;          // starting | running | off | ending | ended | exec | killed | unusable
+  std::string program;        // path of the executable
+  std::int64_t began_at = 0;  // seconds since the epoch
+  std::string note;           // why it is off or unusable
+};
+RegionFacts facts_of(const RegionFile& file);
+
 // Whether pid still is the process that began at start_ticks; a zombie is not.
 bool is_alive(pid_t pid, std::uint64_t start_ticks);
 
