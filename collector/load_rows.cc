@@ -5,6 +5,8 @@
 #include <map>
 #include <utility>
 
+#include "collector/load/skew.h"
+
 namespace camprobe {
 namespace {
 
@@ -36,15 +38,17 @@ run::LoadBucket as_row(const load::LoadCell& cell) {
 }  // namespace
 
 std::size_t write_load(run::Writer& writer, const load::LoadTimeline& timeline, const std::string& file,
-                       std::int64_t started_realtime_ns, load::Nanoseconds skew) {
-  const auto run_ns = [&](load::WallTime at) { return (at.time_since_epoch() + skew).count() - started_realtime_ns; };
+                       std::int64_t started_realtime_ns, std::optional<load::Nanoseconds> skew) {
+  const auto run_ns = [&](load::WallTime at) {
+    return (at.time_since_epoch() + skew.value_or(load::Nanoseconds{0})).count() - started_realtime_ns;
+  };
 
   run::LoadSource source;
   source.tool = timeline.tool;
   source.file = file;
   if (timeline.requests) source.requests = static_cast<std::int64_t>(*timeline.requests);
   if (timeline.errors) source.errors = static_cast<std::int64_t>(*timeline.errors);
-  source.skew_ns = skew.count();
+  if (skew) source.skew_ns = skew->count();
   source.skipped = static_cast<std::int64_t>(timeline.skipped.rows);
   for (const std::string& why : timeline.skipped.why)
     source.skipped_why += (source.skipped_why.empty() ? "" : "\n") + why;
@@ -78,6 +82,36 @@ std::size_t write_load(run::Writer& writer, const load::LoadTimeline& timeline, 
     writer.put(run::LoadWindow{0, id, phase.name, phase.kind, run_ns(phase.from), run_ns(phase.to)});
   }
   return timeline.buckets.size();
+}
+
+std::optional<load::Nanoseconds> find_skew(run::Reader& run, const load::LoadTimeline& timeline,
+                                           std::int64_t started_realtime_ns) {
+  constexpr std::size_t kMostBuckets = 100'000;
+  if (timeline.buckets.empty()) return std::nullopt;
+  const load::LoadBucket& first = timeline.buckets.front();
+  load::RequestSeries load;
+  load.from = first.from.time_since_epoch() - load::Nanoseconds(started_realtime_ns);
+  for (const load::LoadBucket& bucket : timeline.buckets) load.width = std::max(load.width, bucket.width);
+  load.width =
+      std::max<load::Nanoseconds>(std::chrono::round<std::chrono::seconds>(load.width), std::chrono::seconds(1));
+  for (const load::LoadBucket& bucket : timeline.buckets) {
+    const auto at = static_cast<std::size_t>((bucket.from - first.from) / load.width);
+    if (bucket.from < first.from || at >= kMostBuckets) return std::nullopt;
+    if (load.counts.size() <= at) load.counts.resize(at + 1);
+    load.counts[at] += static_cast<double>(bucket.all.requests);
+  }
+
+  load::RequestSeries server;
+  server.width = load.width;
+  const std::int64_t seconds = load.width / std::chrono::seconds(1);
+  for (const run::IoRow& row : run.io()) {
+    if (row.kind != "socket_read" || row.second < 0) continue;
+    const auto at = static_cast<std::size_t>(row.second / seconds);
+    if (at >= kMostBuckets) continue;
+    if (server.counts.size() <= at) server.counts.resize(at + 1);
+    server.counts[at] += static_cast<double>(row.ops);
+  }
+  return load::estimate_skew(load, server);
 }
 
 }  // namespace camprobe

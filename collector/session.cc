@@ -116,9 +116,10 @@ void finish_run(Recording& recording, const std::string& path, std::string_view 
     say(fmt::format("the run is in {}", path));
 }
 
-// Takes a load tool's output into the run. False: it could not be read, which has been said.
-bool take_load(Recording& recording, const std::string& file, const std::string& shown,
-               const std::string& h2load_text) {
+// Takes a load tool's output into the run. A tool that we started has our clock; of another's the clock is compared.
+// False: it could not be read, which has been said.
+bool take_load(Recording& recording, const std::string& file, const std::string& shown, const std::string& h2load_text,
+               bool has_our_clock) {
   auto timeline = load::read_load_file(file);
   if (!timeline) {
     say(timeline.error());
@@ -126,7 +127,17 @@ bool take_load(Recording& recording, const std::string& file, const std::string&
   }
   if (!h2load_text.empty()) load::add_h2load_summary(*timeline, h2load_text);
   const std::int64_t realtime_ns = drain::to_integer(drain::clock_ns(CLOCK_REALTIME)) - recording.clock().now_ns();
-  write_load(recording.writer(), *timeline, shown, realtime_ns, load::Nanoseconds{0});
+  std::optional<load::Nanoseconds> skew;
+  if (has_our_clock) {
+    skew = load::Nanoseconds{0};
+  } else if (auto reader = run::Reader::open(recording.writer().path())) {
+    skew = find_skew(*reader, *timeline, realtime_ns);
+    if (skew && std::chrono::abs(*skew) > std::chrono::seconds(1)) {
+      say(fmt::format("{}: its clock differs from this machine's by {:.1f} s, which has been taken into account", shown,
+                      std::chrono::duration<double>(*skew).count()));
+    }
+  }
+  write_load(recording.writer(), *timeline, shown, realtime_ns, skew);
   for (const std::string& why : timeline->skipped.why) spdlog::info("{}: {}", shown, why);
   if (timeline->skipped.rows != 0) {
     say(fmt::format("{}: {} rows could not be used ({})", shown, timeline->skipped.rows,
@@ -224,7 +235,7 @@ class Load {
     }
     const std::string summary = plan_ && plan_->summary_is_stdout ? printed : std::string();
     const bool is_kept = !options_.load_results.empty() || (plan_ && plan_->results_are_users);
-    const bool is_taken = take_load(recording, file, is_kept ? file : options_.load, summary);
+    const bool is_taken = take_load(recording, file, is_kept ? file : options_.load, summary, true);
     return has_failed ? 1 : is_taken ? 0 : 2;
   }
 
@@ -382,7 +393,7 @@ Outcome record_program(const RunOptions& options) {
   }
   if (load && load->pid() != 0) load_code = load->take(recording);
   if (!load && !options.load_results.empty())
-    load_code = take_load(recording, options.load_results, options.load_results, {}) ? 0 : 2;
+    load_code = take_load(recording, options.load_results, options.load_results, {}, false) ? 0 : 2;
   for (const std::string& line : recording.unprobed()) say("not sampled: " + line);
   finish_run(recording, path, run::kComplete, options.is_quiet);
 
@@ -471,7 +482,7 @@ Outcome record_running(const AttachOptions& options) {
   }
   int load_code = 0;
   if (!options.load_results.empty())
-    load_code = take_load(recording, options.load_results, options.load_results, {}) ? 0 : 2;
+    load_code = take_load(recording, options.load_results, options.load_results, {}, false) ? 0 : 2;
   finish_run(recording, path, run::kComplete, options.is_quiet);
   return {load_code, path};
 }

@@ -55,5 +55,33 @@ TEST(LoadRows, WallClockBecomesTheRunsClock) {
   EXPECT_EQ(reader->load_sources().at(0).latency_basis, "sent");
 }
 
+// A load of changing rate, by a tool whose clock is 7 s behind; the server reads each request once.
+TEST(LoadRows, TheClockOfAToolElsewhereIsFoundByTheRequestsBothCount) {
+  run::Scratch scratch;
+  const std::int64_t started = run::sample_meta().started_realtime_ns;
+  const auto requests_at = [](int second) { return 200 + 150 * ((second / 9) % 2) + (second * 37) % 11; };
+  load::LoadTimeline timeline;
+  timeline.tool = "k6";
+  auto writer = run::Writer::create(scratch / "a.camrun", run::sample_meta());
+  ASSERT_TRUE(writer);
+  for (int second = 0; second < 90; ++second) {
+    const bool is_loaded = second >= 15 && second < 75;
+    const int requests = is_loaded ? requests_at(second) : 0;
+    writer->count(run::IoRow{run::ProcessId{1}, second, "socket_read", requests, requests * 100, 0, 0});
+    if (!is_loaded) continue;
+    load::LoadBucket bucket;
+    bucket.from = load::WallTime{load::Nanoseconds(started)} + seconds(second - 7);
+    bucket.width = seconds(1);
+    bucket.all.requests = static_cast<std::uint64_t>(requests);
+    timeline.buckets.push_back(bucket);
+  }
+  ASSERT_TRUE(writer->finish(90 * run::kTestSecond, run::kComplete));
+  auto reader = run::Reader::open(scratch / "a.camrun");
+  ASSERT_TRUE(reader);
+  const auto skew = find_skew(*reader, timeline, started);
+  ASSERT_TRUE(skew);
+  EXPECT_NEAR(std::chrono::duration<double>(*skew).count(), 7.0, 0.2);
+}
+
 }  // namespace
 }  // namespace camprobe
