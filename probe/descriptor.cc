@@ -32,7 +32,9 @@ constinit thread_local std::int64_t t_wait_countdown = 0;
 // A call that came back sooner did not wait for anybody: it is work, not waiting.
 constexpr std::uint64_t kWaitedNs = 20'000;
 
-bool is_open(std::uint32_t generation) { return generation % 2 == 1; }
+bool is_open(std::uint32_t generation) {
+  return generation % 2 == 1;
+}
 
 bool is_socket(DescriptorKind kind) {
   return kind == DescriptorKind::kSocket || kind == DescriptorKind::kListen || kind == DescriptorKind::kAccept ||
@@ -48,7 +50,8 @@ std::uint16_t port_of(const sockaddr_storage& address) {
 std::uint16_t local_port_of(int fd) {
   sockaddr_storage address;
   socklen_t length = sizeof address;
-  if (raw_syscall(SYS_getsockname, fd, reinterpret_cast<long>(&address), reinterpret_cast<long>(&length)) != 0) return 0;
+  if (raw_syscall(SYS_getsockname, fd, reinterpret_cast<long>(&address), reinterpret_cast<long>(&length)) != 0)
+    return 0;
   return port_of(address);
 }
 
@@ -69,9 +72,10 @@ IoKind io_kind(DescriptorKind kind, Direction direction) {
   return reads ? IoKind::kOtherRead : IoKind::kOtherWrite;
 }
 
-// Fills an entry in and makes it open. The generation is stored last: who reads an odd one reads the rest of that opening.
-void fill(const ThreadLane& thread, DescriptorEntry* entry, int fd, DescriptorKind kind, const Peer& peer, shm::StackId stack,
-          std::uint8_t flags, std::uint64_t now) {
+// Fills an entry in and makes it open. The generation is stored last: who reads an odd one reads the rest of that
+// opening.
+void fill(const ThreadLane& thread, DescriptorEntry* entry, int fd, DescriptorKind kind, const Peer& peer,
+          shm::StackId stack, std::uint8_t flags, std::uint64_t now) {
   std::uint32_t generation = entry->generation.load(std::memory_order_relaxed);
   generation += is_open(generation) ? 2 : 1;  // still odd: its close was not seen (close in a raw system call)
   entry->stack = stack;
@@ -96,7 +100,9 @@ void record_open(ThreadLane& thread, const DescriptorEntry* entry, int fd, std::
   sampler::write_record(thread, shm::RecordKind::kOpen, entry->stack, payload, entry->flags, now);
 }
 
-std::uint32_t saturated(std::uint64_t count) { return count > 0xffffffff ? 0xffffffff : static_cast<std::uint32_t>(count); }
+std::uint32_t saturated(std::uint64_t count) {
+  return count > 0xffffffff ? 0xffffffff : static_cast<std::uint32_t>(count);
+}
 
 // The entry of a descriptor about to be used; one the probe never saw being opened is looked at and entered as found.
 DescriptorEntry* entry_in_use(ThreadLane& thread, int fd, std::uint64_t now) {
@@ -105,14 +111,16 @@ DescriptorEntry* entry_in_use(ThreadLane& thread, int fd, std::uint64_t now) {
   entry = sampler::region().descriptor(fd);
   if (entry == nullptr) return nullptr;
   const DescriptorKind kind = kind_of_found(fd);
-  fill(thread, entry, fd, kind, kind == DescriptorKind::kSocket ? peer_of_descriptor(fd) : no_peer(), 0, shm::kFlagFound, now);
+  fill(thread, entry, fd, kind, kind == DescriptorKind::kSocket ? peer_of_descriptor(fd) : no_peer(), 0,
+       shm::kFlagFound, now);
   record_open(thread, entry, fd, now);
   return entry;
 }
 
-// Waiting is sampled by its nanoseconds as allocation is by its bytes: long waits nearly always, short ones now and then,
-// each weighed by what it stands for.
-void sample_wait(ThreadLane& thread, int fd, std::uint64_t began_ns, std::uint64_t ended_ns, const char* call, void* hook_frame) {
+// Waiting is sampled by its nanoseconds as allocation is by its bytes: long waits nearly always, short ones now and
+// then, each weighed by what it stands for.
+void sample_wait(ThreadLane& thread, int fd, std::uint64_t began_ns, std::uint64_t ended_ns, const char* call,
+                 void* hook_frame) {
   const std::uint64_t waited = ended_ns - began_ns;
   if (waited < kWaitedNs || !sampler::enabled(shm::Family::kWait)) return;
   const std::uint64_t interval = sampler::region().header()->wait_interval_ns.load(std::memory_order_relaxed);
@@ -125,12 +133,15 @@ void sample_wait(ThreadLane& thread, int fd, std::uint64_t began_ns, std::uint64
   payload.interval_ns = interval;
   payload.call = sampler::region().intern_name(call, static_cast<std::uint32_t>(std::strlen(call)));
   payload.fd = fd;
-  sampler::write_record(thread, shm::RecordKind::kWait, sampler::capture_above(thread, hook_frame), payload, 0, ended_ns);
+  sampler::write_record(thread, shm::RecordKind::kWait, sampler::capture_above(thread, hook_frame), payload, 0,
+                        ended_ns);
 }
 
 }  // namespace
 
-Peer no_peer() { return Peer{}; }
+Peer no_peer() {
+  return Peer{};
+}
 
 Peer peer_of(const sockaddr* address, socklen_t length) {
   Peer peer = {};
@@ -161,7 +172,8 @@ Peer peer_of(const sockaddr* address, socklen_t length) {
 Peer peer_of_descriptor(int fd) {
   sockaddr_storage address;
   socklen_t length = sizeof address;
-  if (raw_syscall(SYS_getpeername, fd, reinterpret_cast<long>(&address), reinterpret_cast<long>(&length)) != 0) return no_peer();
+  if (raw_syscall(SYS_getpeername, fd, reinterpret_cast<long>(&address), reinterpret_cast<long>(&length)) != 0)
+    return no_peer();
   return peer_of(reinterpret_cast<const sockaddr*>(&address), length);
 }
 
@@ -219,7 +231,8 @@ void duplicated(int from, int to, void* hook_frame) {
   opened(to, known ? source->kind : kind_of_found(to), known ? source->peer : no_peer(), hook_frame);
 }
 
-void transferred(int fd, Direction direction, ssize_t result, std::uint64_t began_ns, const char* call, void* hook_frame) {
+void transferred(int fd, Direction direction, ssize_t result, std::uint64_t began_ns, const char* call,
+                 void* hook_frame) {
   const int error = result < 0 ? errno : 0;
   if (error == EBADF) return;
   ProbeScope scope;

@@ -1,14 +1,14 @@
 // probe/descriptor.h
 //
-// What the probe knows of the program's descriptors: who opened each (stack), where it leads (peer), what went through it
-// (exact operations, bytes, errors, time). The socket, file and wait hooks are thin lines over these few bodies.
+// What the probe knows of the program's descriptors: who opened each (stack), where it leads (peer), what went through
+// it (exact operations, bytes, errors, time). The socket, file and wait hooks are thin lines over these few bodies.
 //
-// The truth lies in the region's descriptor table; kOpen and kClose records are its history. An entry's generation is odd
-// while the descriptor is open. `opened` is called after the real call gave the number, `closing` before the real close
-// gives it back: afterwards another thread may hold the same number already.
+// The truth lies in the region's descriptor table; kOpen and kClose records are its history. An entry's generation is
+// odd while the descriptor is open. `opened` is called after the real call gave the number, `closing` before the real
+// close gives it back: afterwards another thread may hold the same number already.
 //
-// Called from hooks only, never from signal context. Each body shuts the probe's door and keeps errno (ProbeScope); none of
-// them may be on the stack during a real call, because a cancelled thread unwinds without running destructors.
+// Called from hooks only, never from signal context. Each body shuts the probe's door and keeps errno (ProbeScope);
+// none of them may be on the stack during a real call, because a cancelled thread unwinds without running destructors.
 // `hook_frame` is __builtin_dwarf_cfa() of the hook: stacks begin with its caller.
 #pragma once
 
@@ -42,10 +42,11 @@ inline bool follows_descriptors() {
 [[gnu::noinline]] void duplicated(int from, int to, void* hook_frame);
 
 // Counts one transfer that has returned: `result` is the call's, bytes or -1 with errno set.
-[[gnu::noinline]] void transferred(int fd, Direction direction, ssize_t result, std::uint64_t began_ns, const char* call,
-                                   void* hook_frame);
+[[gnu::noinline]] void transferred(int fd, Direction direction, ssize_t result, std::uint64_t began_ns,
+                                   const char* call, void* hook_frame);
 // Counts an accept, connect or wait that has returned.
-[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, std::uint64_t began_ns, const char* call, void* hook_frame);
+[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, std::uint64_t began_ns, const char* call,
+                                void* hook_frame);
 
 // The other end as the program named it, or none.
 shm::Peer peer_of(const sockaddr* address, socklen_t length);

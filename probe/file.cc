@@ -1,8 +1,8 @@
 // probe/file.cc
 //
 // The file family: what opens descriptors other than sockets, positioned reads and writes, and stdio's ways to a
-// descriptor. read() and write() are in socket.cc, because sockets share them; what stdio reads and writes internally does
-// not pass through any hook (glibc calls itself), so /proc's I/O figures are the whole of it.
+// descriptor. read() and write() are in socket.cc, because sockets share them; what stdio reads and writes internally
+// does not pass through any hook (glibc calls itself), so /proc's I/O figures are the whole of it.
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -21,7 +21,9 @@ using probe::transfer;
 using shm::DescriptorKind;
 
 // open's third argument exists only where the flags create a file.
-bool takes_mode(int flags) { return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE; }
+bool takes_mode(int flags) {
+  return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+}
 
 // A FILE that was opened: its descriptor came into being.
 [[gnu::always_inline]] inline FILE* opened_stream(FILE* stream) {
@@ -44,13 +46,13 @@ bool takes_mode(int flags) { return (flags & O_CREAT) != 0 || (flags & O_TMPFILE
 
 }  // namespace
 
-#define CAMPROBE_MODE(last)                                \
-  mode_t mode = 0;                                         \
-  if (takes_mode(flags)) {                                 \
-    va_list arguments;                                     \
-    va_start(arguments, last);                             \
-    mode = static_cast<mode_t>(va_arg(arguments, int));    \
-    va_end(arguments);                                     \
+#define CAMPROBE_MODE(last)                             \
+  mode_t mode = 0;                                      \
+  if (takes_mode(flags)) {                              \
+    va_list arguments;                                  \
+    va_start(arguments, last);                          \
+    mode = static_cast<mode_t>(va_arg(arguments, int)); \
+    va_end(arguments);                                  \
   }
 
 CAMPROBE_HOOK int open(const char* path, int flags, ...) {
@@ -100,10 +102,18 @@ CAMPROBE_HOOK int mkostemp64(char* path, int flags) {
   return open_by(DescriptorKind::kFile, [&] { return real().mkostemp64(path, flags); });
 }
 
-CAMPROBE_HOOK FILE* fopen(const char* path, const char* mode) { return opened_stream(real().fopen(path, mode)); }
-CAMPROBE_HOOK FILE* fopen64(const char* path, const char* mode) { return opened_stream(real().fopen64(path, mode)); }
-CAMPROBE_HOOK FILE* tmpfile() { return opened_stream(real().tmpfile()); }
-CAMPROBE_HOOK FILE* tmpfile64() { return opened_stream(real().tmpfile64()); }
+CAMPROBE_HOOK FILE* fopen(const char* path, const char* mode) {
+  return opened_stream(real().fopen(path, mode));
+}
+CAMPROBE_HOOK FILE* fopen64(const char* path, const char* mode) {
+  return opened_stream(real().fopen64(path, mode));
+}
+CAMPROBE_HOOK FILE* tmpfile() {
+  return opened_stream(real().tmpfile());
+}
+CAMPROBE_HOOK FILE* tmpfile64() {
+  return opened_stream(real().tmpfile64());
+}
 CAMPROBE_HOOK FILE* freopen(const char* path, const char* mode, FILE* stream) {
   if (stream != nullptr) about_to_close(fileno(stream));
   return opened_stream(real().freopen(path, mode, stream));
@@ -191,14 +201,18 @@ CAMPROBE_HOOK ssize_t pwritev64(int fd, const iovec* parts, int count, off64_t a
   return transfer(fd, Direction::kWrite, "pwritev", [&] { return real().pwritev64(fd, parts, count, at); });
 }
 CAMPROBE_HOOK ssize_t preadv2(int fd, const iovec* parts, int count, off_t at, int flags) {
-  return transfer(fd, Direction::kRead, "preadv2", [&] { return probe::call_if_there(real().preadv2, fd, parts, count, at, flags); });
+  return transfer(fd, Direction::kRead, "preadv2",
+                  [&] { return probe::call_if_there(real().preadv2, fd, parts, count, at, flags); });
 }
 CAMPROBE_HOOK ssize_t preadv64v2(int fd, const iovec* parts, int count, off64_t at, int flags) {
-  return transfer(fd, Direction::kRead, "preadv2", [&] { return probe::call_if_there(real().preadv64v2, fd, parts, count, at, flags); });
+  return transfer(fd, Direction::kRead, "preadv2",
+                  [&] { return probe::call_if_there(real().preadv64v2, fd, parts, count, at, flags); });
 }
 CAMPROBE_HOOK ssize_t pwritev2(int fd, const iovec* parts, int count, off_t at, int flags) {
-  return transfer(fd, Direction::kWrite, "pwritev2", [&] { return probe::call_if_there(real().pwritev2, fd, parts, count, at, flags); });
+  return transfer(fd, Direction::kWrite, "pwritev2",
+                  [&] { return probe::call_if_there(real().pwritev2, fd, parts, count, at, flags); });
 }
 CAMPROBE_HOOK ssize_t pwritev64v2(int fd, const iovec* parts, int count, off64_t at, int flags) {
-  return transfer(fd, Direction::kWrite, "pwritev2", [&] { return probe::call_if_there(real().pwritev64v2, fd, parts, count, at, flags); });
+  return transfer(fd, Direction::kWrite, "pwritev2",
+                  [&] { return probe::call_if_there(real().pwritev64v2, fd, parts, count, at, flags); });
 }

@@ -1,7 +1,7 @@
 // probe/io_hooks.h
 //
-// The three shapes that I/O hooks have: a call that moves bytes, a call that yields a descriptor, a call that waits. Every
-// hook of socket.cc, file.cc and wait.cc is one of them around the real call.
+// The three shapes that I/O hooks have: a call that moves bytes, a call that yields a descriptor, a call that waits.
+// Every hook of socket.cc, file.cc and wait.cc is one of them around the real call.
 //
 // Law: result and errno are the real call's. Nothing is held across the real call, because many of these calls are
 // cancellation points and a cancelled thread unwinds through the hook.

@@ -1,7 +1,7 @@
 // probe/socket.cc
 //
-// The socket family, and the calls that sockets share with other descriptors (read, write, close, dup, ...). One line of
-// real work a hook: call, then count (probe/descriptor.h).
+// The socket family, and the calls that sockets share with other descriptors (read, write, close, dup, ...). One line
+// of real work a hook: call, then count (probe/descriptor.h).
 //
 // Law: the result and errno are the real call's. Nothing is held across the real call, because many of these are
 // cancellation points.
@@ -102,7 +102,9 @@ CAMPROBE_HOOK int accept4(int fd, sockaddr* address, socklen_t* length, int flag
   return accept_by(fd, "accept4", [&] { return real().accept4(fd, address, length, flags); });
 }
 
-CAMPROBE_HOOK int shutdown(int fd, int how) noexcept { return real().shutdown(fd, how); }
+CAMPROBE_HOOK int shutdown(int fd, int how) noexcept {
+  return real().shutdown(fd, how);
+}
 
 CAMPROBE_HOOK int close(int fd) {
   if (probe::follows_descriptors()) probe::closing(fd);
@@ -154,7 +156,8 @@ CAMPROBE_HOOK ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 }
 CAMPROBE_HOOK int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   int sent = 0;
-  transfer(fd, Direction::kWrite, "sendmmsg", [&] { return bytes_of(messages, sent = real().sendmmsg(fd, messages, count, flags)); });
+  transfer(fd, Direction::kWrite, "sendmmsg",
+           [&] { return bytes_of(messages, sent = real().sendmmsg(fd, messages, count, flags)); });
   return sent;
 }
 
@@ -165,7 +168,8 @@ CAMPROBE_HOOK ssize_t recv(int fd, void* data, size_t bytes, int flags) {
 }
 CAMPROBE_HOOK ssize_t recvfrom(int fd, void* data, size_t bytes, int flags, sockaddr* from, socklen_t* length) {
   if ((flags & MSG_PEEK) != 0) return real().recvfrom(fd, data, bytes, flags, from, length);
-  return transfer(fd, Direction::kRead, "recvfrom", [&] { return real().recvfrom(fd, data, bytes, flags, from, length); });
+  return transfer(fd, Direction::kRead, "recvfrom",
+                  [&] { return real().recvfrom(fd, data, bytes, flags, from, length); });
 }
 CAMPROBE_HOOK ssize_t recvmsg(int fd, msghdr* message, int flags) {
   if ((flags & MSG_PEEK) != 0) return real().recvmsg(fd, message, flags);
@@ -182,7 +186,8 @@ CAMPROBE_HOOK ssize_t __recv_chk(int fd, void* data, size_t bytes, size_t room, 
   if ((flags & MSG_PEEK) != 0) return real().__recv_chk(fd, data, bytes, room, flags);
   return transfer(fd, Direction::kRead, "recv", [&] { return real().__recv_chk(fd, data, bytes, room, flags); });
 }
-CAMPROBE_HOOK ssize_t __recvfrom_chk(int fd, void* data, size_t bytes, size_t room, int flags, sockaddr* from, socklen_t* length) {
+CAMPROBE_HOOK ssize_t __recvfrom_chk(int fd, void* data, size_t bytes, size_t room, int flags, sockaddr* from,
+                                     socklen_t* length) {
   if ((flags & MSG_PEEK) != 0) return real().__recvfrom_chk(fd, data, bytes, room, flags, from, length);
   return transfer(fd, Direction::kRead, "recvfrom",
                   [&] { return real().__recvfrom_chk(fd, data, bytes, room, flags, from, length); });
@@ -197,9 +202,11 @@ CAMPROBE_HOOK ssize_t sendfile64(int to, int from, off64_t* offset, size_t bytes
 CAMPROBE_HOOK ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t bytes, unsigned flags) {
   return move_by(from, to, "splice", [&] { return real().splice(from, from_offset, to, to_offset, bytes, flags); });
 }
-CAMPROBE_HOOK ssize_t copy_file_range(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t bytes, unsigned flags) {
-  return move_by(from, to, "copy_file_range",
-                 [&] { return probe::call_if_there(real().copy_file_range, from, from_offset, to, to_offset, bytes, flags); });
+CAMPROBE_HOOK ssize_t copy_file_range(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t bytes,
+                                      unsigned flags) {
+  return move_by(from, to, "copy_file_range", [&] {
+    return probe::call_if_there(real().copy_file_range, from, from_offset, to, to_offset, bytes, flags);
+  });
 }
 
 CAMPROBE_HOOK ssize_t read(int fd, void* data, size_t bytes) {

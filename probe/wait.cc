@@ -1,7 +1,7 @@
 // probe/wait.cc
 //
-// The waiting family: epoll, poll and select. Their time is waiting, not work, and is sampled by its nanoseconds with the
-// stack that waits.
+// The waiting family: epoll, poll and select. Their time is waiting, not work, and is sampled by its nanoseconds with
+// the stack that waits.
 //
 // These calls return EINTR after any signal handler, whatever SA_RESTART says, so the probe's own CPU timer would show
 // through. The handler notes when it was it that interrupted a system call and no other handler ran
@@ -22,9 +22,9 @@ std::uint64_t ns_of(const timespec& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-// Makes `call(left)` until something other than our own signal ended it; `left` is null the first time (the program's own
-// arguments go in as they are, wrong ones too), then the nanoseconds that remain. `timeout_ns`: kForever, or how long the
-// program wants to wait. Counts the whole as one wait.
+// Makes `call(left)` until something other than our own signal ended it; `left` is null the first time (the program's
+// own arguments go in as they are, wrong ones too), then the nanoseconds that remain. `timeout_ns`: kForever, or how
+// long the program wants to wait. Counts the whole as one wait.
 template <typename Call>
 [[gnu::always_inline]] inline int wait_by(int fd, const char* name, std::uint64_t timeout_ns, Call call) {
   sampler::clear_interruption();
@@ -41,7 +41,9 @@ template <typename Call>
   return result;
 }
 
-std::uint64_t timeout_of_ms(int timeout) { return timeout < 0 ? kForever : static_cast<std::uint64_t>(timeout) * 1'000'000u; }
+std::uint64_t timeout_of_ms(int timeout) {
+  return timeout < 0 ? kForever : static_cast<std::uint64_t>(timeout) * 1'000'000u;
+}
 // Rounded up: a wait must not end early.
 int ms_of(std::uint64_t ns) {
   if (ns == kForever) return -1;
@@ -62,12 +64,14 @@ const timespec* rest_or(const timespec* timeout, const std::uint64_t* left, cons
 }  // namespace
 
 CAMPROBE_HOOK int epoll_wait(int fd, epoll_event* events, int most, int timeout) {
-  return wait_by(fd, "epoll_wait", timeout_of_ms(timeout),
-                 [&](const std::uint64_t* left) { return real().epoll_wait(fd, events, most, left ? ms_of(*left) : timeout); });
+  return wait_by(fd, "epoll_wait", timeout_of_ms(timeout), [&](const std::uint64_t* left) {
+    return real().epoll_wait(fd, events, most, left ? ms_of(*left) : timeout);
+  });
 }
 CAMPROBE_HOOK int epoll_pwait(int fd, epoll_event* events, int most, int timeout, const sigset_t* mask) {
-  return wait_by(fd, "epoll_pwait", timeout_of_ms(timeout),
-                 [&](const std::uint64_t* left) { return real().epoll_pwait(fd, events, most, left ? ms_of(*left) : timeout, mask); });
+  return wait_by(fd, "epoll_pwait", timeout_of_ms(timeout), [&](const std::uint64_t* left) {
+    return real().epoll_pwait(fd, events, most, left ? ms_of(*left) : timeout, mask);
+  });
 }
 CAMPROBE_HOOK int epoll_pwait2(int fd, epoll_event* events, int most, const timespec* timeout, const sigset_t* mask) {
   return wait_by(fd, "epoll_pwait2", timeout == nullptr ? kForever : ns_of(*timeout), [&](const std::uint64_t* left) {
@@ -81,8 +85,9 @@ CAMPROBE_HOOK int poll(pollfd* polled, nfds_t count, int timeout) {
                  [&](const std::uint64_t* left) { return real().poll(polled, count, left ? ms_of(*left) : timeout); });
 }
 CAMPROBE_HOOK int __poll_chk(pollfd* polled, nfds_t count, int timeout, size_t room) {
-  return wait_by(-1, "poll", timeout_of_ms(timeout),
-                 [&](const std::uint64_t* left) { return real().__poll_chk(polled, count, left ? ms_of(*left) : timeout, room); });
+  return wait_by(-1, "poll", timeout_of_ms(timeout), [&](const std::uint64_t* left) {
+    return real().__poll_chk(polled, count, left ? ms_of(*left) : timeout, room);
+  });
 }
 CAMPROBE_HOOK int ppoll(pollfd* polled, nfds_t count, const timespec* timeout, const sigset_t* mask) {
   return wait_by(-1, "ppoll", timeout == nullptr ? kForever : ns_of(*timeout), [&](const std::uint64_t* left) {
@@ -90,22 +95,25 @@ CAMPROBE_HOOK int ppoll(pollfd* polled, nfds_t count, const timespec* timeout, c
     return real().ppoll(polled, count, rest_or(timeout, left, rest), mask);
   });
 }
-CAMPROBE_HOOK int __ppoll_chk(pollfd* polled, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t room) {
+CAMPROBE_HOOK int __ppoll_chk(pollfd* polled, nfds_t count, const timespec* timeout, const sigset_t* mask,
+                              size_t room) {
   return wait_by(-1, "ppoll", timeout == nullptr ? kForever : ns_of(*timeout), [&](const std::uint64_t* left) {
     const timespec rest = timespec_of(left ? *left : 0);
     return real().__ppoll_chk(polled, count, rest_or(timeout, left, rest), mask, room);
   });
 }
 
-// Linux's select writes the time that is left into its timeout; the sets are only written when it returns descriptors, so
-// they are whole for another try.
+// Linux's select writes the time that is left into its timeout; the sets are only written when it returns descriptors,
+// so they are whole for another try.
 CAMPROBE_HOOK int select(int count, fd_set* read, fd_set* write, fd_set* except, timeval* timeout) {
   const std::uint64_t wanted = timeout == nullptr ? kForever
                                                   : static_cast<std::uint64_t>(timeout->tv_sec) * 1'000'000'000u +
                                                         static_cast<std::uint64_t>(timeout->tv_usec) * 1000u;
-  return wait_by(-1, "select", wanted, [&](const std::uint64_t*) { return real().select(count, read, write, except, timeout); });
+  return wait_by(-1, "select", wanted,
+                 [&](const std::uint64_t*) { return real().select(count, read, write, except, timeout); });
 }
-CAMPROBE_HOOK int pselect(int count, fd_set* read, fd_set* write, fd_set* except, const timespec* timeout, const sigset_t* mask) {
+CAMPROBE_HOOK int pselect(int count, fd_set* read, fd_set* write, fd_set* except, const timespec* timeout,
+                          const sigset_t* mask) {
   return wait_by(-1, "pselect", timeout == nullptr ? kForever : ns_of(*timeout), [&](const std::uint64_t* left) {
     const timespec rest = timespec_of(left ? *left : 0);
     return real().pselect(count, read, write, except, rest_or(timeout, left, rest), mask);

@@ -5,8 +5,8 @@
 //
 //   InternHeader | index: u32 slots, 0 empty, else an id | arena: entries, an id is the entry's offset / 8
 //
-// An entry is written before its id is put into the index by compare-and-swap, so a reader, or another writer, that finds
-// an id finds a whole entry; a writer killed in between leaves a few unreachable bytes. Nothing is ever deleted.
+// An entry is written before its id is put into the index by compare-and-swap, so a reader, or another writer, that
+// finds an id finds a whole entry; a writer killed in between leaves a few unreachable bytes. Nothing is ever deleted.
 //
 // Async-signal-safe, lock-free, re-entrant (a handler may intern while the same thread interns).
 #pragma once

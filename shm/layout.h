@@ -13,8 +13,8 @@
 //   ...         lanes             one per thread: Lane + two rings            shm/ring.h
 //
 // The file is sparse. A piece is reserved (fallocate) before its first write, because a store to a page that a full
-// tmpfs cannot give ends the program by SIGBUS; what was never reserved reads as zeros, and zero means "empty" everywhere.
-// So a small program costs a few pages, and 1,000 threads get lanes only as they come.
+// tmpfs cannot give ends the program by SIGBUS; what was never reserved reads as zeros, and zero means "empty"
+// everywhere. So a small program costs a few pages, and 1,000 threads get lanes only as they come.
 //
 // Both sides are compiled from this file; a change of any struct raises kAbiVersion.
 #pragma once
@@ -58,16 +58,16 @@ inline constexpr std::uint32_t kShortSignalRing = 128;
 enum class RegionState : std::uint32_t {
   kCreating = 0,
   kRunning = 1,
-  kOff = 2,      // the probe runs but records nothing; `message` says why
-  kExited = 3,   // the program ended by itself
-  kExec = 4,     // the process became another program (whose region has the next image number)
+  kOff = 2,     // the probe runs but records nothing; `message` says why
+  kExited = 3,  // the program ended by itself
+  kExec = 4,    // the process became another program (whose region has the next image number)
 };
 
 // Things the probe could not record, counted process-wide (ring laps are found by the reader).
 enum class Loss : std::uint32_t {
-  kNoLane,           // a thread without a lane had something to say
-  kStackFull,        // depot full: sample kept, stack 0
-  kLiveFull,         // live table full: allocation sampled but not tracked
+  kNoLane,     // a thread without a lane had something to say
+  kStackFull,  // depot full: sample kept, stack 0
+  kLiveFull,   // live table full: allocation sampled but not tracked
   kNameFull,
   kModuleFull,
   kSpanFull,
@@ -83,55 +83,63 @@ static_assert(static_cast<std::uint32_t>(Loss::kLosses) <= kLossSlots);
 struct RegionHeader {
   char magic[8];
   std::uint32_t abi_version;
-  std::uint32_t header_size;       // sizeof(RegionHeader)
-  std::uint64_t region_size;       // bytes of the file
-  std::uint64_t created_ns;        // CLOCK_MONOTONIC
+  std::uint32_t header_size;  // sizeof(RegionHeader)
+  std::uint64_t region_size;  // bytes of the file
+  std::uint64_t created_ns;   // CLOCK_MONOTONIC
   std::uint64_t created_realtime_ns;
-  std::uint64_t start_ticks;       // field 22 of /proc/<pid>/stat: with pid it names the process for ever
+  std::uint64_t start_ticks;  // field 22 of /proc/<pid>/stat: with pid it names the process for ever
   std::uint32_t pid;
   std::uint32_t parent_pid;
   std::uint32_t uid;
-  std::uint32_t image;             // counts exec() in this process
-  std::uint32_t collector_pid;     // from CAMPROBE_RUN; 0: none
-  std::atomic<std::uint32_t> state;  // RegionState
-  char run_id[64];                 // NUL-terminated; empty: no run asked for it
-  char message[256];               // NUL-terminated: why the state is kOff, or what is limited
-  std::atomic<std::uint32_t> lanes_used;    // lanes [0, lanes_used) have been handed out at least once
+  std::uint32_t image;                    // counts exec() in this process
+  std::uint32_t collector_pid;            // from CAMPROBE_RUN; 0: none
+  std::atomic<std::uint32_t> state;       // RegionState
+  char run_id[64];                        // NUL-terminated; empty: no run asked for it
+  char message[256];                      // NUL-terminated: why the state is kOff, or what is limited
+  std::atomic<std::uint32_t> lanes_used;  // lanes [0, lanes_used) have been handed out at least once
   std::atomic<std::uint32_t> modules_used;
-  std::atomic<std::uint64_t> samples_taken;   // last sample id given
-  std::atomic<std::uint64_t> live_samples;    // entries in the live table
+  std::atomic<std::uint64_t> samples_taken;  // last sample id given
+  std::atomic<std::uint64_t> live_samples;   // entries in the live table
   std::atomic<std::uint64_t> reserved_bytes;
-  std::atomic<std::uint64_t> heap_interval;   // what holds now, bytes; 0: off
+  std::atomic<std::uint64_t> heap_interval;  // what holds now, bytes; 0: off
   std::atomic<std::uint64_t> cpu_hz;
   std::atomic<std::uint64_t> wait_interval_ns;
-  std::atomic<std::uint32_t> families;        // bit mask of Family
-  std::atomic<std::uint32_t> control_seen;    // ControlBlock::version the probe has acted on
+  std::atomic<std::uint32_t> families;      // bit mask of Family
+  std::atomic<std::uint32_t> control_seen;  // ControlBlock::version the probe has acted on
   std::uint64_t exit_ns;
-  std::int64_t exit_status;                   // as given to exit(); -1 unknown
+  std::int64_t exit_status;  // as given to exit(); -1 unknown
   std::atomic<std::uint64_t> lost[kLossSlots];
   // What threads without a lane did; exact totals are these plus the lanes'.
   std::atomic<std::uint64_t> stray_allocs;
   std::atomic<std::uint64_t> stray_frees;
   std::atomic<std::uint64_t> stray_bytes;
-  std::atomic<std::uint64_t> probe_ns;        // time the probe spent in sampled paths and handlers
+  std::atomic<std::uint64_t> probe_ns;  // time the probe spent in sampled paths and handlers
 };
 static_assert(sizeof(RegionHeader) <= kPage);
 static_assert(offsetof(RegionHeader, run_id) == 72);
 static_assert(offsetof(RegionHeader, lanes_used) == 392);
 
 enum class Family : std::uint32_t {
-  kHeap = 1, kCpu = 2, kSocket = 4, kFile = 8, kWait = 16, kThread = 32, kProcess = 64, kSpan = 128, kMap = 256,
+  kHeap = 1,
+  kCpu = 2,
+  kSocket = 4,
+  kFile = 8,
+  kWait = 16,
+  kThread = 32,
+  kProcess = 64,
+  kSpan = 128,
+  kMap = 256,
 };
 inline constexpr std::uint32_t kAllFamilies = 511;
 
 // Written by one collector at a time (whoever holds the run), read by the probe in its slow paths.
 struct ControlBlock {
-  std::atomic<std::uint32_t> version;      // raised after the other fields are set; 0: nothing asked
-  std::atomic<std::uint32_t> families;     // bit mask of Family
+  std::atomic<std::uint32_t> version;        // raised after the other fields are set; 0: nothing asked
+  std::atomic<std::uint32_t> families;       // bit mask of Family
   std::atomic<std::uint64_t> heap_interval;  // bytes; 0 off; ~0: auto
   std::atomic<std::uint64_t> cpu_hz;
   std::atomic<std::uint64_t> wait_interval_ns;
-  std::atomic<std::uint32_t> reader_pid;   // who drains now; the probe leaves its region to it at exit
+  std::atomic<std::uint32_t> reader_pid;  // who drains now; the probe leaves its region to it at exit
   std::uint32_t reserved;
 };
 static_assert(sizeof(ControlBlock) == 40);
@@ -141,8 +149,8 @@ static_assert(sizeof(ControlBlock) == 40);
 struct ModuleEntry {
   std::atomic<std::uint32_t> state;  // 0 empty, 1 loaded, 2 unloaded
   NameId path;
-  std::uint64_t base;                // load bias
-  std::uint64_t low, high;           // executable range [low, high)
+  std::uint64_t base;       // load bias
+  std::uint64_t low, high;  // executable range [low, high)
   std::uint64_t opened_ns;
   std::atomic<std::uint64_t> closed_ns;
   std::uint32_t build_id_size;
@@ -162,11 +170,12 @@ struct LiveSample {
 static_assert(sizeof(LiveSample) == 48);
 
 struct DescriptorEntry {
-  std::atomic<std::uint32_t> generation;  // odd: open; even: closed or never opened. Raised by one at each open and close
+  std::atomic<std::uint32_t>
+      generation;  // odd: open; even: closed or never opened. Raised by one at each open and close
   StackId stack;
   Peer peer;
   DescriptorKind kind;
-  std::uint8_t flags;                     // kFlagFound
+  std::uint8_t flags;  // kFlagFound
   std::uint16_t local_port;
   std::uint64_t opened_ns;
   SpanId span;
@@ -177,13 +186,13 @@ struct DescriptorEntry {
 static_assert(sizeof(DescriptorEntry) == 128);
 
 struct SpanSlot {
-  std::atomic<SpanId> id;       // 0 free; the handle while open
+  std::atomic<SpanId> id;  // 0 free; the handle while open
   SpanId parent;
   std::uint64_t begin_ns;
   NameId name;
   std::uint32_t begin_tid;
   std::atomic<std::uint32_t> attributes;
-  std::uint32_t serial;         // counts the slot's uses
+  std::uint32_t serial;  // counts the slot's uses
   std::uint64_t reserved;
   Attribute attribute[kSpanAttributes];
 };
@@ -192,12 +201,21 @@ static_assert(sizeof(SpanSlot) == 48 + 16 * kSpanAttributes);
 // ---------------------------------------------------------------------------------------------------------- lanes
 
 enum class IoKind : std::uint32_t {
-  kSocketRead, kSocketWrite, kFileRead, kFileWrite, kOtherRead, kOtherWrite, kAccept, kConnect, kWait, kIoKinds
+  kSocketRead,
+  kSocketWrite,
+  kFileRead,
+  kFileWrite,
+  kOtherRead,
+  kOtherWrite,
+  kAccept,
+  kConnect,
+  kWait,
+  kIoKinds
 };
 inline constexpr std::uint32_t kIoKinds = static_cast<std::uint32_t>(IoKind::kIoKinds);
 
-// Cumulative and never reset, also when a lane passes on to another thread: the process's totals are the sum over lanes.
-// One writer, the thread; 64-bit stores are not torn on the machines we know.
+// Cumulative and never reset, also when a lane passes on to another thread: the process's totals are the sum over
+// lanes. One writer, the thread; 64-bit stores are not torn on the machines we know.
 struct IoCounter {
   std::uint64_t ops, bytes, errors, ns;
 };
@@ -210,10 +228,10 @@ struct RingHeader {
 
 struct alignas(64) Lane {
   // The heap fast path's cache line.
-  std::int64_t heap_countdown;     // bytes until the next sample; negative: sample now
-  std::uint64_t heap_allocs;       // exact
-  std::uint64_t heap_frees;        // exact, free(NULL) not counted
-  std::uint64_t heap_base;         // bytes ever asked for = heap_base - heap_countdown
+  std::int64_t heap_countdown;              // bytes until the next sample; negative: sample now
+  std::uint64_t heap_allocs;                // exact
+  std::uint64_t heap_frees;                 // exact, free(NULL) not counted
+  std::uint64_t heap_base;                  // bytes ever asked for = heap_base - heap_countdown
   std::atomic<std::uint64_t> heap_version;  // odd while countdown and base change together
   std::uint64_t heap_reserved[3];
   // Identity.
@@ -238,7 +256,9 @@ static_assert(offsetof(Lane, state) == 64 && offsetof(Lane, ring) == 128 && offs
 
 // ---------------------------------------------------------------------------------------------------------- offsets
 
-constexpr std::uint64_t page_up(std::uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+constexpr std::uint64_t page_up(std::uint64_t bytes) {
+  return (bytes + kPage - 1) / kPage * kPage;
+}
 
 inline constexpr std::uint64_t kControlOffset = kPage;
 inline constexpr std::uint64_t kNameIndexOffset = 2 * kPage;
@@ -253,8 +273,8 @@ inline constexpr std::uint64_t kSpansOffset = kDescriptorsOffset + page_up(kDesc
 inline constexpr std::uint64_t kLanesOffset = kSpansOffset + page_up(kSpans * sizeof(SpanSlot));
 
 struct LaneGeometry {
-  std::uint64_t offset;  // of the Lane in the region
-  std::uint32_t ring;    // slots; the ring lies at offset + kPage
+  std::uint64_t offset;       // of the Lane in the region
+  std::uint32_t ring;         // slots; the ring lies at offset + kPage
   std::uint32_t signal_ring;  // slots; behind the ring
   constexpr std::uint64_t ring_offset() const { return offset + kPage; }
   constexpr std::uint64_t signal_ring_offset() const { return ring_offset() + ring * sizeof(Record); }
@@ -267,7 +287,8 @@ static_assert(kLongLaneBytes % kPage == 0 && kShortLaneBytes % kPage == 0);
 
 constexpr LaneGeometry lane_geometry(std::uint32_t lane) {
   if (lane < kLongLanes) return {kLanesOffset + lane * kLongLaneBytes, kLongRing, kLongSignalRing};
-  return {kLanesOffset + kLongLanes * kLongLaneBytes + (lane - kLongLanes) * kShortLaneBytes, kShortRing, kShortSignalRing};
+  return {kLanesOffset + kLongLanes * kLongLaneBytes + (lane - kLongLanes) * kShortLaneBytes, kShortRing,
+          kShortSignalRing};
 }
 
 inline constexpr std::uint64_t kRegionBytes =

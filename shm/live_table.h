@@ -3,9 +3,9 @@
 // The truth about the live heap: one entry for each sampled allocation not freed yet. After SIGKILL it is still there.
 //
 // Keys and samples are two arrays with the same index. Eight keys make a bucket, one cache line; an address may lie in
-// either of two buckets (two hashes), and goes into the emptier one (Azar et al., "Balanced Allocations", 1999: with two
-// choices buckets of eight stay clear of overflow up to a load of about 0.9). Erasing stores 0: no tombstones, so a lookup
-// after ten million samples costs what the first one cost: two cache lines.
+// either of two buckets (two hashes), and goes into the emptier one (Azar et al., "Balanced Allocations", 1999: with
+// two choices buckets of eight stay clear of overflow up to a load of about 0.9). Erasing stores 0: no tombstones, so a
+// lookup after ten million samples costs what the first one cost: two cache lines.
 //
 // A key is stored after its sample, so whoever reads a key reads a whole sample (readers check the key again after
 // copying). An address has one owner at a time (the thread that got it from malloc, then the one that frees it), so no
@@ -26,8 +26,12 @@ inline constexpr std::uint32_t kBuckets = kLiveSamples / kBucket;
 inline constexpr std::uint64_t kKeyReserved = 2;
 
 // Mappings share the table with heap blocks; a mapping is page aligned, so its key is told apart by the lowest bit.
-constexpr std::uint64_t mapping_key(std::uint64_t address) { return address | 1; }
-constexpr bool is_mapping_key(std::uint64_t key) { return (key & 1) != 0; }
+constexpr std::uint64_t mapping_key(std::uint64_t address) {
+  return address | 1;
+}
+constexpr bool is_mapping_key(std::uint64_t key) {
+  return (key & 1) != 0;
+}
 
 struct BucketPair {
   std::uint32_t first, second;
@@ -108,13 +112,15 @@ class LiveTable {
     return true;
   }
 
-  std::atomic<std::uint64_t>* keys() const { return reinterpret_cast<std::atomic<std::uint64_t>*>(base_ + kLiveKeysOffset); }
+  std::atomic<std::uint64_t>* keys() const {
+    return reinterpret_cast<std::atomic<std::uint64_t>*>(base_ + kLiveKeysOffset);
+  }
   LiveSample* samples() const { return reinterpret_cast<LiveSample*>(base_ + kLiveSamplesOffset); }
   bool ensure_keys(std::uint32_t bucket) {
     return reservation_->ensure(kLiveKeysOffset + std::uint64_t{bucket} * kBucket * 8, kBucket * 8);
   }
-  // Reads of never reserved pages are safe in a shared mapping of tmpfs only while there is room (a read fault allocates
-  // too), so lookups stay away from them: a bucket that was never reserved holds nothing.
+  // Reads of never reserved pages are safe in a shared mapping of tmpfs only while there is room (a read fault
+  // allocates too), so lookups stay away from them: a bucket that was never reserved holds nothing.
   std::int64_t find(std::uint64_t key) const {
     if (base_ == nullptr) return -1;
     const BucketPair pair = live_buckets(key);

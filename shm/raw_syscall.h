@@ -37,6 +37,8 @@ inline long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d 
 #error "camprobe knows the system call convention of x86-64 and AArch64 only"
 #endif
 
-inline bool is_error(long result) { return result < 0 && result >= -4095; }
+inline bool is_error(long result) {
+  return result < 0 && result >= -4095;
+}
 
 }  // namespace camprobe::shm

@@ -22,21 +22,21 @@ using SpanId = std::uint64_t;
 
 enum class RecordKind : std::uint16_t {
   kNone = 0,
-  kAlloc,         // a sampled allocation                               AllocPayload
-  kFree,          // a sampled allocation was freed                     FreePayload
-  kCpu,           // a CPU (or wall clock) sample                       CpuPayload
-  kWait,          // a sampled wait in a blocking call                  WaitPayload
-  kOpen,          // a descriptor came into being                       OpenPayload
-  kClose,         // a descriptor went                                  ClosePayload
-  kSpan,          // a span ended; its attributes follow in this ring   SpanPayload
+  kAlloc,           // a sampled allocation                               AllocPayload
+  kFree,            // a sampled allocation was freed                     FreePayload
+  kCpu,             // a CPU (or wall clock) sample                       CpuPayload
+  kWait,            // a sampled wait in a blocking call                  WaitPayload
+  kOpen,            // a descriptor came into being                       OpenPayload
+  kClose,           // a descriptor went                                  ClosePayload
+  kSpan,            // a span ended; its attributes follow in this ring   SpanPayload
   kSpanAttributes,  // up to two attributes of the span in `span`       AttributesPayload
-  kThreadStart,   // this lane's thread began                           ThreadPayload
-  kThreadEnd,     // this lane's thread ended                           ThreadPayload
-  kMap,           // a large mapping of the program's own               MapPayload
-  kUnmap,         // it went                                            MapPayload
-  kMark,          // an instant the program named                       MarkPayload
-  kProcess,       // fork, exec, exit as the process itself saw them    ProcessPayload
-  kSetting,       // an interval or rate changed                        SettingPayload
+  kThreadStart,     // this lane's thread began                           ThreadPayload
+  kThreadEnd,       // this lane's thread ended                           ThreadPayload
+  kMap,             // a large mapping of the program's own               MapPayload
+  kUnmap,           // it went                                            MapPayload
+  kMark,            // an instant the program named                       MarkPayload
+  kProcess,         // fork, exec, exit as the process itself saw them    ProcessPayload
+  kSetting,         // an interval or rate changed                        SettingPayload
   kKinds
 };
 
@@ -49,9 +49,9 @@ inline constexpr std::uint16_t kFlagOtherThread = 16;  // kFree: by another thre
 
 struct AllocPayload {
   std::uint64_t address;
-  std::uint64_t size;       // bytes asked for
-  std::uint64_t sample;     // unique in this region, from 1
-  std::uint64_t interval;   // mean bytes between samples when it was taken
+  std::uint64_t size;      // bytes asked for
+  std::uint64_t sample;    // unique in this region, from 1
+  std::uint64_t interval;  // mean bytes between samples when it was taken
 };
 struct FreePayload {
   std::uint64_t size;
@@ -72,7 +72,7 @@ struct WaitPayload {
   std::uint64_t interval_ns;  // mean nanoseconds of waiting between samples
   std::uint64_t reserved;
   NameId call;
-  std::int32_t fd;            // -1: none or several
+  std::int32_t fd;  // -1: none or several
 };
 // Address of the other end. family 0: none known. Unix sockets: `address` holds a NameId (path) in its first 4 bytes.
 struct Peer {
@@ -97,10 +97,10 @@ struct ClosePayload {
   std::uint32_t generation;  // as in its OpenPayload
   std::uint64_t read_bytes;
   std::uint64_t write_bytes;
-  std::uint32_t read_ops;    // saturating
+  std::uint32_t read_ops;  // saturating
   std::uint32_t write_ops;
 };
-struct SpanPayload {         // time_ns: when it ended; span: its id
+struct SpanPayload {  // time_ns: when it ended; span: its id
   SpanId parent;
   std::uint64_t begin_ns;
   NameId name;
@@ -154,7 +154,7 @@ struct Record {
   RecordKind kind;
   std::uint16_t flags;
   StackId stack;
-  SpanId span;            // innermost open span of the thread
+  SpanId span;  // innermost open span of the thread
   union {
     AllocPayload alloc;
     FreePayload free;

@@ -33,8 +33,12 @@ bool file_limit_allows(std::uint64_t bytes) {
 
 }  // namespace
 
-std::uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
-std::uint64_t realtime_ns() { return clock_ns(CLOCK_REALTIME); }
+std::uint64_t monotonic_ns() {
+  return clock_ns(CLOCK_MONOTONIC);
+}
+std::uint64_t realtime_ns() {
+  return clock_ns(CLOCK_REALTIME);
+}
 
 std::uint64_t own_start_ticks() {
   const long fd = raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/stat"), O_RDONLY | O_CLOEXEC);
@@ -76,7 +80,8 @@ bool Region::create(const Options& options, CreateFailure* failure) {
   long fd = -1;
   for (name.image = options.image; name.image < options.image + kImagesTried; ++name.image) {
     format_region_path(name, path_);
-    fd = raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path_), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path_),
+                     O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd != -17) break;  // EEXIST: an earlier image's region, or somebody in the way
   }
   if (is_error(fd)) {
@@ -124,7 +129,8 @@ bool Region::create(const Options& options, CreateFailure* failure) {
   head.collector_pid = options.collector_pid;
   head.exit_status = -1;
   if (options.run_id != nullptr) {
-    for (std::size_t i = 0; i + 1 < sizeof head.run_id && options.run_id[i] != '\0'; ++i) head.run_id[i] = options.run_id[i];
+    for (std::size_t i = 0; i + 1 < sizeof head.run_id && options.run_id[i] != '\0'; ++i)
+      head.run_id[i] = options.run_id[i];
   }
   reservation_.count_into(&head.reserved_bytes);
   head.reserved_bytes.store(Reservation::kPiece, std::memory_order_relaxed);
@@ -223,7 +229,8 @@ SpanSlot* Region::claim_span(std::uint32_t hint, SpanId* id) {
 
 SpanSlot* Region::span(SpanId id) const {
   const std::uint64_t at = (id & 0xffff) - 1;
-  if (base_ == nullptr || at >= kSpans || !reservation_.is_reserved(kSpansOffset + at * sizeof(SpanSlot))) return nullptr;
+  if (base_ == nullptr || at >= kSpans || !reservation_.is_reserved(kSpansOffset + at * sizeof(SpanSlot)))
+    return nullptr;
   auto* slot = reinterpret_cast<SpanSlot*>(base_ + kSpansOffset) + at;
   return slot->id.load(std::memory_order_acquire) == id ? slot : nullptr;
 }
@@ -238,7 +245,8 @@ int Region::acquire_lane(std::uint32_t tid, std::uint64_t now_ns) {
     }
     Lane& candidate = *lane(static_cast<int>(index));
     std::uint32_t free = static_cast<std::uint32_t>(LaneState::kFree);
-    if (!candidate.state.compare_exchange_strong(free, static_cast<std::uint32_t>(LaneState::kActive), std::memory_order_acquire))
+    if (!candidate.state.compare_exchange_strong(free, static_cast<std::uint32_t>(LaneState::kActive),
+                                                 std::memory_order_acquire))
       continue;
     candidate.tid = tid;
     candidate.creator_tid = 0;
@@ -248,7 +256,8 @@ int Region::acquire_lane(std::uint32_t tid, std::uint64_t now_ns) {
     std::memset(candidate.name, 0, sizeof candidate.name);
     candidate.generation.fetch_add(1, std::memory_order_release);
     std::uint32_t used = header()->lanes_used.load(std::memory_order_relaxed);
-    while (used < index + 1 && !header()->lanes_used.compare_exchange_weak(used, index + 1, std::memory_order_release)) {
+    while (used < index + 1 &&
+           !header()->lanes_used.compare_exchange_weak(used, index + 1, std::memory_order_release)) {
     }
     return static_cast<int>(index);
   }

@@ -24,9 +24,9 @@ struct CreateFailure {
 class Region {
  public:
   struct Options {
-    const char* run_id = nullptr;      // at most 63 bytes
+    const char* run_id = nullptr;  // at most 63 bytes
     std::uint32_t collector_pid = 0;
-    std::uint32_t image = 0;           // tried first; the next free number is taken
+    std::uint32_t image = 0;  // tried first; the next free number is taken
   };
 
   // Makes /dev/shm/camprobe.<uid>.<pid>.<starttime>[.image] for the calling process and maps it. On failure nothing is
@@ -65,7 +65,9 @@ class Region {
   // A lane for the calling thread, reserved and active; -1: none free or no room (counted).
   int acquire_lane(std::uint32_t tid, std::uint64_t now_ns);
   void release_lane(int lane);
-  Lane* lane(int index) const { return reinterpret_cast<Lane*>(base_ + lane_geometry(static_cast<std::uint32_t>(index)).offset); }
+  Lane* lane(int index) const {
+    return reinterpret_cast<Lane*>(base_ + lane_geometry(static_cast<std::uint32_t>(index)).offset);
+  }
 
   // The next free entry of the module table; nullptr: full or no room (counted).
   ModuleEntry* claim_module();

@@ -1,7 +1,7 @@
 // shm/region_name.h
 //
-// What a region's file is called: camprobe.<uid>.<pid>.<starttime>, and `.<image>` behind it once the process has called
-// exec (same pid, same start time, another program). Allocation-free; used on both sides.
+// What a region's file is called: camprobe.<uid>.<pid>.<starttime>, and `.<image>` behind it once the process has
+// called exec (same pid, same start time, another program). Allocation-free; used on both sides.
 #pragma once
 
 #include <cstddef>
@@ -72,7 +72,8 @@ inline bool parse_region_name(const char* file, RegionName* out) {
   for (const char* want = kRegionPrefix; *want != '\0'; ++want, ++at)
     if (*at != *want) return false;
   std::uint64_t uid = 0, pid = 0, ticks = 0, image = 0;
-  if (!take_number(at, &uid) || *at++ != '.' || !take_number(at, &pid) || *at++ != '.' || !take_number(at, &ticks)) return false;
+  if (!take_number(at, &uid) || *at++ != '.' || !take_number(at, &pid) || *at++ != '.' || !take_number(at, &ticks))
+    return false;
   if (*at == '.') {
     ++at;
     if (!take_number(at, &image) || image == 0) return false;

@@ -124,7 +124,8 @@ bool RegionReader::read_header(std::string* error) {
     return false;
   }
   if (header.region_size != kRegionBytes || static_cast<std::uint64_t>(facts.st_size) < kRegionBytes) {
-    *error = path_ + " is truncated: " + std::to_string(facts.st_size) + " of " + std::to_string(kRegionBytes) + " bytes";
+    *error =
+        path_ + " is truncated: " + std::to_string(facts.st_size) + " of " + std::to_string(kRegionBytes) + " bytes";
     return false;
   }
   info_.abi_version = header.abi_version;
@@ -166,7 +167,8 @@ std::optional<RegionStatus> RegionReader::status() const {
   return status;
 }
 
-std::optional<ReadLane> RegionReader::read_lane(std::uint32_t index, std::uint64_t* head, std::uint64_t* signal_head) const {
+std::optional<ReadLane> RegionReader::read_lane(std::uint32_t index, std::uint64_t* head,
+                                                std::uint64_t* signal_head) const {
   const LaneGeometry where = lane_geometry(index);
   Lane lane;
   // heap_base and heap_countdown change together under heap_version (odd: in between); a few tries, then as it is.
@@ -204,8 +206,9 @@ std::vector<ReadLane> RegionReader::lanes() const {
   return lanes;
 }
 
-DrainResult RegionReader::drain_ring(const ReadLane& lane, bool is_signal, std::uint64_t ring_offset, std::uint64_t head_offset,
-                                     std::uint32_t capacity, std::uint64_t head, Cursor* cursor,
+DrainResult RegionReader::drain_ring(const ReadLane& lane, bool is_signal, std::uint64_t ring_offset,
+                                     std::uint64_t head_offset, std::uint32_t capacity, std::uint64_t head,
+                                     Cursor* cursor,
                                      const std::function<void(const ReadLane&, bool, const ReadRecord&)>& take) {
   DrainResult result;
   if (head == cursor->next) return result;
@@ -227,7 +230,8 @@ DrainResult RegionReader::drain_ring(const ReadLane& lane, bool is_signal, std::
       (count > until_wrap &&
        !read_at(ring_offset, buffer_.data() + until_wrap * sizeof(Record), (count - until_wrap) * sizeof(Record))))
     return result;
-  // Whatever the writer began to overwrite while we copied is gone: record n's slot is reused from head n + capacity on.
+  // Whatever the writer began to overwrite while we copied is gone: record n's slot is reused from head n + capacity
+  // on.
   std::uint64_t head_after = head;
   if (!read_at(head_offset, &head_after, sizeof head_after) || head_after < head) head_after = head;
   cursor->next = head;
@@ -260,7 +264,8 @@ DrainResult RegionReader::drain_ring(const ReadLane& lane, bool is_signal, std::
   return result;
 }
 
-DrainResult RegionReader::drain(const std::function<void(const ReadLane& lane, bool is_signal, const ReadRecord&)>& take) {
+DrainResult RegionReader::drain(
+    const std::function<void(const ReadLane& lane, bool is_signal, const ReadRecord&)>& take) {
   DrainResult total;
   const auto now = status();
   if (!now) return total;
@@ -277,8 +282,8 @@ DrainResult RegionReader::drain(const std::function<void(const ReadLane& lane, b
     const LaneGeometry where = lane_geometry(index);
     add(drain_ring(*lane, false, where.ring_offset(), where.offset + offsetof(Lane, ring), where.ring, head,
                    &cursors_[std::size_t{index} * 2], take));
-    add(drain_ring(*lane, true, where.signal_ring_offset(), where.offset + offsetof(Lane, signal_ring), where.signal_ring,
-                   signal_head, &cursors_[std::size_t{index} * 2 + 1], take));
+    add(drain_ring(*lane, true, where.signal_ring_offset(), where.offset + offsetof(Lane, signal_ring),
+                   where.signal_ring, signal_head, &cursors_[std::size_t{index} * 2 + 1], take));
   }
   drained_before_ = true;
   return total;
@@ -288,7 +293,8 @@ std::vector<ReadLiveSample> RegionReader::live_samples() const {
   std::vector<ReadLiveSample> out;
   std::vector<std::uint64_t> keys(kLiveSamples);
   if (!read_at(kLiveKeysOffset, keys.data(), keys.size() * 8)) return out;
-  // Samples are fetched in runs of neighbouring occupied slots: few system calls when dense, little copying when sparse.
+  // Samples are fetched in runs of neighbouring occupied slots: few system calls when dense, little copying when
+  // sparse.
   constexpr std::uint32_t kGap = 16, kMost = 512;
   std::vector<LiveSample> run;
   for (std::uint32_t slot = 0; slot < kLiveSamples;) {
@@ -301,7 +307,8 @@ std::vector<ReadLiveSample> RegionReader::live_samples() const {
       if (keys[next] > kKeyReserved) last = next;
     run.resize(last - slot + 1);
     std::vector<std::uint64_t> again(run.size());
-    if (!read_at(kLiveSamplesOffset + std::uint64_t{slot} * sizeof(LiveSample), run.data(), run.size() * sizeof(LiveSample)) ||
+    if (!read_at(kLiveSamplesOffset + std::uint64_t{slot} * sizeof(LiveSample), run.data(),
+                 run.size() * sizeof(LiveSample)) ||
         !read_at(kLiveKeysOffset + std::uint64_t{slot} * 8, again.data(), again.size() * 8))
       return out;
     for (std::size_t i = 0; i < run.size(); ++i) {
@@ -342,7 +349,8 @@ std::vector<ReadDescriptor> RegionReader::descriptors() const {
   constexpr std::uint32_t kChunk = 1024;
   std::vector<unsigned char> bytes(kChunk * sizeof(DescriptorEntry));
   for (std::uint32_t chunk = 0; chunk < kDescriptors; chunk += kChunk) {
-    if (!read_at(kDescriptorsOffset + std::uint64_t{chunk} * sizeof(DescriptorEntry), bytes.data(), bytes.size())) break;
+    if (!read_at(kDescriptorsOffset + std::uint64_t{chunk} * sizeof(DescriptorEntry), bytes.data(), bytes.size()))
+      break;
     for (std::uint32_t i = 0; i < kChunk; ++i) {
       DescriptorEntry entry;
       std::memcpy(static_cast<void*>(&entry), bytes.data() + std::size_t{i} * sizeof entry, sizeof entry);
@@ -428,8 +436,8 @@ ControlBlock* RegionReader::control(std::string* error) {
   if (control_ == nullptr) {
     try {
       const boost::interprocess::file_mapping file(path_.c_str(), boost::interprocess::read_write);
-      control_ = std::make_unique<boost::interprocess::mapped_region>(file, boost::interprocess::read_write,
-                                                                      static_cast<boost::interprocess::offset_t>(kControlOffset), kPage);
+      control_ = std::make_unique<boost::interprocess::mapped_region>(
+          file, boost::interprocess::read_write, static_cast<boost::interprocess::offset_t>(kControlOffset), kPage);
     } catch (const boost::interprocess::interprocess_exception& failure) {
       *error = "cannot map the control block of " + path_ + ": " + failure.what();
       return nullptr;

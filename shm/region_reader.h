@@ -107,7 +107,7 @@ struct ReadDescriptor {
   StackId stack = 0;
   Peer peer = {};
   DescriptorKind kind = DescriptorKind::kOther;
-  bool found = false;            // open before the probe saw it
+  bool found = false;  // open before the probe saw it
   std::uint16_t local_port = 0;
   std::uint64_t opened_ns = 0;
   SpanId span = 0;
@@ -132,8 +132,9 @@ struct ReadStack {
 struct DrainResult {
   std::uint64_t records = 0;
   std::uint64_t lapped = 0;  // overwritten before they were read
-  std::uint64_t before = 0;  // overwritten before the first drain of this reader: its own loss only if it should have been there
-  std::uint64_t torn = 0;    // left half written by a writer that was killed, or forged
+  std::uint64_t before =
+      0;  // overwritten before the first drain of this reader: its own loss only if it should have been there
+  std::uint64_t torn = 0;  // left half written by a writer that was killed, or forged
 };
 
 class RegionReader {
@@ -152,8 +153,9 @@ class RegionReader {
   // No value: the file was truncated under us.
   std::optional<RegionStatus> status() const;
 
-  // Calls `take` for each record written since the last drain, ring by ring, in each ring in order. `is_signal` tells the
-  // handler's ring. A reader that opens late sees what the rings still hold; what they held earlier is counted as `before`.
+  // Calls `take` for each record written since the last drain, ring by ring, in each ring in order. `is_signal` tells
+  // the handler's ring. A reader that opens late sees what the rings still hold; what they held earlier is counted as
+  // `before`.
   DrainResult drain(const std::function<void(const ReadLane& lane, bool is_signal, const ReadRecord&)>& take);
 
   std::vector<ReadLane> lanes() const;
@@ -164,7 +166,8 @@ class RegionReader {
   std::optional<ReadStack> stack(StackId id) const;
   std::optional<std::string> name(NameId id) const;
 
-  // The control block, mapped for writing; nullptr where that is not allowed (the reason in `error`). Owned by the reader.
+  // The control block, mapped for writing; nullptr where that is not allowed (the reason in `error`). Owned by the
+  // reader.
   ControlBlock* control(std::string* error);
 
  private:
@@ -178,14 +181,15 @@ class RegionReader {
   DrainResult drain_ring(const ReadLane& lane, bool is_signal, std::uint64_t ring_offset, std::uint64_t head_offset,
                          std::uint32_t capacity, std::uint64_t head, Cursor* cursor,
                          const std::function<void(const ReadLane&, bool, const ReadRecord&)>& take);
-  std::optional<std::string> intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes, std::uint32_t id) const;
+  std::optional<std::string> intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes,
+                                          std::uint32_t id) const;
 
   int fd_ = -1;
   std::string path_;
   RegionInfo info_;
   bool drained_before_ = false;
-  std::vector<Cursor> cursors_;         // two a lane
-  std::vector<unsigned char> buffer_;   // for ring copies, kept between drains
+  std::vector<Cursor> cursors_;        // two a lane
+  std::vector<unsigned char> buffer_;  // for ring copies, kept between drains
   std::unique_ptr<boost::interprocess::mapped_region> control_;
 };
 

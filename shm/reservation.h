@@ -1,7 +1,7 @@
 // shm/reservation.h
 //
-// Which pieces of the region's sparse file have pages behind them. Every writer asks `ensure` before its first store to a
-// piece: a store to a hole of a full tmpfs is SIGBUS, a reservation that fails is only a number.
+// Which pieces of the region's sparse file have pages behind them. Every writer asks `ensure` before its first store to
+// a piece: a store to a hole of a full tmpfs is SIGBUS, a reservation that fails is only a number.
 //
 // Pages are asked for through the mapping (MADV_POPULATE_WRITE, Linux 5.14), so no descriptor has to stay open in the
 // target: a daemon that closes "all" its descriptors would close ours and then reuse its number for a file of its own.

@@ -45,7 +45,8 @@ Bytes mutate(Bytes bytes, const std::vector<Bytes>& corpus, std::mt19937_64& ran
       case 4:  // an extreme little-endian integer somewhere
         if (bytes.size() >= 8) {
           const std::size_t at = below(bytes.size() - 7);
-          static constexpr std::uint64_t kExtremes[] = {0, 1, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff, ~std::uint64_t{0}};
+          static constexpr std::uint64_t kExtremes[] = {
+              0, 1, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff, ~std::uint64_t{0}};
           const std::uint64_t value = kExtremes[below(std::size(kExtremes))];
           for (std::size_t i = 0; i < 8; ++i) bytes[at + i] = static_cast<std::uint8_t>(value >> (8 * i));
         }

@@ -137,10 +137,10 @@ class Finder {
   }
 
   // One function that leaks is reached on many stacks, each with too little evidence, or each with some. What has the
-  // same innermost function is judged together, all of it first: a part seen too little to be judged alone may look like
-  // a step or like nothing, and leaving it out would take its bytes from the rate. Where the whole does not leak (two
-  // kinds of use of one function), what does not speak against a leak is tried; else the stacks convicted alone stand
-  // alone.
+  // same innermost function is judged together, all of it first: a part seen too little to be judged alone may look
+  // like a step or like nothing, and leaving it out would take its bytes from the rate. Where the whole does not leak
+  // (two kinds of use of one function), what does not speak against a leak is tried; else the stacks convicted alone
+  // stand alone.
   void gather_by_site() {
     std::map<std::pair<Resource, std::uint64_t>, std::vector<std::size_t>> sites;
     for (std::size_t i = 0; i < populations_.size(); ++i) {

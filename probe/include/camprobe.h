@@ -9,10 +9,10 @@
  *     camprobe_set_number(span, "cost", 0.0021);
  *     camprobe_end(span);
  *
- * A span begins on one thread as the child of that thread's innermost open span and becomes the innermost itself. It may
- * end on another thread: then it only stops being the innermost there where it began when that thread next begins or ends
- * a span. camprobe_enter() and camprobe_leave() make an open span the innermost one of another thread (a worker that
- * carries on a request). Ending span 0, or ending twice, does nothing.
+ * A span begins on one thread as the child of that thread's innermost open span and becomes the innermost itself. It
+ * may end on another thread: then it only stops being the innermost there where it began when that thread next begins
+ * or ends a span. camprobe_enter() and camprobe_leave() make an open span the innermost one of another thread (a worker
+ * that carries on a request). Ending span 0, or ending twice, does nothing.
  *
  * Names and keys must be string literals or live as long as the process. Texts are copied (at most 128 bytes).
  * At most 8 attributes a span are kept; the rest are counted as lost.
@@ -41,7 +41,9 @@ CAMPROBE_WEAK void camprobe_v1_leave(camprobe_span span);
 CAMPROBE_WEAK void camprobe_v1_mark(const char* text);
 
 /* 1 where the probe is loaded, else 0. */
-static inline int camprobe_is_loaded(void) { return camprobe_v1_begin != 0; }
+static inline int camprobe_is_loaded(void) {
+  return camprobe_v1_begin != 0;
+}
 
 /* Begins a span, child of this thread's innermost open span. Returns 0 without the probe or when its table is full. */
 static inline camprobe_span camprobe_begin(const char* name) {
@@ -72,7 +74,7 @@ static inline void camprobe_mark(const char* text) {
 }
 
 #ifdef __cplusplus
-}  /* extern "C" */
+} /* extern "C" */
 
 namespace camprobe {
 

@@ -25,11 +25,11 @@ namespace {
 
 volatile std::uint64_t g_sink;
 
-#define SPIN(name)                                                                 \
-  [[gnu::noinline]] void name(std::uint64_t rounds) {                              \
-    std::uint64_t x = rounds | 1;                                                  \
-    for (std::uint64_t i = 0; i < rounds; ++i) x = x * 6364136223846793005u + i;   \
-    g_sink = g_sink + x;                                                           \
+#define SPIN(name)                                                               \
+  [[gnu::noinline]] void name(std::uint64_t rounds) {                            \
+    std::uint64_t x = rounds | 1;                                                \
+    for (std::uint64_t i = 0; i < rounds; ++i) x = x * 6364136223846793005u + i; \
+    g_sink = g_sink + x;                                                         \
   }
 SPIN(spin_one)
 SPIN(spin_two)
@@ -45,7 +45,7 @@ SPIN(spin_ten)
 
 int spin_for(double seconds) {
   using Spin = void (*)(std::uint64_t);
-  static constexpr Spin kSpins[] = {spin_one, spin_two, spin_three, spin_four, spin_five,
+  static constexpr Spin kSpins[] = {spin_one, spin_two,   spin_three, spin_four, spin_five,
                                     spin_six, spin_seven, spin_eight, spin_nine, spin_ten};
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   while (std::chrono::steady_clock::now() < until)
@@ -53,14 +53,14 @@ int spin_for(double seconds) {
   return 0;
 }
 
-#define ALLOCATE(name, size)                                    \
-  [[gnu::noinline]] std::uint64_t name(std::uint64_t rounds) {  \
-    for (std::uint64_t i = 0; i < rounds; ++i) {                \
-      void* block = std::malloc(size);                          \
+#define ALLOCATE(name, size)                                     \
+  [[gnu::noinline]] std::uint64_t name(std::uint64_t rounds) {   \
+    for (std::uint64_t i = 0; i < rounds; ++i) {                 \
+      void* block = std::malloc(size);                           \
       g_sink = g_sink + reinterpret_cast<std::uintptr_t>(block); \
-      std::free(block);                                         \
-    }                                                           \
-    return rounds * (size);                                     \
+      std::free(block);                                          \
+    }                                                            \
+    return rounds * (size);                                      \
   }
 ALLOCATE(allocate_16, 16)
 ALLOCATE(allocate_48, 48)
@@ -79,9 +79,9 @@ int allocate(std::uint64_t rounds) {
     std::uint64_t rounds;
     std::uint64_t bytes;
   };
-  Site sites[] = {{"allocate_16", allocate_16, 4000, 0},   {"allocate_48", allocate_48, 3000, 0},
-                  {"allocate_128", allocate_128, 2000, 0}, {"allocate_400", allocate_400, 1000, 0},
-                  {"allocate_1024", allocate_1024, 500, 0}, {"allocate_5000", allocate_5000, 100, 0},
+  Site sites[] = {{"allocate_16", allocate_16, 4000, 0},     {"allocate_48", allocate_48, 3000, 0},
+                  {"allocate_128", allocate_128, 2000, 0},   {"allocate_400", allocate_400, 1000, 0},
+                  {"allocate_1024", allocate_1024, 500, 0},  {"allocate_5000", allocate_5000, 100, 0},
                   {"allocate_20000", allocate_20000, 30, 0}, {"allocate_70000", allocate_70000, 5, 0}};
   for (std::uint64_t i = 0; i < rounds; ++i) {
     for (Site& site : sites) site.bytes += site.allocate(site.rounds);
@@ -128,8 +128,8 @@ int serve(int port) {
   }
 }
 
-// Not tail calls (a jump to malloc would leave no frame of these two on the stack), and not the same body (the compiler would
-// make one function of both).
+// Not tail calls (a jump to malloc would leave no frame of these two on the stack), and not the same body (the compiler
+// would make one function of both).
 [[gnu::noinline]] char* keep_for_ever() {
   char* block = static_cast<char*>(std::malloc(1024));
   g_sink = g_sink + 1;

@@ -1,8 +1,8 @@
 // tests/shm/killed_writer_test.cc
 //
-// A writer killed at any instruction of a write. The child single-steps (ptrace) through writes of each kind; the parent
-// reads the region after every single instruction, when it holds exactly what SIGKILL at that instruction would leave,
-// and must find the old state or the new one, never a mixture. At some of them the child really is killed.
+// A writer killed at any instruction of a write. The child single-steps (ptrace) through writes of each kind; the
+// parent reads the region after every single instruction, when it holds exactly what SIGKILL at that instruction would
+// leave, and must find the old state or the new one, never a mixture. At some of them the child really is killed.
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -52,7 +52,8 @@ TEST(KilledWriter, LeavesOldOrNewRecordsNeverAMixture) {
   };
   const auto inspect = [&] {
     RegionReader reader = region.reader();
-    const DrainResult drained = reader.drain([](auto&&, bool, const ReadRecord& record) { ASSERT_TRUE(is_whole(record)); });
+    const DrainResult drained =
+        reader.drain([](auto&&, bool, const ReadRecord& record) { ASSERT_TRUE(is_whole(record)); });
     ASSERT_LE(drained.torn, 1u);
     ASSERT_GE(drained.records, kLongRing - 2);
   };

@@ -32,13 +32,30 @@ TEST(Layout, IsThatOfAbiVersionOne) {
 }
 
 TEST(Layout, PartsFollowEachOtherWithoutOverlap) {
-  const std::uint64_t starts[] = {0, kControlOffset, kNameIndexOffset, kNameArenaOffset, kModulesOffset, kStackIndexOffset,
-                                  kStackArenaOffset, kLiveKeysOffset, kLiveSamplesOffset, kDescriptorsOffset, kSpansOffset,
+  const std::uint64_t starts[] = {0,
+                                  kControlOffset,
+                                  kNameIndexOffset,
+                                  kNameArenaOffset,
+                                  kModulesOffset,
+                                  kStackIndexOffset,
+                                  kStackArenaOffset,
+                                  kLiveKeysOffset,
+                                  kLiveSamplesOffset,
+                                  kDescriptorsOffset,
+                                  kSpansOffset,
                                   kLanesOffset};
-  const std::uint64_t sizes[] = {sizeof(RegionHeader), sizeof(ControlBlock), sizeof(InternHeader) + kNameSlots * 4ull,
-                                 kNameArenaBytes, kModules * sizeof(ModuleEntry), sizeof(InternHeader) + kStackSlots * 4ull,
-                                 kStackArenaBytes, kLiveSamples * 8ull, kLiveSamples * sizeof(LiveSample),
-                                 kDescriptors * sizeof(DescriptorEntry), kSpans * sizeof(SpanSlot), 0};
+  const std::uint64_t sizes[] = {sizeof(RegionHeader),
+                                 sizeof(ControlBlock),
+                                 sizeof(InternHeader) + kNameSlots * 4ull,
+                                 kNameArenaBytes,
+                                 kModules * sizeof(ModuleEntry),
+                                 sizeof(InternHeader) + kStackSlots * 4ull,
+                                 kStackArenaBytes,
+                                 kLiveSamples * 8ull,
+                                 kLiveSamples * sizeof(LiveSample),
+                                 kDescriptors * sizeof(DescriptorEntry),
+                                 kSpans * sizeof(SpanSlot),
+                                 0};
   for (std::size_t i = 0; i + 1 < std::size(starts); ++i) {
     EXPECT_EQ(starts[i] % kPage, 0u) << i;
     EXPECT_LE(starts[i] + sizes[i], starts[i + 1]) << i;
@@ -66,9 +83,9 @@ TEST(RegionName, IsReadBackAsItWasWritten) {
 
 TEST(RegionName, OtherFilesAreNotRegions) {
   RegionName read;
-  for (const char* file : {"", "camprobe", "camprobe.", "camprobe.1.2", "camprobe.1.2.3.", "camprobe.1.2.3.0", "camprobe.1.2.3.x",
-                           "camprobe.-1.2.3", "camprobe.99999999999.2.3", "sem.camprobe.1.2.3", "camprobe.1.2.3.4.5",
-                           "camprobe.1.2.99999999999999999999999"})
+  for (const char* file : {"", "camprobe", "camprobe.", "camprobe.1.2", "camprobe.1.2.3.", "camprobe.1.2.3.0",
+                           "camprobe.1.2.3.x", "camprobe.-1.2.3", "camprobe.99999999999.2.3", "sem.camprobe.1.2.3",
+                           "camprobe.1.2.3.4.5", "camprobe.1.2.99999999999999999999999"})
     EXPECT_FALSE(parse_region_name(file, &read)) << file;
 }
 

@@ -59,8 +59,19 @@ struct Template {
       if (pwrite(fd, page, 4096, static_cast<off_t>(at)) != 4096) std::exit(2);
     }
     region.unlink();
-    interesting = {0, kControlOffset, kNameIndexOffset, kNameArenaOffset, kModulesOffset, kStackIndexOffset, kStackArenaOffset,
-                   kLiveKeysOffset, kLiveSamplesOffset, kDescriptorsOffset, kSpansOffset, where.offset, where.ring_offset(),
+    interesting = {0,
+                   kControlOffset,
+                   kNameIndexOffset,
+                   kNameArenaOffset,
+                   kModulesOffset,
+                   kStackIndexOffset,
+                   kStackArenaOffset,
+                   kLiveKeysOffset,
+                   kLiveSamplesOffset,
+                   kDescriptorsOffset,
+                   kSpansOffset,
+                   where.offset,
+                   where.ring_offset(),
                    where.signal_ring_offset()};
   }
 };

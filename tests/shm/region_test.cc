@@ -86,7 +86,8 @@ TEST(Region, IsRefusedBelowTheFileSizeLimit) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
-// Runs `body` in a child whose /dev/shm is a tmpfs of its own of `bytes`. The child's exit status; -1: not allowed here.
+// Runs `body` in a child whose /dev/shm is a tmpfs of its own of `bytes`. The child's exit status; -1: not allowed
+// here.
 template <typename Body>
 int in_small_shm(std::size_t bytes, Body body) {
   const pid_t child = fork();
@@ -152,7 +153,8 @@ TEST(Ring, GivesEachRecordOnceAndInOrder) {
   RegionReader reader = region.reader();
   std::uint64_t expected = 1;
   for (int round = 0; round < 10; ++round) {
-    for (int i = 0; i < 1000; ++i) write_numbered(ring, static_cast<std::uint64_t>(round) * 1000 + static_cast<std::uint64_t>(i) + 1);
+    for (int i = 0; i < 1000; ++i)
+      write_numbered(ring, static_cast<std::uint64_t>(round) * 1000 + static_cast<std::uint64_t>(i) + 1);
     const DrainResult drained = reader.drain([&](const ReadLane& lane, bool is_signal, const ReadRecord& record) {
       EXPECT_EQ(lane.tid, 42u);
       EXPECT_FALSE(is_signal);

@@ -1,7 +1,7 @@
 // tests/shm/tables_test.cc
 //
-// The tables inside a region: stacks and names that are interned once, live samples that leave no tombstones, span slots
-// and descriptors.
+// The tables inside a region: stacks and names that are interned once, live samples that leave no tombstones, span
+// slots and descriptors.
 #include <atomic>
 #include <chrono>
 #include <random>
@@ -80,7 +80,8 @@ TEST(Names, AreReadBackAndForgedIdsAreNot) {
   const NameId id = region->intern_name("cam.arbitration", 15);
   const RegionReader reader = region.reader();
   EXPECT_EQ(reader.name(id), "cam.arbitration");
-  for (const NameId forged : {0u, id + 1, id + 2, 0xffffffffu, 12345u}) EXPECT_FALSE(reader.name(forged).has_value()) << forged;
+  for (const NameId forged : {0u, id + 1, id + 2, 0xffffffffu, 12345u})
+    EXPECT_FALSE(reader.name(forged).has_value()) << forged;
 }
 
 LiveSample sample_of(std::uint64_t n) {
@@ -153,7 +154,9 @@ TEST(LiveTable, ManyThreadsLoseNothingAndAReaderSeesOnlyWholeSamples) {
     RegionReader reader = region.reader();
     while (!stop) {
       for (const ReadLiveSample& entry : reader.live_samples())
-        if (entry.sample.size != entry.sample.sample * 10 || entry.sample.stack != static_cast<StackId>(entry.sample.sample)) ++broken;
+        if (entry.sample.size != entry.sample.sample * 10 ||
+            entry.sample.stack != static_cast<StackId>(entry.sample.sample))
+          ++broken;
     }
   });
   std::vector<std::thread> threads;

@@ -46,7 +46,8 @@ class TestRegion {
   RingWriter ring(int lane) {
     RingWriter writer;
     const LaneGeometry where = lane_geometry(static_cast<std::uint32_t>(lane));
-    writer.attach(&region_->lane(lane)->ring, reinterpret_cast<Record*>(region_->base() + where.ring_offset()), where.ring);
+    writer.attach(&region_->lane(lane)->ring, reinterpret_cast<Record*>(region_->base() + where.ring_offset()),
+                  where.ring);
     return writer;
   }
 
@@ -63,8 +64,9 @@ inline void write_numbered(RingWriter& ring, std::uint64_t n) {
 }
 inline bool is_whole(const ReadRecord& r) {
   const std::uint64_t n = r.time_ns;
-  return r.kind == RecordKind::kAlloc && r.flags == static_cast<std::uint16_t>(n) && r.stack == static_cast<StackId>(n) &&
-         r.span == n && r.words[0] == n && r.words[1] == n * 3 && r.words[2] == ~n && r.words[3] == (n ^ 0x5555);
+  return r.kind == RecordKind::kAlloc && r.flags == static_cast<std::uint16_t>(n) &&
+         r.stack == static_cast<StackId>(n) && r.span == n && r.words[0] == n && r.words[1] == n * 3 &&
+         r.words[2] == ~n && r.words[3] == (n ^ 0x5555);
 }
 
 }  // namespace camprobe::shm
