@@ -47,13 +47,19 @@ std::vector<RegionFile> find_regions(uid_t uid, const std::string& directory) {
 namespace {
 
 const char* state_text(bool is_alive, shm::RegionState state) {
-  if (!is_alive) return state == shm::RegionState::kExited ? "ended" : state == shm::RegionState::kExec ? "exec" : "killed";
+  if (!is_alive)
+    return state == shm::RegionState::kExited ? "ended" : state == shm::RegionState::kExec ? "exec" : "killed";
   switch (state) {
-    case shm::RegionState::kCreating: return "starting";
-    case shm::RegionState::kRunning: return "running";
-    case shm::RegionState::kOff: return "off";
-    case shm::RegionState::kExited: return "ending";
-    case shm::RegionState::kExec: return "exec";
+    case shm::RegionState::kCreating:
+      return "starting";
+    case shm::RegionState::kRunning:
+      return "running";
+    case shm::RegionState::kOff:
+      return "off";
+    case shm::RegionState::kExited:
+      return "ending";
+    case shm::RegionState::kExec:
+      return "exec";
   }
   return "unusable";
 }
