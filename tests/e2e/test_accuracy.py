@@ -64,7 +64,7 @@ class Cpu(unittest.TestCase):
                 a, b = ours[name] / total, perf[name] / perf_total
                 error = math.sqrt(a * (1 - a) / total + b * (1 - b) / perf_total)
                 self.assertLess(abs(a - b), 5 * error + 0.01, f"{name}: {a:.3f} here, {b:.3f} by perf")
-            self.assertEqual([name for name, _ in ours.most_common(3)], [name for name, _ in perf.most_common(3)])
+            self.assertEqual({name for name, _ in ours.most_common(10)}, {name for name, _ in perf.most_common(10)})
 
 
 class Heap(unittest.TestCase):
