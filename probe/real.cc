@@ -98,7 +98,10 @@ void resolve_real() {
   CAMPROBE_REAL_FUNCTIONS(CAMPROBE_FIND)
 #undef CAMPROBE_FIND
   resolve_operators(reinterpret_cast<void*>(found.malloc));
-  (void)dlerror();  // a name that was not there left a message, which the program must not find
+  // A name that was not there left a message, which the program must not find; a look-up that succeeds drops it.
+  // dlerror() would not do: it translates the message and takes the lock on locales, which whoever allocates for the
+  // first time (newlocale) may hold.
+  (void)dlsym(RTLD_DEFAULT, "malloc");
   g_real = found;
   g_real_is_resolved = true;
   g_is_resolving = false;

@@ -215,6 +215,12 @@ TEST(Process, AWrongVariableIsNamedOnceInATreeOfProcesses) {
   EXPECT_EQ(probed.err.find('\n'), probed.err.size() - 1) << probed.err;
 }
 
+TEST(Process, TheFirstAllocationMayComeWithAnyLockHeld) {
+  Probed probed({.arguments = {CAMPROBE_PLAIN}, .preload = std::string("@:") + CAMPROBE_EARLY_LOCALE, .seconds = 10});
+  EXPECT_EQ(probed.status, 6) << probed.signal;
+  EXPECT_EQ(probed.printed("locale"), 1);
+}
+
 TEST(Process, TheControlBlockTakesEffectWithinASecond) {
   // Given a program that allocates and sleeps, with heap sampling off
   Program program{.arguments = {target(), "churn", "3"}, .environment = {{"CAMPROBE_HEAP_INTERVAL", "0"}}};
