@@ -3,7 +3,7 @@
 
 #include <sys/syscall.h>
 
-#include "sampler/unwind_syscall.h"
+#include "shm/raw_syscall.h"
 
 namespace camprobe::sampler {
 
@@ -17,8 +17,8 @@ bool page_is_readable(std::uintptr_t address) {
   constexpr long kNoSuchHow = 0x7fffffff;
   constexpr long kKernelSetSize = 8;
   constexpr long kInvalid = -22;
-  return raw_syscall(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(address & ~std::uintptr_t{7}), 0,
-                     kKernelSetSize) == kInvalid;
+  return shm::raw_syscall(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(address & ~std::uintptr_t{7}), 0,
+                          kKernelSetSize) == kInvalid;
 }
 
 bool StackMemory::admit(std::uintptr_t address) {

@@ -10,7 +10,7 @@
 #include <atomic>
 
 #include "sampler/unwind.h"
-#include "sampler/unwind_syscall.h"
+#include "shm/raw_syscall.h"
 
 namespace camprobe::sampler {
 
@@ -133,10 +133,10 @@ bool module_closing_begin() {
       return false;
     }
     if (i < kYields) {
-      raw_syscall(SYS_sched_yield);
+      shm::raw_syscall(SYS_sched_yield);
     } else {
       const timespec nap{0, 500'000};
-      raw_syscall(SYS_nanosleep, reinterpret_cast<long>(&nap));
+      shm::raw_syscall(SYS_nanosleep, reinterpret_cast<long>(&nap));
     }
   }
   return true;
