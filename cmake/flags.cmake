@@ -8,9 +8,16 @@ if(CAMPROBE_COVERAGE)
   add_compile_options(--coverage -O0)
   add_link_options(--coverage)
 endif()
+# Sanitizers instrument the collector's side and the tests. libcamprobe.so is never instrumented (probe/CMakeLists.txt):
+# it is loaded into programs without a sanitizer's run time, which cannot be preloaded. The injected layers' own tests
+# link an instrumented copy of them.
 if(CAMPROBE_SANITIZE)
   add_compile_options(-fsanitize=${CAMPROBE_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${CAMPROBE_SANITIZE})
+  # GCC takes what a sanitizer adds for reads of variables that may not have been set: in Boost, of every optional.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-maybe-uninitialized)
+  endif()
 endif()
 
 # camprobe_layer(NAME sources...): a static library of the collector's side.

@@ -24,7 +24,6 @@
 namespace camprobe::probe {
 namespace {
 
-using sampler::LaneMode;
 using sampler::ThreadLane;
 
 constexpr std::uint32_t kMostVforks = 4;

@@ -22,7 +22,6 @@ namespace {
 
 using namespace camprobe;
 using sampler::ProbeScope;
-using shm::Attribute;
 using shm::AttributeType;
 using shm::SpanId;
 using shm::SpanSlot;

@@ -62,8 +62,7 @@ void Histogram::record(std::uint64_t ns, std::uint64_t count) {
 
 void Histogram::merge(const Histogram& other) {
   if (&other == this) {
-    const Histogram copy = other;
-    merge(copy);
+    merge(Histogram(other));
     return;
   }
   for (std::size_t i = 0; i < other.buckets_.size(); ++i) add_to_bucket(other.buckets_[i], other.counts_[i]);

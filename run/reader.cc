@@ -379,13 +379,14 @@ std::vector<Module> Reader::modules(std::optional<ProcessId> process) {
 }
 
 const std::string& Reader::name(NameId id) {
-  auto [found, is_new] = state_->names.try_emplace(id);
-  if (is_new && id != kNoName) {
+  const auto added = state_->names.try_emplace(id);
+  std::string& text = added.first->second;
+  if (added.second && id != kNoName) {
     state_->each(
         "SELECT text FROM name WHERE id = ?", [&](Statement& s) { s.bind(id); },
-        [&](Statement& s) { found->second = s.text(); });
+        [&](Statement& s) { text = s.text(); });
   }
-  return found->second;
+  return text;
 }
 
 std::optional<NameId> Reader::find_name(std::string_view text) {

@@ -55,7 +55,7 @@ std::string in_seconds(double seconds) {
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600)
     return whole % 60 == 0 ? fmt::format("{} m", whole / 60) : fmt::format("{} m {} s", whole / 60, whole % 60);
-  if (whole < 48 * 3600) {
+  if (whole < 48LL * 3600) {
     const auto minutes = whole / 60;
     return minutes % 60 == 0 ? fmt::format("{} h", minutes / 60) : fmt::format("{} h {} m", minutes / 60, minutes % 60);
   }

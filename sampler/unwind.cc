@@ -165,7 +165,7 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
     const std::uint64_t base = by_frame_pointer ? frame_pointer + 8 : cfa;
     for (std::uint32_t i = 0; i < kSavedRegisters; ++i) {
       const std::uint32_t word = rule.saved_word(i);
-      if (word != 0 && !memory->read(base - 8 * word, &registers->value[kSaved[i]])) [[unlikely]] {
+      if (word != 0 && !memory->read(base - std::uint64_t{8} * word, &registers->value[kSaved[i]])) [[unlikely]] {
         return Step::bad_frame;
       }
     }

@@ -85,7 +85,7 @@ Rule pack(const Row& row, std::uintptr_t pc) {
     } else {
       return Rule(RuleKind::kFull);
     }
-    if (below % 8 != 0 || below < 8 || below > 8 * 63) {
+    if (below % 8 != 0 || below < 8 || below > std::int64_t{8} * 63) {
       return Rule(RuleKind::kFull);
     }
     saved |= static_cast<std::uint64_t>(below / 8) << (6 * i);

@@ -117,7 +117,7 @@ class LiveTable {
   }
   LiveSample* samples() const { return reinterpret_cast<LiveSample*>(base_ + kLiveSamplesOffset); }
   bool ensure_keys(std::uint32_t bucket) {
-    return reservation_->ensure(kLiveKeysOffset + std::uint64_t{bucket} * kBucket * 8, kBucket * 8);
+    return reservation_->ensure(kLiveKeysOffset + std::uint64_t{bucket} * kBucket * 8, std::uint64_t{kBucket} * 8);
   }
   // Reads of never reserved pages are safe in a shared mapping of tmpfs only while there is room (a read fault
   // allocates too), so lookups stay away from them: a bucket that was never reserved holds nothing.

@@ -42,35 +42,35 @@ CAMPROBE_WEAK void camprobe_v1_mark(const char* text);
 
 /* 1 where the probe is loaded, else 0. */
 static inline int camprobe_is_loaded(void) {
-  return camprobe_v1_begin != 0;
+  return camprobe_v1_begin ? 1 : 0;
 }
 
 /* Begins a span, child of this thread's innermost open span. Returns 0 without the probe or when its table is full. */
 static inline camprobe_span camprobe_begin(const char* name) {
-  return camprobe_v1_begin != 0 ? camprobe_v1_begin(name, 0, 0) : 0;
+  return camprobe_v1_begin ? camprobe_v1_begin(name, 0, 0) : 0;
 }
 /* Begins a span under a given parent (0: a root), whatever this thread is in. */
 static inline camprobe_span camprobe_begin_under(const char* name, camprobe_span parent) {
-  return camprobe_v1_begin != 0 ? camprobe_v1_begin(name, parent, 1) : 0;
+  return camprobe_v1_begin ? camprobe_v1_begin(name, parent, 1) : 0;
 }
 static inline void camprobe_end(camprobe_span span) {
-  if (camprobe_v1_end != 0 && span != 0) camprobe_v1_end(span);
+  if (camprobe_v1_end && span != 0) camprobe_v1_end(span);
 }
 static inline void camprobe_set_text(camprobe_span span, const char* key, const char* text) {
-  if (camprobe_v1_set_text != 0 && span != 0) camprobe_v1_set_text(span, key, text);
+  if (camprobe_v1_set_text && span != 0) camprobe_v1_set_text(span, key, text);
 }
 static inline void camprobe_set_number(camprobe_span span, const char* key, double number) {
-  if (camprobe_v1_set_number != 0 && span != 0) camprobe_v1_set_number(span, key, number);
+  if (camprobe_v1_set_number && span != 0) camprobe_v1_set_number(span, key, number);
 }
 static inline void camprobe_enter(camprobe_span span) {
-  if (camprobe_v1_enter != 0 && span != 0) camprobe_v1_enter(span);
+  if (camprobe_v1_enter && span != 0) camprobe_v1_enter(span);
 }
 static inline void camprobe_leave(camprobe_span span) {
-  if (camprobe_v1_leave != 0 && span != 0) camprobe_v1_leave(span);
+  if (camprobe_v1_leave && span != 0) camprobe_v1_leave(span);
 }
 /* An instant on the run's timeline: "deployed", "failover". */
 static inline void camprobe_mark(const char* text) {
-  if (camprobe_v1_mark != 0) camprobe_v1_mark(text);
+  if (camprobe_v1_mark) camprobe_v1_mark(text);
 }
 
 #ifdef __cplusplus

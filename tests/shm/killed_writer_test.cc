@@ -14,8 +14,8 @@
 namespace camprobe::shm {
 namespace {
 
-// Single-steps a child through act(), calling inspect() after each instruction; kills it after `kill_at` of them
-// (negative: never). Returns how many instructions it made.
+// Single-steps a child through act() to its end and calls inspect() after each instruction; or, unless `kill_at` is
+// negative, kills it after that many and calls inspect() then. Returns how many instructions it made.
 template <typename Act, typename Inspect>
 long step_through(long kill_at, Act act, Inspect inspect) {
   const pid_t child = fork();
@@ -32,7 +32,7 @@ long step_through(long kill_at, Act act, Inspect inspect) {
     if (ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) != 0) break;
     waitpid(child, &status, 0);
     if (WIFEXITED(status) || WIFSIGNALED(status)) return steps;
-    inspect();
+    if (kill_at < 0) inspect();
     if (::testing::Test::HasFatalFailure()) break;
   }
   kill(child, SIGKILL);
