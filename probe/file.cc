@@ -9,7 +9,9 @@
 #include <stdio.h>
 
 #include "probe/io_hooks.h"
+#include "probe/program_memory.h"
 #include "probe/signals.h"
+#include "sampler/thread_lane.h"
 
 namespace {
 
@@ -34,6 +36,12 @@ bool takes_mode(int flags) {
 
 [[gnu::always_inline]] inline void about_to_close(int fd) {
   if (probe::follows_descriptors()) probe::closing(fd);
+}
+
+// fileno() sets errno where a stream has no descriptor (fmemopen).
+[[gnu::always_inline]] inline void about_to_close(FILE* stream) {
+  const sampler::ErrnoSaver keep_errno;
+  about_to_close(fileno(stream));
 }
 
 [[gnu::always_inline]] inline int announce_pipe(int result, const int* ends) {
@@ -115,15 +123,15 @@ CAMPROBE_HOOK FILE* tmpfile64() {
   return opened_stream(real().tmpfile64());
 }
 CAMPROBE_HOOK FILE* freopen(const char* path, const char* mode, FILE* stream) {
-  if (stream != nullptr) about_to_close(fileno(stream));
+  if (stream != nullptr) about_to_close(stream);
   return opened_stream(real().freopen(path, mode, stream));
 }
 CAMPROBE_HOOK FILE* freopen64(const char* path, const char* mode, FILE* stream) {
-  if (stream != nullptr) about_to_close(fileno(stream));
+  if (stream != nullptr) about_to_close(stream);
   return opened_stream(real().freopen64(path, mode, stream));
 }
 CAMPROBE_HOOK int fclose(FILE* stream) {
-  about_to_close(fileno(stream));
+  about_to_close(stream);
   return real().fclose(stream);
 }
 CAMPROBE_HOOK DIR* opendir(const char* path) {
@@ -133,7 +141,8 @@ CAMPROBE_HOOK DIR* opendir(const char* path) {
   return directory;
 }
 CAMPROBE_HOOK int closedir(DIR* directory) {
-  about_to_close(dirfd(directory));
+  DIR* given = probe::perhaps_null(directory);
+  if (given != nullptr) about_to_close(dirfd(given));  // NULL is EINVAL
   return real().closedir(directory);
 }
 
@@ -153,9 +162,10 @@ CAMPROBE_HOOK int timerfd_create(int clock, int flags) noexcept {
   return open_by(DescriptorKind::kEvent, [&] { return real().timerfd_create(clock, flags); });
 }
 CAMPROBE_HOOK int signalfd(int fd, const sigset_t* mask, int flags) noexcept {
-  const sigset_t wanted = probe::without_our_signal(*mask);
-  if (fd >= 0) return real().signalfd(fd, &wanted, flags);  // changes an existing one
-  return open_by(DescriptorKind::kEvent, [&] { return real().signalfd(fd, &wanted, flags); });
+  sigset_t copy;
+  const sigset_t* wanted = probe::without_our_signal(mask, &copy);
+  if (fd >= 0) return real().signalfd(fd, wanted, flags);  // changes an existing one
+  return open_by(DescriptorKind::kEvent, [&] { return real().signalfd(fd, wanted, flags); });
 }
 CAMPROBE_HOOK int inotify_init() noexcept {
   return open_by(DescriptorKind::kEvent, [&] { return real().inotify_init(); });

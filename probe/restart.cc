@@ -42,11 +42,12 @@ bool is_valid(const timespec& time) {
   return time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_nsec < 1'000'000'000;
 }
 
-// The deadline of a relative timeout; 0 where it is invalid or centuries away: then the call is made once, as it is.
-std::uint64_t deadline_of(const timespec& timeout) {
+// When a wait for `timeout` that began at `began` is over; 0 where the timeout is invalid or centuries away: then the
+// call is made as it is. Asked for after the kernel has accepted the timeout: before, it may be no memory at all.
+std::uint64_t deadline_of(const timespec& timeout, std::uint64_t began) {
   constexpr time_t kCenturies = 4'000'000'000;
   if (!is_valid(timeout) || timeout.tv_sec > kCenturies) return 0;
-  return sampler::now_ns() + static_cast<std::uint64_t>(timeout.tv_sec) * 1'000'000'000u +
+  return began + static_cast<std::uint64_t>(timeout.tv_sec) * 1'000'000'000u +
          static_cast<std::uint64_t>(timeout.tv_nsec);
 }
 
@@ -113,13 +114,15 @@ CAMPROBE_HOOK int semop(int id, sembuf* operations, std::size_t count) noexcept 
   return until_not_us([&] { return real().semop(id, operations, count); });
 }
 CAMPROBE_HOOK int semtimedop(int id, sembuf* operations, std::size_t count, const timespec* timeout) noexcept {
-  const std::uint64_t deadline = timeout != nullptr ? deadline_of(*timeout) : 0;
+  const std::uint64_t began = sampler::now_ns();
+  const timespec* asked = timeout;
   timespec again;
   for (;;) {
     clear_interruption();
     const int result = real().semtimedop(id, operations, count, timeout);
     if (result != -1 || errno != EINTR || !interrupted_by_us()) return result;
-    if (timeout == nullptr || deadline == 0) continue;
+    const std::uint64_t deadline = asked != nullptr ? deadline_of(*asked, began) : 0;
+    if (deadline == 0) continue;
     again = time_left(deadline);
     timeout = &again;
   }
@@ -148,22 +151,26 @@ CAMPROBE_HOOK int sigsuspend(const sigset_t* mask) {
 }
 
 CAMPROBE_HOOK int sigwait(const sigset_t* set, int* number) {
-  const sigset_t wanted = without_our_signal(*set);
-  return real().sigwait(&wanted, number);  // repeats EINTR itself
+  sigset_t copy;
+  return real().sigwait(without_our_signal(set, &copy), number);  // repeats EINTR itself
 }
 CAMPROBE_HOOK int sigwaitinfo(const sigset_t* set, siginfo_t* info) {
-  const sigset_t wanted = without_our_signal(*set);
-  return until_not_us([&] { return real().sigwaitinfo(&wanted, info); });
+  sigset_t copy;
+  const sigset_t* wanted = without_our_signal(set, &copy);
+  return until_not_us([&] { return real().sigwaitinfo(wanted, info); });
 }
 CAMPROBE_HOOK int sigtimedwait(const sigset_t* set, siginfo_t* info, const timespec* timeout) {
-  const sigset_t wanted = without_our_signal(*set);
-  const std::uint64_t deadline = timeout != nullptr ? deadline_of(*timeout) : 0;
+  sigset_t copy;
+  const sigset_t* wanted = without_our_signal(set, &copy);
+  const std::uint64_t began = sampler::now_ns();
+  const timespec* asked = timeout;
   timespec again;
   for (;;) {
     clear_interruption();
-    const int result = real().sigtimedwait(&wanted, info, timeout);
+    const int result = real().sigtimedwait(wanted, info, timeout);
     if (result != -1 || errno != EINTR || !interrupted_by_us()) return result;
-    if (timeout == nullptr || deadline == 0) continue;
+    const std::uint64_t deadline = asked != nullptr ? deadline_of(*asked, began) : 0;
+    if (deadline == 0) continue;
     again = time_left(deadline);
     timeout = &again;
   }

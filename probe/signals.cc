@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <signal.h>
 
-#include <atomic>
 #include <cstring>
 
+#include "probe/program_memory.h"
 #include "probe/real.h"
 #include "probe/signals.h"
 #include "sampler/cpu_sampler.h"
@@ -16,18 +16,17 @@
 namespace camprobe::probe {
 namespace {
 
-// What the program set for the signal, SIG_DFL or SIG_IGN.
-constinit std::atomic<bool> g_is_ignored{false};
-
 bool is_ours(int signal) {
   return signal != 0 && signal == sampler::cpu_signal();
 }
 
 }  // namespace
 
-sigset_t without_our_signal(const sigset_t& set) {
-  sigset_t copy = set;
-  if (const int ours = sampler::cpu_signal(); ours != 0) sigdelset(&copy, ours);
+const sigset_t* without_our_signal(const sigset_t* set, sigset_t* copy) {
+  const int ours = sampler::cpu_signal();
+  if (ours == 0 || !can_be_read(set, sizeof *set)) return set;
+  *copy = *set;
+  sigdelset(copy, ours);
   return copy;
 }
 
@@ -43,20 +42,20 @@ CAMPROBE_HOOK int sigaction(int signal, const struct sigaction* action, struct s
   if (!is_plain) sampler::give_signal_away();
   if (old != nullptr) {
     std::memset(old, 0, sizeof *old);
-    old->sa_handler = g_is_ignored.load(std::memory_order_relaxed) ? SIG_IGN : SIG_DFL;
+    old->sa_handler = sampler::signal_is_ignored() ? SIG_IGN : SIG_DFL;
   }
   if (!is_plain) return real().sigaction(signal, action, nullptr);
-  if (action != nullptr) g_is_ignored.store(action->sa_handler == SIG_IGN, std::memory_order_relaxed);
+  if (action != nullptr) sampler::ignore_signal(action->sa_handler == SIG_IGN);
   return 0;
 }
 
 CAMPROBE_HOOK sighandler_t signal(int number, sighandler_t handler) noexcept {
   if (!is_ours(number)) return real().signal(number, handler);
-  const sighandler_t before = g_is_ignored.load(std::memory_order_relaxed) ? SIG_IGN : SIG_DFL;
+  const sighandler_t before = sampler::signal_is_ignored() ? SIG_IGN : SIG_DFL;
   if (handler != SIG_DFL && handler != SIG_IGN) {
     sampler::give_signal_away();
     return real().signal(number, handler) == SIG_ERR ? SIG_ERR : before;
   }
-  g_is_ignored.store(handler == SIG_IGN, std::memory_order_relaxed);
+  sampler::ignore_signal(handler == SIG_IGN);
   return before;
 }

@@ -8,7 +8,10 @@
 #include <fcntl.h>
 #include <stdarg.h>
 
+#include <sys/un.h>
+
 #include "probe/io_hooks.h"
+#include "probe/program_memory.h"
 
 namespace {
 
@@ -80,6 +83,10 @@ CAMPROBE_HOOK int socketpair(int domain, int type, int protocol, int* pair) noex
 
 CAMPROBE_HOOK int connect(int fd, const sockaddr* address, socklen_t length) {
   if (!probe::follows_descriptors()) return real().connect(fd, address, length);
+  // What cannot be read, or is no address, the kernel refuses.
+  if (length > sizeof(sockaddr_storage) ||
+      !probe::can_be_read(address, length < sizeof(sockaddr_un) ? length : sizeof(sockaddr_un)))
+    return real().connect(fd, address, length);
   // Before the call: a connection that another thread uses at once must already know its peer.
   probe::becomes(fd, DescriptorKind::kConnect, probe::peer_of(address, length));
   const std::uint64_t began = sampler::now_ns();

@@ -18,31 +18,39 @@ using shm::IoKind;
 
 constexpr std::uint64_t kForever = ~std::uint64_t{0};
 
+// What no wait ever lasts is for ever.
 std::uint64_t ns_of(const timespec& time) {
+  if (time.tv_sec > 4'000'000'000) return kForever;
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 // Makes `call(left)` until something other than our own signal ended it; `left` is null the first time (the program's
-// own arguments go in as they are, wrong ones too), then the nanoseconds that remain. `timeout_ns`: kForever, or how
-// long the program wants to wait. Counts the whole as one wait.
-template <typename Call>
-[[gnu::always_inline]] inline int wait_by(int fd, const char* name, std::uint64_t timeout_ns, Call call) {
+// own arguments go in as they are, wrong ones too), then the nanoseconds that remain. `timeout_ns()`: kForever, or how
+// long the program wants to wait; asked only once the kernel has found the arguments readable. Counts the whole as one
+// wait.
+template <typename Timeout, typename Call>
+[[gnu::always_inline]] inline int wait_by(int fd, const char* name, Timeout timeout_ns, Call call) {
   sampler::clear_interruption();
   const std::uint64_t began = sampler::now_ns();
   int result = call(nullptr);
+  if (result < 0 && errno == EFAULT) return result;
+  const std::uint64_t wanted = timeout_ns();
   while (result < 0 && errno == EINTR && sampler::interrupted_by_us()) {
     const std::uint64_t gone = sampler::now_ns() - began;
-    const std::uint64_t left = timeout_ns == kForever ? kForever : gone < timeout_ns ? timeout_ns - gone : 0;
+    const std::uint64_t left = wanted == kForever ? kForever : gone < wanted ? wanted - gone : 0;
     sampler::clear_interruption();
     result = call(&left);
   }
-  if (timeout_ns == 0 || !sampler::enabled(shm::Family::kWait)) return result;  // a timeout of 0 is a look, not a wait
+  if (wanted == 0 || !sampler::enabled(shm::Family::kWait)) return result;  // a timeout of 0 is a look, not a wait
   probe::finished(IoKind::kWait, fd, result < 0 && errno != EINTR, began, name, __builtin_dwarf_cfa());
   return result;
 }
 
 std::uint64_t timeout_of_ms(int timeout) {
   return timeout < 0 ? kForever : static_cast<std::uint64_t>(timeout) * 1'000'000u;
+}
+std::uint64_t timeout_or_ever(const timespec* timeout) {
+  return timeout == nullptr ? kForever : ns_of(*timeout);
 }
 // Rounded up: a wait must not end early.
 int ms_of(std::uint64_t ns) {
@@ -64,43 +72,52 @@ const timespec* rest_or(const timespec* timeout, const std::uint64_t* left, cons
 }  // namespace
 
 CAMPROBE_HOOK int epoll_wait(int fd, epoll_event* events, int most, int timeout) {
-  return wait_by(fd, "epoll_wait", timeout_of_ms(timeout), [&](const std::uint64_t* left) {
-    return real().epoll_wait(fd, events, most, left ? ms_of(*left) : timeout);
-  });
+  return wait_by(
+      fd, "epoll_wait", [&] { return timeout_of_ms(timeout); },
+      [&](const std::uint64_t* left) { return real().epoll_wait(fd, events, most, left ? ms_of(*left) : timeout); });
 }
 CAMPROBE_HOOK int epoll_pwait(int fd, epoll_event* events, int most, int timeout, const sigset_t* mask) {
-  return wait_by(fd, "epoll_pwait", timeout_of_ms(timeout), [&](const std::uint64_t* left) {
-    return real().epoll_pwait(fd, events, most, left ? ms_of(*left) : timeout, mask);
-  });
+  return wait_by(
+      fd, "epoll_pwait", [&] { return timeout_of_ms(timeout); },
+      [&](const std::uint64_t* left) {
+        return real().epoll_pwait(fd, events, most, left ? ms_of(*left) : timeout, mask);
+      });
 }
 CAMPROBE_HOOK int epoll_pwait2(int fd, epoll_event* events, int most, const timespec* timeout, const sigset_t* mask) {
-  return wait_by(fd, "epoll_pwait2", timeout == nullptr ? kForever : ns_of(*timeout), [&](const std::uint64_t* left) {
-    const timespec rest = timespec_of(left ? *left : 0);
-    return probe::call_if_there(real().epoll_pwait2, fd, events, most, rest_or(timeout, left, rest), mask);
-  });
+  return wait_by(
+      fd, "epoll_pwait2", [&] { return timeout_or_ever(timeout); },
+      [&](const std::uint64_t* left) {
+        const timespec rest = timespec_of(left ? *left : 0);
+        return probe::call_if_there(real().epoll_pwait2, fd, events, most, rest_or(timeout, left, rest), mask);
+      });
 }
 
 CAMPROBE_HOOK int poll(pollfd* polled, nfds_t count, int timeout) {
-  return wait_by(-1, "poll", timeout_of_ms(timeout),
-                 [&](const std::uint64_t* left) { return real().poll(polled, count, left ? ms_of(*left) : timeout); });
+  return wait_by(
+      -1, "poll", [&] { return timeout_of_ms(timeout); },
+      [&](const std::uint64_t* left) { return real().poll(polled, count, left ? ms_of(*left) : timeout); });
 }
 CAMPROBE_HOOK int __poll_chk(pollfd* polled, nfds_t count, int timeout, size_t room) {
-  return wait_by(-1, "poll", timeout_of_ms(timeout), [&](const std::uint64_t* left) {
-    return real().__poll_chk(polled, count, left ? ms_of(*left) : timeout, room);
-  });
+  return wait_by(
+      -1, "poll", [&] { return timeout_of_ms(timeout); },
+      [&](const std::uint64_t* left) { return real().__poll_chk(polled, count, left ? ms_of(*left) : timeout, room); });
 }
 CAMPROBE_HOOK int ppoll(pollfd* polled, nfds_t count, const timespec* timeout, const sigset_t* mask) {
-  return wait_by(-1, "ppoll", timeout == nullptr ? kForever : ns_of(*timeout), [&](const std::uint64_t* left) {
-    const timespec rest = timespec_of(left ? *left : 0);
-    return real().ppoll(polled, count, rest_or(timeout, left, rest), mask);
-  });
+  return wait_by(
+      -1, "ppoll", [&] { return timeout_or_ever(timeout); },
+      [&](const std::uint64_t* left) {
+        const timespec rest = timespec_of(left ? *left : 0);
+        return real().ppoll(polled, count, rest_or(timeout, left, rest), mask);
+      });
 }
 CAMPROBE_HOOK int __ppoll_chk(pollfd* polled, nfds_t count, const timespec* timeout, const sigset_t* mask,
                               size_t room) {
-  return wait_by(-1, "ppoll", timeout == nullptr ? kForever : ns_of(*timeout), [&](const std::uint64_t* left) {
-    const timespec rest = timespec_of(left ? *left : 0);
-    return real().__ppoll_chk(polled, count, rest_or(timeout, left, rest), mask, room);
-  });
+  return wait_by(
+      -1, "ppoll", [&] { return timeout_or_ever(timeout); },
+      [&](const std::uint64_t* left) {
+        const timespec rest = timespec_of(left ? *left : 0);
+        return real().__ppoll_chk(polled, count, rest_or(timeout, left, rest), mask, room);
+      });
 }
 
 // Linux's select writes the time that is left into its timeout; the sets are only written when it returns descriptors,
@@ -109,13 +126,16 @@ CAMPROBE_HOOK int select(int count, fd_set* read, fd_set* write, fd_set* except,
   const std::uint64_t wanted = timeout == nullptr ? kForever
                                                   : static_cast<std::uint64_t>(timeout->tv_sec) * 1'000'000'000u +
                                                         static_cast<std::uint64_t>(timeout->tv_usec) * 1000u;
-  return wait_by(-1, "select", wanted,
-                 [&](const std::uint64_t*) { return real().select(count, read, write, except, timeout); });
+  return wait_by(
+      -1, "select", [wanted] { return wanted; },
+      [&](const std::uint64_t*) { return real().select(count, read, write, except, timeout); });
 }
 CAMPROBE_HOOK int pselect(int count, fd_set* read, fd_set* write, fd_set* except, const timespec* timeout,
                           const sigset_t* mask) {
-  return wait_by(-1, "pselect", timeout == nullptr ? kForever : ns_of(*timeout), [&](const std::uint64_t* left) {
-    const timespec rest = timespec_of(left ? *left : 0);
-    return real().pselect(count, read, write, except, rest_or(timeout, left, rest), mask);
-  });
+  return wait_by(
+      -1, "pselect", [&] { return timeout_or_ever(timeout); },
+      [&](const std::uint64_t* left) {
+        const timespec rest = timespec_of(left ? *left : 0);
+        return real().pselect(count, read, write, except, rest_or(timeout, left, rest), mask);
+      });
 }

@@ -25,7 +25,7 @@ constexpr std::uint64_t kLongestSampleNs = 20'000;
 constexpr std::uint64_t kAuto = ~std::uint64_t{0};
 
 constinit std::atomic<std::uint64_t> g_next_step{0};
-constinit std::atomic_flag g_stepping = ATOMIC_FLAG_INIT;
+constinit std::atomic<std::uint32_t> g_stepping{0};  // the thread that steps now
 constinit std::atomic<std::uint64_t> g_heap_ns{0};
 
 // Written only while g_stepping is held.
@@ -128,7 +128,7 @@ void move_heap_interval(ThreadLane& thread, bool is_in_handler) {
 }  // namespace
 
 void begin_control(const Settings& settings) {
-  g_stepping.clear();
+  g_stepping.store(0, std::memory_order_relaxed);
   shm::RegionHeader& head = *g_region.header();
   shm::ControlBlock& control = *g_region.control();
   g_families.store(settings.families, std::memory_order_relaxed);
@@ -163,13 +163,17 @@ void control_step(ThreadLane& thread, std::uint64_t now, bool is_in_handler) {
       now >= g_next_step.load(std::memory_order_relaxed) ||
       g_heap_ns.load(std::memory_order_relaxed) - g_heap_ns_before.load(std::memory_order_relaxed) > kMuchSamplingNs;
   if (!has_news && !is_due) return;
-  if (g_stepping.test_and_set(std::memory_order_acquire)) return;
+  // A thread that finds itself stepping, outside any handler, was torn out of its last step by siglongjmp().
+  std::uint32_t stepping = 0;
+  if (!g_stepping.compare_exchange_strong(stepping, thread.tid, std::memory_order_acquire) &&
+      (stepping != thread.tid || is_in_handler))
+    return;
   if (has_news) act_on_control_block(thread, is_in_handler, asked);
   if (is_due) {
     move_heap_interval(thread, is_in_handler);
     g_next_step.store(now + kStepNs, std::memory_order_relaxed);
   }
-  g_stepping.clear(std::memory_order_release);
+  g_stepping.store(0, std::memory_order_release);
 }
 
 void note_probe_time(std::uint64_t begin, std::uint64_t end) {

@@ -21,6 +21,7 @@ namespace {
 constexpr std::uint64_t kHousekeepingNs = 1'000'000'000;
 
 constinit int g_signal = 0;
+constinit std::atomic<bool> g_signal_is_ignored{false};
 constinit std::atomic<std::uint64_t> g_period_ns{0};  // of the timers; 0: there are none
 constinit std::atomic<bool> g_is_sampling{false};     // false: they tick for the control block only
 // Kernel timer id + 1 of each lane's thread; 0: none. Whoever takes the id out deletes the timer.
@@ -93,8 +94,9 @@ std::uintptr_t program_counter(const ucontext_t* context) {
 #endif
 }
 
-// Somebody else sent our signal: it has to do what it does without us, which is to end the process.
+// Somebody else sent our signal: it has to do what it does without us, which is to end the process or nothing.
 void deliver_to_default(int signal) {
+  if (signal_is_ignored()) return;
   struct sigaction action = {};
   action.sa_handler = SIG_DFL;
   g_real_sigaction(signal, &action, nullptr);
@@ -116,10 +118,27 @@ void take_sample(ThreadLane& thread, const siginfo_t* info, const ucontext_t* co
   shm::raw_syscall(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(thread.lane->name));
 }
 
+// What a tick needs below its frame: 2 KiB were measured.
+constexpr std::uintptr_t kStackOfTick = 3 << 10;
+
+// Whether we stand on an alternate stack with less than that left: the program made it for handlers of its own.
+bool stack_is_too_small(const ucontext_t* context) {
+  const auto low = reinterpret_cast<std::uintptr_t>(context->uc_stack.ss_sp);
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  return here - low < context->uc_stack.ss_size && here - low < kStackOfTick;
+}
+
+[[gnu::noinline]] void tick(int signal, siginfo_t* info, const ucontext_t* context);
+
 void on_tick(int signal, siginfo_t* info, void* raw_context) {
+  const auto* context = static_cast<const ucontext_t*>(raw_context);
+  // An interruption goes unnoticed then: better a call that ends early than memory overwritten.
+  if (!stack_is_too_small(context)) tick(signal, info, context);
+}
+
+void tick(int signal, siginfo_t* info, const ucontext_t* context) {
   const ErrnoSaver keep_errno;
   if (info->si_code != SI_TIMER || info->si_value.sival_ptr != &g_mark) return deliver_to_default(signal);
-  const auto* context = static_cast<const ucontext_t*>(raw_context);
   ThreadLane& thread = t_lane;
   note_interruption(thread, context);
   if (!owns_region()) return;
@@ -232,6 +251,12 @@ void set_cpu_rate(std::uint64_t hz) {
 
 int cpu_signal() {
   return g_signal;
+}
+void ignore_signal(bool is_ignored) {
+  g_signal_is_ignored.store(is_ignored, std::memory_order_relaxed);
+}
+bool signal_is_ignored() {
+  return g_signal_is_ignored.load(std::memory_order_relaxed);
 }
 
 void give_signal_away() {

@@ -35,6 +35,9 @@ void set_cpu_rate(std::uint64_t hz);
 
 // The signal in use; 0: none.
 int cpu_signal();
+// What the program has set for it, which counts when somebody else sends it: ignored, or else its default.
+void ignore_signal(bool is_ignored);
+bool signal_is_ignored();
 // The program installs a handler for our signal: stops sampling for good and says so in the region.
 void give_signal_away();
 

@@ -1,6 +1,8 @@
 // sampler/mapping_table.cc: see sampler/mapping_table.h.
 #include "sampler/mapping_table.h"
 
+#include <time.h>
+
 #include "shm/raw_syscall.h"
 
 namespace camprobe::sampler {
@@ -15,14 +17,47 @@ struct Stretch {
 constexpr std::uint32_t kStretches = 4096;
 Stretch g_stretches[kStretches];
 constinit std::uint32_t g_used = 0;  // places [0, g_used) may be taken
-constinit std::atomic_flag g_lock = ATOMIC_FLAG_INIT;
+// Who holds the table: a thread, and a number of this time in the upper half; 0: nobody.
+constinit std::atomic<std::uint64_t> g_holder{0};
+constinit std::atomic<std::uint32_t> g_times{0};
 
+// A holder that a handler of the program left by siglongjmp() never lets go. So the lock is taken from a thread that
+// finds that it holds it already (behind the shut door it cannot be under way), and from any thread that holds it
+// through a tenth of a second; then a stretch may be wrong, but nobody hangs.
 class TableLock {
  public:
-  TableLock() {
-    while (g_lock.test_and_set(std::memory_order_acquire)) shm::raw_syscall(SYS_sched_yield);
+  explicit TableLock(const ThreadLane& thread)
+      : own_(thread.tid | (static_cast<std::uint64_t>(g_times.fetch_add(1, std::memory_order_relaxed)) << 32)) {
+    constexpr int kYields = 64;
+    constexpr int kNaps = 200;  // of half a millisecond
+    std::uint64_t before = 0;
+    int tries = 0;
+    for (;;) {
+      std::uint64_t holder = 0;
+      if (g_holder.compare_exchange_strong(holder, own_, std::memory_order_acquire)) return;
+      tries = holder == before ? tries + 1 : 0;
+      before = holder;
+      if (static_cast<std::uint32_t>(holder) == thread.tid || tries == kYields + kNaps) {
+        if (g_holder.compare_exchange_strong(holder, own_, std::memory_order_acquire)) return;
+        continue;
+      }
+      if (tries < kYields) {
+        shm::raw_syscall(SYS_sched_yield);
+      } else {
+        const timespec nap = {0, 500'000};
+        shm::raw_syscall(SYS_nanosleep, reinterpret_cast<long>(&nap));
+      }
+    }
   }
-  ~TableLock() { g_lock.clear(std::memory_order_release); }
+  TableLock(const TableLock&) = delete;
+  TableLock& operator=(const TableLock&) = delete;
+  ~TableLock() {
+    std::uint64_t own = own_;
+    g_holder.compare_exchange_strong(own, 0, std::memory_order_release);
+  }
+
+ private:
+  std::uint64_t own_;
 };
 
 void count(Stretch* stretch) {
@@ -100,7 +135,7 @@ std::uintptr_t end_of(const void* address, std::size_t bytes) {
 void note_mapped(void* address, std::size_t bytes, bool is_writable, void* hook_frame) {
   ProbeScope scope;
   if (!scope) return;
-  const TableLock lock;
+  const TableLock lock(*scope);
   cut(*scope, address_of(address), end_of(address, bytes));
   if (bytes >= kLargeMapping) add(*scope, address_of(address), end_of(address, bytes), is_writable, hook_frame);
 }
@@ -108,14 +143,14 @@ void note_mapped(void* address, std::size_t bytes, bool is_writable, void* hook_
 void note_unmapped(void* address, std::size_t bytes) {
   ProbeScope scope;
   if (!scope) return;
-  const TableLock lock;
+  const TableLock lock(*scope);
   cut(*scope, address_of(address), end_of(address, bytes));
 }
 
 void note_protected(void* address, std::size_t bytes, bool is_writable, void* hook_frame) {
   ProbeScope scope;
   if (!scope) return;
-  const TableLock lock;
+  const TableLock lock(*scope);
   const std::uintptr_t begin = address_of(address), end = end_of(address, bytes);
   // Only what changes from reserved to writable, or back: a guard page, or code made writable for a moment, is neither.
   for (std::uint32_t at = 0; at < g_used; ++at) {
@@ -131,7 +166,7 @@ void note_protected(void* address, std::size_t bytes, bool is_writable, void* ho
 void note_remapped(void* old_address, std::size_t old_bytes, void* address, std::size_t bytes, void* hook_frame) {
   ProbeScope scope;
   if (!scope) return;
-  const TableLock lock;
+  const TableLock lock(*scope);
   const std::uintptr_t old_begin = address_of(old_address), begin = address_of(address);
   bool was_known = false, was_writable = false;
   for (std::uint32_t at = 0; at < g_used; ++at) {
@@ -147,7 +182,7 @@ void note_remapped(void* old_address, std::size_t old_bytes, void* address, std:
 }
 
 void forget_mappings() {
-  g_lock.clear();
+  g_holder.store(0, std::memory_order_relaxed);
   for (std::uint32_t at = 0; at < g_used; ++at) g_stretches[at] = {};
   g_used = 0;
 }

@@ -56,6 +56,13 @@ bool is_known(std::uintptr_t pc) {
   return false;
 }
 
+// Not every module that goes passes dlclose()'s hook: the C library unloads iconv's converters by itself.
+bool is_still_loaded(const KnownModule& module) {
+  if (module.map == nullptr) return true;  // listed at start-up by an old C library: stays
+  LoadedObject found;
+  return g_find_object(reinterpret_cast<void*>(module.low), &found) == 0 && found.map == module.map;
+}
+
 // "/proc/self/exe" for the program itself, whose link_map has an empty name.
 shm::NameId name_of(const char* path) {
   char program[1024];
@@ -197,6 +204,10 @@ void publish_modules_again() {
   for (std::uint32_t i = 0; i < count; ++i) {
     KnownModule& module = g_known[i];
     if (module.high == 0) continue;
+    if (!is_still_loaded(module)) {
+      module.high = 0;
+      continue;
+    }
     const Elf64_Phdr* headers = nullptr;
     const std::size_t header_count = headers_of(module.low, module.high, &headers);
     publish(&module, headers, header_count);
@@ -215,8 +226,7 @@ void note_closed_modules() {
   for (std::uint32_t i = 0; i < count; ++i) {
     KnownModule& module = g_known[i];
     if (module.high == 0 || module.map == nullptr) continue;
-    LoadedObject found;
-    if (g_find_object(reinterpret_cast<void*>(module.low), &found) == 0 && found.map == module.map) continue;
+    if (is_still_loaded(module)) continue;
     module.high = 0;
     any = true;
     if (module.entry == nullptr) continue;

@@ -96,8 +96,11 @@ void put_state(shm::RegionState state) {
   g_region.header()->state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
 
+// Asks for the process's number too: a child made by clone(CLONE_VM) is in our memory but not the process whose end or
+// exec the region tells of.
 bool may_write() {
-  return g_region.is_mapped() && owns_region() && t_lane.mode != LaneMode::kDetached;
+  return g_region.is_mapped() && owns_region() && t_lane.mode != LaneMode::kDetached &&
+         static_cast<std::uint32_t>(shm::raw_syscall(SYS_getpid)) == g_region.header()->pid;
 }
 
 }  // namespace

@@ -43,8 +43,9 @@ constinit shm::Lane g_unarmed_lane = {.heap_countdown = kAlwaysSpent,
 
 constinit const std::atomic<std::uint32_t> g_always_ours = 1;
 
-// 4 KiB a thread, of which only what is used becomes real.
-StackScratch g_scratch[shm::kLanes];
+// 4 KiB a thread, of which only what is used becomes real. The first is for code that was interrupted by a fork, in a
+// child where its thread has no lane.
+StackScratch g_scratch[shm::kLanes + 1];
 
 shm::Lane* stray_lane(ThreadLane& thread) {
   return reinterpret_cast<shm::Lane*>(&thread.stray);
@@ -123,7 +124,7 @@ constinit const std::atomic<std::uint32_t>* g_own_memory = &g_always_ours;
 constinit ThreadArmed g_on_thread_armed = nullptr;
 
 StackScratch& scratch_of(const ThreadLane& thread) {
-  return g_scratch[thread.index];
+  return g_scratch[thread.index + 1];
 }
 
 void arm_thread(ThreadLane& thread, bool is_in_handler) {

@@ -128,8 +128,18 @@ bool module_closing_begin() {
   closings.fetch_add(1, std::memory_order_seq_cst);
   constexpr int kYields = 64;
   constexpr int kNaps = 200;  // of half a millisecond
-  for (int i = 0; readers.load(std::memory_order_seq_cst) != 0; ++i) {
+  std::uint32_t least = ~std::uint32_t{0};
+  for (int i = 0;; ++i) {
+    const std::uint32_t now = readers.load(std::memory_order_seq_cst);
+    if (now == 0) {
+      return true;
+    }
+    least = now < least ? now : least;
     if (i == kYields + kNaps) {
+      // A reader that was left by siglongjmp() never leaves; nobody waits for it a second time.
+      while (least-- != 0) {
+        count_down(&readers);
+      }
       return false;
     }
     if (i < kYields) {
@@ -139,7 +149,6 @@ bool module_closing_begin() {
       shm::raw_syscall(SYS_nanosleep, reinterpret_cast<long>(&nap));
     }
   }
-  return true;
 }
 
 void module_closing_end() {

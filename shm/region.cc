@@ -98,7 +98,8 @@ bool Region::create(const Options& options, CreateFailure* failure) {
   };
   long result = raw_syscall(SYS_ftruncate, fd, static_cast<long>(kRegionBytes));
   if (is_error(result)) return undo("the region's file could not be sized", result);
-  result = raw_syscall(SYS_mmap, 0, static_cast<long>(kRegionBytes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  result = raw_syscall(SYS_mmap, is_abandoned_ ? reinterpret_cast<long>(base_) : 0, static_cast<long>(kRegionBytes),
+                       PROT_READ | PROT_WRITE, MAP_SHARED | (is_abandoned_ ? MAP_FIXED : 0), fd, 0);
   if (is_error(result)) return undo("the region could not be mapped (address space limit?)", result);
   char* base = reinterpret_cast<char*>(result);
 
@@ -107,7 +108,8 @@ bool Region::create(const Options& options, CreateFailure* failure) {
     // Either /dev/shm is full, or the kernel does not know MADV_POPULATE_WRITE: then everything is reserved now.
     result = raw_syscall(SYS_fallocate, fd, 0, 0, static_cast<long>(kRegionBytes));
     if (is_error(result)) {
-      raw_syscall(SYS_munmap, reinterpret_cast<long>(base), static_cast<long>(kRegionBytes));
+      if (!is_abandoned_ || !clear_mapping())
+        raw_syscall(SYS_munmap, reinterpret_cast<long>(base), static_cast<long>(kRegionBytes));
       return undo("/dev/shm has no room for a region", result);
     }
     reservation_.everything_reserved();
@@ -115,6 +117,7 @@ bool Region::create(const Options& options, CreateFailure* failure) {
   raw_syscall(SYS_close, fd);
 
   base_ = base;
+  is_abandoned_ = false;
   RegionHeader& head = *header();
   head.abi_version = kAbiVersion;
   head.header_size = sizeof(RegionHeader);
@@ -143,11 +146,21 @@ bool Region::create(const Options& options, CreateFailure* failure) {
   return true;
 }
 
+bool Region::clear_mapping() {
+  return !is_error(raw_syscall(SYS_mmap, reinterpret_cast<long>(base_), static_cast<long>(kRegionBytes),
+                               PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0));
+}
+
 void Region::abandon() {
-  if (base_ == nullptr) return;
+  if (!is_mapped()) return;
+  path_[0] = '\0';
+  if (clear_mapping()) {
+    is_abandoned_ = true;
+    return;
+  }
+  // No memory for that: what was interrupted, if anything was, will fail, but the parent's pages are safe.
   char* base = base_;
   base_ = nullptr;
-  path_[0] = '\0';
   names_.attach(nullptr, nullptr, 0, 0, 0, 0);
   stacks_.attach(nullptr, nullptr, 0, 0, 0, 0);
   live_.attach(nullptr, nullptr, nullptr);

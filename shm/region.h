@@ -33,14 +33,15 @@ class Region {
   // left behind and the region stays unmapped.
   bool create(const Options& options, CreateFailure* failure);
 
-  // Forgets the mapping without touching the file: the child of a fork, whose parent goes on using it. The parent's
-  // pages are unmapped, so that nothing in the child can write to them.
+  // Forgets the file without touching it: the child of a fork, whose parent goes on using it. Empty memory of the
+  // child's own takes the place of the pages, and of that the child's region, if it makes one: a signal handler that
+  // forked may have interrupted code of ours, which goes on there.
   void abandon();
 
   // Removes the file's name; the mapping stays usable until the process ends.
   void unlink();
 
-  bool is_mapped() const { return base_ != nullptr; }
+  bool is_mapped() const { return base_ != nullptr && !is_abandoned_; }
   char* base() const { return base_; }
   const char* path() const { return path_; }
   RegionHeader* header() const { return reinterpret_cast<RegionHeader*>(base_); }
@@ -82,7 +83,11 @@ class Region {
   void say(const char* text);
 
  private:
+  // Empty private memory in place of whatever is mapped at base_.
+  bool clear_mapping();
+
   char* base_ = nullptr;
+  bool is_abandoned_ = false;  // base_ is memory of no file
   char path_[kRegionPathMax] = {};
   Reservation reservation_;
   InternTable names_;
