@@ -149,12 +149,8 @@ void arm_thread(ThreadLane& thread, bool is_in_handler) {
   }
 
   shm::Lane* lane = g_region.lane(index);
-  const shm::LaneGeometry where = shm::lane_geometry(static_cast<std::uint32_t>(index));
   thread.index = index;
-  thread.ring.attach(&lane->ring, reinterpret_cast<shm::Record*>(g_region.base() + where.ring_offset()), where.ring);
-  thread.signal_ring.attach(&lane->signal_ring,
-                            reinterpret_cast<shm::Record*>(g_region.base() + where.signal_ring_offset()),
-                            where.signal_ring);
+  g_region.attach_rings(index, &thread.ring, &thread.signal_ring);
   thread.random = IntervalGenerator(now ^ (static_cast<std::uint64_t>(thread.tid) << 40) ^
                                     reinterpret_cast<std::uintptr_t>(&thread));
   thread.last_sample = 0;

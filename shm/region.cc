@@ -252,7 +252,7 @@ int Region::acquire_lane(std::uint32_t tid, std::uint64_t now_ns) {
   if (base_ == nullptr) return -1;
   for (std::uint32_t index = 0; index < kLanes; ++index) {
     const LaneGeometry where = lane_geometry(index);
-    if (!reservation_.ensure(where.offset, where.bytes())) {
+    if (!reservation_.ensure(where.offset, sizeof(Lane))) {
       count_loss(Loss::kReserve);
       return -1;
     }
@@ -276,6 +276,14 @@ int Region::acquire_lane(std::uint32_t tid, std::uint64_t now_ns) {
   }
   count_loss(Loss::kNoLane);
   return -1;
+}
+
+void Region::attach_rings(int index, RingWriter* ring, RingWriter* signal_ring) {
+  const LaneGeometry where = lane_geometry(static_cast<std::uint32_t>(index));
+  std::atomic<std::uint64_t>* lost = &header()->lost[static_cast<std::uint32_t>(Loss::kReserve)];
+  ring->attach(&lane(index)->ring, base_, where.ring_offset(), where.ring, &reservation_, lost);
+  signal_ring->attach(&lane(index)->signal_ring, base_, where.signal_ring_offset(), where.signal_ring, &reservation_,
+                      lost);
 }
 
 void Region::release_lane(int index) {

@@ -12,6 +12,7 @@
 #include "shm/live_table.h"
 #include "shm/region_name.h"
 #include "shm/reservation.h"
+#include "shm/ring.h"
 
 namespace camprobe::shm {
 
@@ -63,9 +64,11 @@ class Region {
   // The slot of an open span; nullptr when it is not open any more.
   SpanSlot* span(SpanId id) const;
 
-  // A lane for the calling thread, reserved and active; -1: none free or no room (counted).
+  // A lane for the calling thread, active and reserved but for its rings; -1: none free or no room (counted).
   int acquire_lane(std::uint32_t tid, std::uint64_t now_ns);
   void release_lane(int lane);
+  // The writers of a lane's two rings, which reserve their pages as they come to them.
+  void attach_rings(int lane, RingWriter* ring, RingWriter* signal_ring);
   Lane* lane(int index) const {
     return reinterpret_cast<Lane*>(base_ + lane_geometry(static_cast<std::uint32_t>(index)).offset);
   }

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "shm/layout.h"
+#include "shm/reservation.h"
 
 namespace camprobe::shm {
 
@@ -20,12 +21,26 @@ class RingWriter {
     header_ = header;
     slots_ = slots;
     mask_ = capacity - 1;
+    reserved_ = ~std::uint64_t{0};
+  }
+
+  // The same where no slot may be reserved yet, at `offset` in the region: a thread, or a forked child, that records
+  // little takes little. A record for which there is no room is counted in `lost`, and not written.
+  void attach(RingHeader* header, char* base, std::uint64_t offset, std::uint32_t capacity, Reservation* reservation,
+              std::atomic<std::uint64_t>* lost) {
+    attach(header, reinterpret_cast<Record*>(base + offset), capacity);
+    reserved_ = 0;
+    offset_ = offset;
+    reservation_ = reservation;
+    lost_ = lost;
   }
 
   // Writes one record. `words` are the payload's 32 bytes.
   void write(std::uint64_t time_ns, RecordKind kind, std::uint16_t flags, StackId stack, SpanId span,
              const std::uint64_t (&words)[4]) {
     const std::uint64_t n = header_->head.load(std::memory_order_relaxed);
+    if (n >= reserved_ && !reserve(n)) [[unlikely]]
+      return;
     Record& slot = slots_[n & mask_];
     slot.sequence.store(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);  // the 0 is seen before any of the new payload
@@ -50,9 +65,29 @@ class RingWriter {
   }
 
  private:
+  // Record n is the first in a piece that this writer has not asked about.
+  [[gnu::noinline, gnu::cold]] bool reserve(std::uint64_t n) {
+    if (n > mask_) {  // every slot has been written before
+      reserved_ = ~std::uint64_t{0};
+      return true;
+    }
+    const std::uint64_t at = offset_ + n * sizeof(Record);
+    if (!reservation_->ensure(at, sizeof(Record))) {
+      lost_->fetch_add(1, std::memory_order_relaxed);
+      return false;
+    }
+    const std::uint64_t piece_end = (at / Reservation::kPiece + 1) * Reservation::kPiece;
+    reserved_ = n + (piece_end - at) / sizeof(Record);
+    return true;
+  }
+
   RingHeader* header_ = nullptr;
   Record* slots_ = nullptr;
   std::uint64_t mask_ = 0;
+  std::uint64_t reserved_ = ~std::uint64_t{0};  // records below this number have a page
+  std::uint64_t offset_ = 0;
+  Reservation* reservation_ = nullptr;
+  std::atomic<std::uint64_t>* lost_ = nullptr;
 };
 
 }  // namespace camprobe::shm

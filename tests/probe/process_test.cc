@@ -153,9 +153,13 @@ TEST(Process, AForkStormAmidBusyThreadsDisturbsNobody) {
 TEST(Process, ADaemonsParentLeavesNothingBehind) {
   Probed probed({.arguments = {target(), "daemon"}, .run = Run::kNamed});
   EXPECT_EQ(probed.status, 0);
-  for (int tries = 0; tries < 200 && !probed.regions().empty(); ++tries)
+  // The daemon's own region may come after its parent's went.
+  int without = 0;
+  for (int tries = 0; tries < 300 && without < 20; ++tries) {
+    without = probed.regions().empty() ? without + 1 : 0;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_TRUE(probed.regions().empty());
+  }
+  EXPECT_EQ(without, 20);
 }
 
 TEST(Process, SixteenKibibytesOfStackAreEnough) {

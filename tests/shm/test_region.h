@@ -42,12 +42,10 @@ class TestRegion {
     return std::move(*reader);
   }
 
-  // The rings of a lane, attached.
+  // The ring of a lane, attached.
   RingWriter ring(int lane) {
-    RingWriter writer;
-    const LaneGeometry where = lane_geometry(static_cast<std::uint32_t>(lane));
-    writer.attach(&region_->lane(lane)->ring, reinterpret_cast<Record*>(region_->base() + where.ring_offset()),
-                  where.ring);
+    RingWriter writer, signal_writer;
+    region_->attach_rings(lane, &writer, &signal_writer);
     return writer;
   }
 
