@@ -19,6 +19,10 @@ if(CAMPROBE_SANITIZE)
     add_compile_options(-Wno-maybe-uninitialized)
   endif()
 endif()
+if(CAMPROBE_FUZZ_LONG)
+  # libFuzzer is led by the branches that an input takes, so all layers count theirs.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 
 # camprobe_layer(NAME sources...): a static library of the collector's side.
 function(camprobe_layer name)

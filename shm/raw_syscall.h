@@ -9,7 +9,10 @@
 
 namespace camprobe::shm {
 
-#if defined(__x86_64__)
+#if defined(__clang_analyzer__)
+// Of a function that it cannot see into, the analyzer believes that it fills what its arguments point to.
+long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
+#elif defined(__x86_64__)
 inline long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
   long result;
   register long r10 __asm__("r10") = d;

@@ -26,7 +26,7 @@ std::uint64_t clock_ns(clockid_t clock) {
 
 // A file larger than RLIMIT_FSIZE would end the program by SIGXFSZ, so it is asked first.
 bool file_limit_allows(std::uint64_t bytes) {
-  rlimit limit{};  // filled by a system call that no tool recognizes as one
+  rlimit limit;
   if (is_error(raw_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, reinterpret_cast<long>(&limit)))) return true;
   return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes;
 }
