@@ -8,6 +8,7 @@
 #include "probe/bootstrap.h"
 #include "probe/heap_operators.h"
 #include "sampler/heap_sampler.h"
+#include "shm/raw_syscall.h"
 
 namespace camprobe::probe {
 namespace {
@@ -67,8 +68,30 @@ std::size_t early_usable_size(void* block) noexcept {
   return must_bootstrap() ? 0 : g_real.malloc_usable_size(block);
 }
 
+template <typename Result>
+Result early_call(long number, long a, long b, long c = 0, long d = 0, long e = 0, long f = 0) {
+  const long result = shm::raw_syscall(number, a, b, c, d, e, f);
+  if (!shm::is_error(result)) return (Result)(result);
+  errno = static_cast<int>(-result);
+  return (Result)(-1);
+}
+void* early_mmap(void* at, std::size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
+  return early_call<void*>(SYS_mmap, reinterpret_cast<long>(at), static_cast<long>(bytes), protection, flags, fd,
+                           offset);
+}
+int early_munmap(void* at, std::size_t bytes) noexcept {
+  return early_call<int>(SYS_munmap, reinterpret_cast<long>(at), static_cast<long>(bytes));
+}
+int early_mprotect(void* at, std::size_t bytes, int protection) noexcept {
+  return early_call<int>(SYS_mprotect, reinterpret_cast<long>(at), static_cast<long>(bytes), protection);
+}
+
 constexpr RealFunctions early_functions() {
   RealFunctions early = {};
+  early.mmap = early_mmap;
+  early.mmap64 = early_mmap;
+  early.munmap = early_munmap;
+  early.mprotect = early_mprotect;
   early.malloc = early_malloc;
   early.free = early_free;
   early.calloc = early_calloc;
@@ -95,7 +118,12 @@ void resolve_real() {
   RealFunctions found = early_functions();
 #define CAMPROBE_FIND(name) \
   if (void* address = dlsym(RTLD_NEXT, #name)) found.name = reinterpret_cast<decltype(found.name)>(address);
-  CAMPROBE_REAL_FUNCTIONS(CAMPROBE_FIND)
+  CAMPROBE_REAL_HEAP(CAMPROBE_FIND)
+  // Each known as soon as it is found: a look-up that fails allocates its message, an allocator that comes before us
+  // then starts, and its calls arrive at our hooks.
+#define CAMPROBE_FIND_AT_ONCE(name) CAMPROBE_FIND(name) g_real.name = found.name;
+  CAMPROBE_REAL_OTHERS(CAMPROBE_FIND_AT_ONCE)
+#undef CAMPROBE_FIND_AT_ONCE
 #undef CAMPROBE_FIND
   resolve_operators(reinterpret_cast<void*>(found.malloc));
   // A name that was not there left a message, which the program must not find; a look-up that succeeds drops it.

@@ -49,12 +49,32 @@ int __openat64_2(int, const char*, int);
 }
 
 // clang-format off
-#define CAMPROBE_REAL_FUNCTIONS(X) \
-  /* heap */ \
+#define CAMPROBE_REAL_HEAP(X) \
   X(malloc) X(free) X(calloc) X(realloc) X(reallocarray) X(memalign) X(posix_memalign) X(aligned_alloc) \
-  X(valloc) X(pvalloc) X(malloc_usable_size) \
+  X(valloc) X(pvalloc) X(malloc_usable_size)
+// In the order in which an allocator needs them that comes before us and starts while we look.
+#define CAMPROBE_REAL_OTHERS(X) \
   /* mappings */ \
   X(mmap) X(mmap64) X(munmap) X(mremap) X(mprotect) \
+  /* transfer */ \
+  X(read) X(write) X(readv) X(writev) X(pread) X(pread64) X(pwrite) X(pwrite64) X(preadv) X(preadv64) \
+  X(pwritev) X(pwritev64) X(preadv2) X(preadv64v2) X(pwritev2) X(pwritev64v2) X(__read_chk) X(__pread_chk) \
+  X(__pread64_chk) X(sendfile) X(sendfile64) X(splice) X(tee) X(vmsplice) X(copy_file_range) \
+  /* file */ \
+  X(open) X(open64) X(openat) X(openat64) X(creat) X(creat64) X(__open_2) X(__open64_2) X(__openat_2) \
+  X(__openat64_2) X(fsync) X(fdatasync) X(sync_file_range) X(mkstemp) X(mkstemp64) X(mkostemp) X(mkostemp64) \
+  X(fopen) X(fopen64) X(fdopen) X(freopen) X(freopen64) X(tmpfile) X(tmpfile64) X(opendir) X(closedir) \
+  X(memfd_create) X(inotify_init) X(inotify_init1) \
+  /* descriptor */ \
+  X(close) X(close_range) X(closefrom) X(dup) X(dup2) X(dup3) X(fcntl) X(fcntl64) X(epoll_create) \
+  X(epoll_create1) X(eventfd) X(timerfd_create) X(pipe) X(pipe2) X(fclose) \
+  /* socket */ \
+  X(socket) X(socketpair) X(connect) X(accept) X(accept4) X(bind) X(listen) X(shutdown) X(send) X(sendto) \
+  X(sendmsg) X(sendmmsg) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(__recv_chk) X(__recvfrom_chk) \
+  X(getaddrinfo) \
+  /* wait */ \
+  X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) X(poll) X(ppoll) X(select) X(pselect) X(__poll_chk) \
+  X(__ppoll_chk) \
   /* thread */ \
   X(pthread_create) \
   /* process */ \
@@ -65,26 +85,8 @@ int __openat64_2(int, const char*, int);
   /* signals */ \
   X(sigaction) X(signal) X(sigwait) X(sigwaitinfo) X(sigtimedwait) X(signalfd) X(sigsuspend) X(pause) \
   /* calls that the kernel never restarts */ \
-  X(nanosleep) X(clock_nanosleep) X(sem_timedwait) X(sem_clockwait) X(semop) X(semtimedop) X(msgrcv) X(msgsnd) \
-  /* wait */ \
-  X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) X(poll) X(ppoll) X(select) X(pselect) X(__poll_chk) \
-  X(__ppoll_chk) \
-  /* socket */ \
-  X(socket) X(socketpair) X(connect) X(accept) X(accept4) X(bind) X(listen) X(shutdown) X(send) X(sendto) \
-  X(sendmsg) X(sendmmsg) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(__recv_chk) X(__recvfrom_chk) \
-  X(getaddrinfo) \
-  /* descriptor */ \
-  X(close) X(close_range) X(closefrom) X(dup) X(dup2) X(dup3) X(fcntl) X(fcntl64) X(epoll_create) \
-  X(epoll_create1) X(eventfd) X(timerfd_create) X(pipe) X(pipe2) X(fclose) \
-  /* transfer */ \
-  X(read) X(write) X(readv) X(writev) X(pread) X(pread64) X(pwrite) X(pwrite64) X(preadv) X(preadv64) \
-  X(pwritev) X(pwritev64) X(preadv2) X(preadv64v2) X(pwritev2) X(pwritev64v2) X(__read_chk) X(__pread_chk) \
-  X(__pread64_chk) X(sendfile) X(sendfile64) X(splice) X(tee) X(vmsplice) X(copy_file_range) \
-  /* file */ \
-  X(open) X(open64) X(openat) X(openat64) X(creat) X(creat64) X(__open_2) X(__open64_2) X(__openat_2) \
-  X(__openat64_2) X(fsync) X(fdatasync) X(sync_file_range) X(mkstemp) X(mkstemp64) X(mkostemp) X(mkostemp64) \
-  X(fopen) X(fopen64) X(fdopen) X(freopen) X(freopen64) X(tmpfile) X(tmpfile64) X(opendir) X(closedir) \
-  X(memfd_create) X(inotify_init) X(inotify_init1)
+  X(nanosleep) X(clock_nanosleep) X(sem_timedwait) X(sem_clockwait) X(semop) X(semtimedop) X(msgrcv) X(msgsnd)
+#define CAMPROBE_REAL_FUNCTIONS(X) CAMPROBE_REAL_HEAP(X) CAMPROBE_REAL_OTHERS(X)
 // clang-format on
 
 namespace camprobe::probe {
