@@ -226,17 +226,31 @@ std::unique_ptr<SourceMap> SourceMap::parse(std::string_view text, const std::st
   return map;
 }
 
+std::optional<OriginalPosition> SourceMap::original(const Segment& segment) const {
+  if (segment.source == kNoSource || sources_[segment.source].empty()) return std::nullopt;
+  return OriginalPosition{sources_[segment.source], segment.source_line + 1};
+}
+
 std::optional<OriginalPosition> SourceMap::find(std::uint32_t line, std::uint32_t column) const {
-  if (line == 0 || column == 0) return std::nullopt;
+  if (line == 0) return std::nullopt;
+  if (column == 0) return find_whole_line(line - 1);
   const Segment wanted{line - 1, column - 1, 0, 0};
   auto after = std::upper_bound(segments_.begin(), segments_.end(), wanted, [](const Segment& a, const Segment& b) {
     return a.line != b.line ? a.line < b.line : a.column < b.column;
   });
-  if (after == segments_.begin()) return std::nullopt;
-  const Segment& segment = *std::prev(after);
-  if (segment.line != wanted.line || segment.source == kNoSource || sources_[segment.source].empty())
-    return std::nullopt;
-  return OriginalPosition{sources_[segment.source], segment.source_line + 1};
+  if (after == segments_.begin() || std::prev(after)->line != wanted.line) return std::nullopt;
+  return original(*std::prev(after));
+}
+
+// `line` counts from 0. A line that was put together from several (a minified one) is not guessed at.
+std::optional<OriginalPosition> SourceMap::find_whole_line(std::uint32_t line) const {
+  const auto of_line = std::ranges::equal_range(segments_, line, {}, &Segment::line);
+  if (of_line.empty()) return std::nullopt;
+  const Segment& first = of_line.front();
+  const bool one_line = std::ranges::all_of(of_line, [&](const Segment& segment) {
+    return segment.source == first.source && segment.source_line == first.source_line;
+  });
+  return one_line ? original(first) : std::nullopt;
 }
 
 std::size_t SourceMap::bytes() const {

@@ -37,7 +37,8 @@ class SourceMap {
   // why.
   static std::unique_ptr<SourceMap> parse(std::string_view json, const std::string& directory, std::string& error);
 
-  // Line and column count from 1, as V8's do. Nothing if the position comes from no source.
+  // Line and column count from 1, as V8's do. Column 0 means that it is not known (V8 before Node.js 20 writes none):
+  // then the line is found if all of it comes from one source line. Nothing if the position comes from no source.
   std::optional<OriginalPosition> find(std::uint32_t line, std::uint32_t column) const;
 
   std::size_t bytes() const;
@@ -52,6 +53,9 @@ class SourceMap {
   static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
 
   struct Reader;  // over the parsed JSON
+
+  std::optional<OriginalPosition> original(const Segment& segment) const;
+  std::optional<OriginalPosition> find_whole_line(std::uint32_t line) const;
 
   std::vector<Segment> segments_;  // by line, then column
   std::vector<std::string> sources_;

@@ -59,6 +59,24 @@ TEST(SourceMap, FindsTheLineInTypeScript) {
   EXPECT_EQ(map->find(0, 0), std::nullopt);
 }
 
+TEST(SourceMap, WithoutAColumnFindsALineThatComesFromOneLine) {
+  const auto map = parse(kTsc);
+  ASSERT_TRUE(map);
+  EXPECT_EQ(map->find(4, 0), (OriginalPosition{"/srv/src/cost.ts", 3}));
+  EXPECT_EQ(map->find(5, 0), (OriginalPosition{"/srv/src/cost.ts", 4}));
+  EXPECT_EQ(map->find(1, 0), std::nullopt);
+  EXPECT_EQ(map->find(99, 0), std::nullopt);
+}
+
+TEST(SourceMap, WithoutAColumnDoesNotGuessWithinAMinifiedLine) {
+  // Two positions on the one generated line: from line 1, and from line 2.
+  const auto map = parse(R"({"version":3,"sources":["a.ts"],"mappings":"AAAA,UACA"})");
+  ASSERT_TRUE(map);
+  EXPECT_EQ(map->find(1, 1), (OriginalPosition{"/srv/dist/a.ts", 1}));
+  EXPECT_EQ(map->find(1, 11), (OriginalPosition{"/srv/dist/a.ts", 2}));
+  EXPECT_EQ(map->find(1, 0), std::nullopt);
+}
+
 TEST(SourceMap, JoinsRootDirectoryAndSource) {
   const auto source = [](const std::string& root, const std::string& name) {
     const auto map =
