@@ -1,7 +1,8 @@
 /* tests/probe/early_locale.c
  *
  * A library whose constructor allocates for the first time in its process inside newlocale(), that is with the C
- * library's lock on locales held, as libp11-kit's does. Preloaded behind the probe it comes before the probe's start. */
+ * library's lock on locales held, as libp11-kit's does. Preloaded behind the probe it comes before the probe's start.
+ */
 #define _GNU_SOURCE
 #include <libintl.h>
 #include <locale.h>
