@@ -157,6 +157,8 @@ class SameOutput(unittest.TestCase):
         ["sqlite3", ":memory:", "with recursive t(i) as (select 1 union all select i+1 from t where i < 5000) select sum(i) from t"],
         ["xz", "-9", "-k", "-c", "/usr/share/common-licenses/GPL-3"],
         ["java", "-version"],
+        ["/usr/lib/postgresql/15/bin/initdb", "--version"],  # allocates first with the locale lock held, in libp11-kit
+        ["curl", "-s", "file:///etc/hostname"],
     ]
 
     def test_with_and_without(self):
