@@ -2,7 +2,7 @@
 //
 // A program whose CPU time, allocations and descriptors are known by construction, for the accuracy tests.
 //
-//   e2e_workload cpu SECONDS        spins in ten functions in fixed proportions
+//   e2e_workload cpu SECONDS        spins in ten functions in fixed proportions; prints the CPU seconds used
 //   e2e_workload heap ROUNDS        allocates in eight functions with fixed sizes; prints "function bytes" truth lines
 //   e2e_workload serve PORT         echoes: reads a 4-byte length, that many bytes, sends them back, in 1 KiB pieces
 //   e2e_workload sleep SECONDS      does nothing (to be killed)
@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -50,6 +51,9 @@ int spin_for(double seconds) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   while (std::chrono::steady_clock::now() < until)
     for (std::uint64_t i = 0; i < 10; ++i) kSpins[i](20'000 * (10 - i));
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  std::printf("used %.6f\n", static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9);
   return 0;
 }
 
