@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/duration.h"
+#include "cli/process_number.h"
 #include "cli/summary.h"
 #include "collector/session.h"
 
@@ -14,7 +15,7 @@ void add_attach_command(CLI::App& app, int& exit_code) {
   struct Arguments {
     AttachOptions options;
     std::int64_t duration = 0;
-    bool all = false, wants_report = true;
+    bool all = false, has_no_report = false;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("attach", "Record processes that already run with the probe");
@@ -23,7 +24,7 @@ void add_attach_command(CLI::App& app, int& exit_code) {
       "For a process that is dead but left its region (killed, out of memory), a post-mortem run is written at once:\n"
       "the live heap, every counter and the last records before its end. camprobe list shows such regions.\n\n"
       "  LD_PRELOAD=/usr/lib/libcamprobe.so ./server &   camprobe attach $!");
-  command->add_option("pid", arguments->options.pid, "The process")->type_name("PID")->check(CLI::PositiveNumber);
+  command->add_option("PID", arguments->options.pid, "The process")->type_name("")->check(process_number());
   command->add_flag("--all", arguments->all, "Every process with the probe that this user may read");
   command->add_option("-o,--output", arguments->options.run, "The run file [PROGRAM-YYYYmmdd-HHMMSS.camrun]")
       ->type_name("RUN");
@@ -33,9 +34,9 @@ void add_attach_command(CLI::App& app, int& exit_code) {
                    "The file with the load tool's results, read at the end")
       ->type_name("FILE");
   command->add_option("--duration", arguments->duration, "Stop recording after this time; the process goes on")
-      ->transform(duration_units())
+      ->transform(duration_from(0))
       ->type_name("TIME");
-  command->add_flag("!--no-report", arguments->wants_report, "Do not print the report at the end");
+  command->add_flag("--no-report", arguments->has_no_report, "Do not print the report at the end");
   command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
   command->callback([arguments, &exit_code] {
     if (arguments->all == (arguments->options.pid != 0)) {
@@ -44,7 +45,7 @@ void add_attach_command(CLI::App& app, int& exit_code) {
     if (arguments->duration > 0) arguments->options.duration = std::chrono::seconds(arguments->duration);
     const Outcome outcome = record_running(arguments->options);
     exit_code = outcome.exit_code;
-    if (!outcome.run.empty() && !arguments->options.is_quiet && arguments->wants_report) print_summary(outcome.run);
+    if (!outcome.run.empty() && !arguments->options.is_quiet && !arguments->has_no_report) print_summary(outcome.run);
   });
 }
 

@@ -12,7 +12,12 @@ namespace {
 
 int print_findings(const std::string& program) {
   bool all_good = true;
-  for (const Finding& finding : examine(program)) {
+  const auto findings = examine(program);
+  if (!findings) {
+    fmt::print(stderr, "camprobe doctor: {}\n", findings.error());
+    return 2;
+  }
+  for (const Finding& finding : *findings) {
     const char* sign = finding.grade == Finding::Grade::kGood   ? "ok  "
                        : finding.grade == Finding::Grade::kNote ? "note"
                                                                 : "BAD ";
@@ -28,8 +33,10 @@ int print_findings(const std::string& program) {
 void add_doctor_command(CLI::App& app, int& exit_code) {
   auto program = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("doctor", "Say what works here, for one program or in general");
-  command->footer("Ends with 1 where something that recording needs does not work.\n\n  camprobe doctor ./server");
-  command->add_option("program", *program, "A program to look at: can it be preloaded?")->type_name("PROGRAM");
+  command->footer(
+      "Ends with 1 where something that recording needs does not work, with 2 where there is no such program.\n\n  "
+      "camprobe doctor ./server");
+  command->add_option("PROGRAM", *program, "A program to look at: can it be preloaded?")->type_name("");
   command->callback([program, &exit_code] { exit_code = print_findings(*program); });
 }
 

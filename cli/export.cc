@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cli/output.h"
+#include "cli/process_number.h"
 #include "exporters/flamegraph_svg.h"
 #include "exporters/folded.h"
 #include "exporters/slice.h"
@@ -55,13 +56,14 @@ void add_export_command(CLI::App& app, int& exit_code) {
       "Times are seconds since the run began (90, 90s, 1m30s, 2h) or a share of it (50%).\n"
       "Formats: folded (flamegraph.pl, inferno, speedscope), svg (a flame graph to open in a browser).\n"
       "Example: camprobe export server.camrun --what growth --from 10% --to 100% --format svg -o growth.svg");
-  command->add_option("RUN", options->run, "The run file")->required();
-  command->add_option("--what", options->what, "Which slice")->capture_default_str();
-  command->add_option("--format", options->format, "folded or svg")->capture_default_str();
-  command->add_option("--from", options->from, "Where the range begins (default: the start)");
-  command->add_option("--to", options->to, "Where the range ends (default: the end)");
-  command->add_option("--pid", options->pid, "Only this process");
-  command->add_option("-o,--output", options->output, "Write to this file (default: standard output)");
+  command->add_option("RUN", options->run, "The run file")->required()->type_name("");
+  command->add_option("--what", options->what, "Which slice")->type_name("SLICE")->capture_default_str();
+  command->add_option("--format", options->format, "folded or svg")->type_name("FORMAT")->capture_default_str();
+  command->add_option("--from", options->from, "Where the range begins (default: the start)")->type_name("TIME");
+  command->add_option("--to", options->to, "Where the range ends (default: the end)")->type_name("TIME");
+  command->add_option("--pid", options->pid, "Only this process")->type_name("PID")->check(process_number());
+  command->add_option("-o,--output", options->output, "Write to this file (default: standard output)")
+      ->type_name("FILE");
   command->callback([options, &exit_code] { exit_code = run_export(*options); });
 }
 

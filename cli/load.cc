@@ -59,14 +59,17 @@ void add_load_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("load", "Show what a load tool's output holds");
   command->footer(
       "The format is told by the content, compressed (gzip) or not. Known are the results of" + formats +
-      "\nRows that cannot be read are skipped, counted and named. Exit code 2: the file cannot be used at all.\n");
+      "\nRows that cannot be read are skipped, counted and named. Exit code 2: the file cannot be used at all.");
   const auto options = std::make_shared<LoadOptions>();
-  command->add_option("FILE", options->file, "What the load tool wrote")->required();
+  command->add_option("FILE", options->file, "What the load tool wrote")->required()->type_name("");
   command->add_option("--format", options->format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT")
       ->capture_default_str();
-  command->add_option("--h2load-summary", options->h2load_summary,
-                      "What h2load printed: it counts the requests that have no row in its log file");
+  command
+      ->add_option("--h2load-summary", options->h2load_summary,
+                   "What h2load printed: it counts the requests that have no row in its log file")
+      ->type_name("FILE");
   command->callback([options, &exit_code] { exit_code = run_load(*options); });
 }
 

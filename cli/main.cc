@@ -14,6 +14,21 @@
 #include "cli/report.h"
 #include "collector/version.h"
 
+namespace {
+
+// One line. CLI11 lists what it did not expect last first, and the -- that only separates among it.
+std::string sentence_of(const CLI::ParseError& wrong, const CLI::App& app) {
+  if (dynamic_cast<const CLI::ExtrasError*>(&wrong) != nullptr) {
+    for (const std::string& word : app.remaining(true))
+      if (word != "--") return (word.starts_with('-') ? "there is no option " : "not expected: ") + word;
+  }
+  std::string what = wrong.what();
+  std::replace(what.begin(), what.end(), '\n', ' ');
+  return what;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   CLI::App app{"camprobe: find leaks and degradation of servers under load"};
   app.name("camprobe");
@@ -41,6 +56,7 @@ int main(int argc, char** argv) {
   camprobe::cli::add_doctor_command(app, exit_code);
 
   // CLI11 would only say that a command is missing.
+  std::string chosen;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word.starts_with('-')) continue;
@@ -49,6 +65,7 @@ int main(int argc, char** argv) {
       fmt::print(stderr, "camprobe: there is no command {} (camprobe --help lists the commands)\n", word);
       return 2;
     }
+    chosen = " " + word;
     break;
   }
 
@@ -57,9 +74,12 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& wanted) {  // --help, --version
     return app.exit(wanted);
   } catch (const CLI::ParseError& wrong) {
-    std::string what = wrong.what();
-    std::replace(what.begin(), what.end(), '\n', ' ');
-    fmt::print(stderr, "camprobe: {} (camprobe --help lists the commands)\n", what);
+    if (dynamic_cast<const CLI::RequiredError*>(&wrong) != nullptr && chosen.empty()) {
+      fmt::print(stderr, "camprobe: name a command (camprobe --help lists them)\n");
+      return 2;
+    }
+    fmt::print(stderr, "camprobe{}: {} (camprobe{} --help says what there is)\n", chosen, sentence_of(wrong, app),
+               chosen);
     return 2;
   } catch (const std::exception& failure) {
     fmt::print(stderr, "camprobe: {}\n", failure.what());

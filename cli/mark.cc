@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/process_number.h"
 #include "collector/attach/recordings.h"
 #include "collector/drain/run_clock.h"
 #include "run/reader.h"
@@ -66,9 +67,9 @@ void add_mark_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("mark", "Mark this instant in the run that is being recorded");
   command->footer(
       "Marks stand on the report's timeline beside what changed there.\n\n  camprobe mark \"provider failover\"");
-  command->add_option("text", arguments->text, "What happens now")->required()->type_name("TEXT");
+  command->add_option("TEXT", arguments->text, "What happens now")->required()->type_name("");
   command->add_option("--run", arguments->run, "The run file, where several are being recorded")->type_name("RUN");
-  command->add_option("--pid", arguments->pid, "A process of the run")->type_name("PID")->check(CLI::PositiveNumber);
+  command->add_option("--pid", arguments->pid, "A process of the run")->type_name("PID")->check(process_number());
   command->callback([arguments, &exit_code] { exit_code = mark(*arguments); });
 }
 

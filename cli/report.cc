@@ -90,12 +90,13 @@ void add_report_command(CLI::App& app, int& exit_code) {
       "html   one page with charts and flame graphs that needs no network: camprobe report server.camrun -o "
       "report.html\n"
       "The verdict does not change the exit code. Exit code 1: the run is damaged, the report is of what could be "
-      "read; 2: it\n"
-      "cannot be read at all.\n");
-  command->add_option("RUN", options->run, "The run file")->required();
-  command->add_option("--format", options->format,
-                      "text, json or html (default: as the name after -o ends, else text)");
-  command->add_option("-o,--output", options->output, "Write to this file (default: standard output)");
+      "read;\n"
+      "2: it cannot be read at all.");
+  command->add_option("RUN", options->run, "The run file")->required()->type_name("");
+  command->add_option("--format", options->format, "text, json or html (default: as the name after -o ends, else text)")
+      ->type_name("FORMAT");
+  command->add_option("-o,--output", options->output, "Write to this file (default: standard output)")
+      ->type_name("FILE");
   command->callback([options, &exit_code] { exit_code = run_report(*options); });
 }
 

@@ -13,13 +13,14 @@ void add_run_command(CLI::App& app, int& exit_code) {
   struct Arguments {
     RunOptions options;
     std::int64_t duration = 0, load_wait = 30, grace = 10;
-    bool wants_report = true;
+    bool has_no_report = false;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("run", "Start a program with the probe and record it until it ends");
-  command->footer(R"(The program's standard input, output and error are its own. SIGINT and SIGTERM are passed on to it.
+  command->footer(R"(The program's standard input, output and error are its own. SIGINT and SIGTERM are passed on to it
+and end the load; Ctrl-C three times in two seconds kills the program.
 camprobe ends with the program's exit code (128 + signal number if it was killed); with 0 where camprobe itself
-ended the program after its load or --duration; with 1 where the load failed; with 2 where the load's results
+ended the program after its load or --duration; with 1 where the load failed or never began; with 2 where the load's results
 cannot be read, or nothing was started.
 
 With --load, the command is started by sh -c once the program (or a child of it) listens on TCP. When it is done,
@@ -31,33 +32,36 @@ are recognised in the command and asked for results; for a script of yours, name
   command->add_option("-o,--output", arguments->options.run, "The run file [PROGRAM-YYYYmmdd-HHMMSS.camrun]")
       ->type_name("RUN");
   command->add_flag("--overwrite", arguments->options.may_replace, "Replace an older run of that name");
-  command->add_option("--load", arguments->options.load, "A command that puts load on the program")->type_name("CMD");
+  CLI::Option* load = command->add_option("--load", arguments->options.load, "A command that puts load on the program")
+                          ->type_name("CMD");
   command
       ->add_option("--load-results", arguments->options.load_results,
                    "The file with the load tool's results, read at the end")
       ->type_name("FILE");
   command->add_option("--duration", arguments->duration, "End the program (SIGTERM) after this time")
-      ->transform(duration_units())
+      ->transform(duration_from(1))
       ->type_name("TIME");
   command->add_option("--load-wait", arguments->load_wait, "How long to wait for the program to listen [30s]")
-      ->transform(duration_units())
+      ->transform(duration_from(0))
       ->type_name("TIME");
   command->add_option("--grace", arguments->grace, "How long after SIGTERM it is killed [10s]")
-      ->transform(duration_units())
+      ->transform(duration_from(0))
       ->type_name("TIME");
-  command->add_flag("!--no-report", arguments->wants_report, "Do not print the report at the end");
+  command->add_flag("--no-report", arguments->has_no_report, "Do not print the report at the end");
   command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
-  command->add_option("program", arguments->options.program, "The program and its arguments, after --")
+  command->add_option("PROGRAM", arguments->options.program, "The program and its arguments, after --")
       ->required()
-      ->type_name("PROGRAM ARGS");
+      ->type_name("ARGS");
   command->positionals_at_end(false);
-  command->callback([arguments, &exit_code] {
+  command->callback([arguments, load, &exit_code] {
+    if (load->count() != 0 && arguments->options.load.find_first_not_of(" \t\n") == std::string::npos)
+      throw CLI::ValidationError("--load", "the command is empty");
     if (arguments->duration > 0) arguments->options.duration = std::chrono::seconds(arguments->duration);
     arguments->options.load_wait = std::chrono::seconds(arguments->load_wait);
     arguments->options.grace = std::chrono::seconds(arguments->grace);
     const Outcome outcome = record_program(arguments->options);
     exit_code = outcome.exit_code;
-    if (!outcome.run.empty() && !arguments->options.is_quiet && arguments->wants_report) print_summary(outcome.run);
+    if (!outcome.run.empty() && !arguments->options.is_quiet && !arguments->has_no_report) print_summary(outcome.run);
   });
 }
 

@@ -101,8 +101,7 @@ Finding look_at_library(const std::string& library) {
 void look_at_program(const std::string& name, std::vector<Finding>& findings) {
   const auto program = attach::find_program(name);
   if (!program) {
-    findings.push_back(
-        {Grade::kBad, program.error(), "its /proc series could still be recorded by other tools, its stacks not"});
+    findings.push_back({Grade::kBad, program.error(), ""});
     return;
   }
   findings.push_back({Grade::kGood, fmt::format("{} can be preloaded ({})", name, program->loader), ""});
@@ -130,7 +129,10 @@ void look_at_program(const std::string& name, std::vector<Finding>& findings) {
 
 }  // namespace
 
-std::vector<Finding> examine(const std::string& program) {
+run::Result<std::vector<Finding>> examine(const std::string& program) {
+  if (!program.empty()) {
+    if (const auto there = attach::locate_program(program); !there) return run::Error{there.error()};
+  }
   std::vector<Finding> findings;
   findings.push_back(look_at_shared_memory());
   findings.push_back(look_at_leftovers());

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "run/result.h"
+
 namespace camprobe {
 
 struct Finding {
@@ -14,7 +16,7 @@ struct Finding {
   std::string advice;  // empty where nothing is to be done
 };
 
-// `program` may be empty: then only the machine and the library are looked at.
-std::vector<Finding> examine(const std::string& program);
+// `program` may be empty: then only the machine and the library are looked at. The error: there is no such program.
+run::Result<std::vector<Finding>> examine(const std::string& program);
 
 }  // namespace camprobe

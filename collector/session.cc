@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -83,7 +85,10 @@ std::string default_run(const std::string& program) {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   ::localtime_r(&now, &local);
-  return fmt::format("{}-{:%Y%m%d-%H%M%S}.camrun", fs::path(program).filename().string(), local);
+  const std::string name = fmt::format("{}-{:%Y%m%d-%H%M%S}", fs::path(program).filename().string(), local);
+  std::string path = name + ".camrun";
+  for (int i = 2; fs::exists(path); ++i) path = fmt::format("{}-{}.camrun", name, i);  // two in one second
+  return path;
 }
 
 // An older run in the way is removed only where that was asked for, and only if it is a run.
@@ -98,6 +103,12 @@ std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
   return text;
+}
+
+std::string end_of(int wait_status) {
+  if (WIFSIGNALED(wait_status))
+    return fmt::format("killed by signal {}, {}", WTERMSIG(wait_status), ::strsignal(WTERMSIG(wait_status)));
+  return fmt::format("exit code {}", WEXITSTATUS(wait_status));
 }
 
 int exit_code_of(int wait_status) {
@@ -208,14 +219,22 @@ class Load {
     has_ended_ = true;
     exit_code_ = exit_code_of(wait_status);
   }
-  void stop() const {
-    if (is_running()) ::kill(-pid_, SIGTERM);
+  // Ends it; one that does not end by SIGTERM is killed when the grace is over.
+  void stop(std::chrono::seconds grace) {
+    if (!is_running() || was_stopped_) return;
+    was_stopped_ = true;
+    kill_at_ = steady_clock::now() + grace;
+    ::kill(-pid_, SIGTERM);
+  }
+  void kill_when_due(steady_clock::time_point now) const {
+    if (is_running() && was_stopped_ && now >= kill_at_) ::kill(-pid_, SIGKILL);
   }
 
   // Gives the exit code it is worth: 0, 1 where the load failed, 2 where its results cannot be read (both have been
   // said).
   int take(Recording& recording) {
-    const bool has_failed = exit_code_ != 0;
+    const bool has_failed = exit_code_ != 0 && !was_stopped_;
+    if (was_stopped_) say("the load was ended before it was done");
     if (has_failed) say(fmt::format("the load command failed with exit code {}: {}", exit_code_, options_.load));
     std::string printed;
     if (captures_) printed = read_text(output_);
@@ -231,7 +250,7 @@ class Load {
     std::error_code none;
     if (!fs::exists(file, none)) {
       say(fmt::format("{}: the load command left no results there", file));
-      return has_failed ? 1 : 2;
+      return has_failed ? 1 : was_stopped_ ? 0 : 2;
     }
     const std::string summary = plan_ && plan_->summary_is_stdout ? printed : std::string();
     const bool is_kept = !options_.load_results.empty() || (plan_ && plan_->results_are_users);
@@ -261,7 +280,8 @@ class Load {
   std::uintmax_t skip_bytes_ = 0;
   bool captures_ = false;
   pid_t pid_ = 0;
-  bool has_ended_ = false;
+  bool has_ended_ = false, was_stopped_ = false;
+  steady_clock::time_point kill_at_{};
   int exit_code_ = 0;
 };
 
@@ -308,7 +328,7 @@ Outcome record_program(const RunOptions& options) {
   int load_code = 0;  // what the load adds to the exit code
   int child_status = 0;
   enum class Stop { kNo, kAsked, kTerminated, kKilled } stop = Stop::kNo;
-  steady_clock::time_point kill_at{};
+  steady_clock::time_point kill_at = steady_clock::time_point::max();
   auto next_look = began;
   steady_clock::time_point child_ended_at{};
   bool has_told_of_rest = false;
@@ -319,23 +339,42 @@ Outcome record_program(const RunOptions& options) {
     else
       for (const pid_t pid : recording.roots()) ::kill(pid, signal);
   };
+  bool we_ended_it = false;
   const auto terminate = [&] {
     if (stop != Stop::kNo) return;
     stop = Stop::kTerminated;
+    we_ended_it = child_lives;
     send(SIGTERM);
     kill_at = steady_clock::now() + options.grace;
   };
 
+  // A way out where the program ignores what it is sent. A shell or an interpreter lives on after one Ctrl-C or two.
+  std::array<steady_clock::time_point, 2> interrupts{};
+  const auto is_the_third_in_a_row = [&](std::uint32_t signal) {
+    if (signal != SIGINT && signal != SIGTERM) return false;
+    const auto now = steady_clock::now();
+    const bool is_third = interrupts[0] != steady_clock::time_point{} && now - interrupts[0] < std::chrono::seconds(2);
+    interrupts = {interrupts[1], now};
+    return is_third;
+  };
+
   // A child that the program leaves behind may need a moment until its probe is up.
-  constexpr milliseconds kLinger{200};
+  // One that goes to the background before its load has begun is worth waiting for.
+  const auto linger = [&] {
+    const bool may_be_a_daemon = load && load->pid() == 0 && stop == Stop::kNo && child_status == 0;
+    return may_be_a_daemon ? milliseconds{2000} : milliseconds{200};
+  };
   while (child_lives || recording.has_live_process() || (load && load->is_running()) ||
-         steady_clock::now() - child_ended_at < kLinger) {
+         steady_clock::now() - child_ended_at < linger()) {
     const milliseconds next = recording.poll();
     if (const auto error = recording.take_error()) say(*error);
     for (auto signal = signals.wait(std::max(next, milliseconds{1})); signal; signal = signals.wait(milliseconds{0})) {
       if (is_end_signal(signal->ssi_signo)) {
         if (stop == Stop::kNo) stop = Stop::kAsked;
-        if (load) load->stop();
+        // A hang-up may mean "read your configuration again".
+        if (load && signal->ssi_signo != SIGHUP) kill_at = std::min(kill_at, steady_clock::now() + options.grace);
+        if (is_the_third_in_a_row(signal->ssi_signo)) kill_at = {};
+        if (load) load->stop(options.grace);
         // A terminal's Ctrl-C has reached the program already, as it is in our process group.
         if (signal->ssi_code != SI_KERNEL || !child_lives) send(static_cast<int>(signal->ssi_signo));
       }
@@ -356,11 +395,13 @@ Outcome record_program(const RunOptions& options) {
     // A program that goes to the background ends, and its children go on; workers end a moment after their master.
     if (!child_lives && !has_told_of_rest && now - child_ended_at > std::chrono::seconds(1)) {
       has_told_of_rest = true;
-      if (recording.has_live_process()) {
+      if (recording.has_live_process() && (stop == Stop::kTerminated || (stop == Stop::kAsked && load))) {
+        send(SIGTERM);  // a shell script that started the server ends without telling it
+      } else if (recording.has_live_process()) {
         say("the program ended but left processes behind, which are recorded until they end (Ctrl-C ends them)");
       } else if (load && load->is_running()) {
-        if (stop == Stop::kNo) say("the program ended before its load");
-        load->stop();
+        if (stop == Stop::kNo) say(fmt::format("the program ended before its load ({})", end_of(child_status)));
+        load->stop(options.grace);
       }
     }
     if (load && load->pid() == 0 && stop == Stop::kNo && recording.has_live_process() && now >= next_look) {
@@ -377,18 +418,24 @@ Outcome record_program(const RunOptions& options) {
       }
     }
     if (options.duration && now - began >= *options.duration) {
-      if (load) load->stop();
+      if (load) load->stop(options.grace);
       terminate();
     }
-    if (stop == Stop::kTerminated && now >= kill_at && (child_lives || recording.has_live_process())) {
+    if (load) load->kill_when_due(now);
+    if ((stop == Stop::kTerminated || stop == Stop::kAsked) && now >= kill_at &&
+        (child_lives || recording.has_live_process())) {
+      if (kill_at == steady_clock::time_point{})
+        say("interrupted three times: the program is killed");
+      else
+        say(fmt::format("the program did not end within {} s of {} and is killed", options.grace.count(),
+                        stop == Stop::kAsked ? "the signal" : "SIGTERM"));
       stop = Stop::kKilled;
-      say(fmt::format("the program did not end within {} s of SIGTERM and is killed", options.grace.count()));
       send(SIGKILL);
     }
   }
 
   if (load && load->pid() == 0 && load_code == 0) {
-    say("the load was never started: the program ended first");
+    say(fmt::format("the load was never started: the program ended first ({})", end_of(child_status)));
     load_code = 1;
   }
   if (load && load->pid() != 0) load_code = load->take(recording);
@@ -398,7 +445,6 @@ Outcome record_program(const RunOptions& options) {
   finish_run(recording, path, run::kComplete, options.is_quiet);
 
   Outcome outcome{0, path};
-  const bool we_ended_it = stop == Stop::kTerminated || stop == Stop::kKilled;
   if (!we_ended_it) outcome.exit_code = exit_code_of(child_status);
   if (outcome.exit_code == 0) outcome.exit_code = load_code;
   return outcome;

@@ -183,7 +183,7 @@ run::Result<Program> look_into(const std::string& name, const std::string& path,
 
 }  // namespace
 
-run::Result<Program> find_program(const std::string& name) {
+run::Result<std::string> locate_program(const std::string& name) {
   const std::string path = search_path(name);
   struct stat status {};
   if (path.empty() || ::stat(path.c_str(), &status) != 0) {
@@ -194,7 +194,13 @@ run::Result<Program> find_program(const std::string& name) {
   if (::access(path.c_str(), X_OK) != 0) {
     return run::Error{fmt::format("{} is not executable: chmod +x it, or run its interpreter", path)};
   }
-  return look_into(name, path, kScriptDepth);
+  return path;
+}
+
+run::Result<Program> find_program(const std::string& name) {
+  const auto path = locate_program(name);
+  if (!path) return run::Error{path.error()};
+  return look_into(name, *path, kScriptDepth);
 }
 
 run::Result<std::string> find_probe_library() {

@@ -19,7 +19,10 @@ struct Program {
   bool is_go = false;
 };
 
-// Looks `name` up in PATH as a shell would, and looks into the file. The error is one sentence with what to do.
+// Where a shell would find `name`: an executable file. The error is one sentence with what to do.
+run::Result<std::string> locate_program(const std::string& name);
+
+// The same, and looks into the file. The error is one sentence with what to do.
 run::Result<Program> find_program(const std::string& name);
 
 // libcamprobe.so beside this command: ../lib, the same directory, or where CAMPROBE_LIBRARY says.

@@ -90,6 +90,21 @@ class TheProgram(unittest.TestCase):
             os.close(terminal)
             self.assertEqual(os.waitstatus_to_exitcode(status), 41)
 
+    def test_that_ignores_signals_is_killed_by_the_third_interrupt(self):
+        program = "trap '' INT TERM; echo ready; while :; do sleep 0.05; done"
+        with harness.Scratch() as scratch:
+            process = subprocess.Popen([harness.CAMPROBE, "run", "-q", "-o", scratch.run_path, "--", "sh", "-c", program],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(process.stdout.readline(), "ready\n")
+            for _ in range(2):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.3)
+            self.assertIsNone(process.poll())
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 137)
+            self.assertIn("three times", told)
+
     def test_keeps_the_signals_it_was_started_to_ignore(self):
         with harness.Scratch() as scratch:
             result = subprocess.run(["sh", "-c", 'trap "" HUP; exec "$@"', "sh", harness.CAMPROBE, "run", "-q", "-o",
@@ -122,6 +137,15 @@ class TheRun(unittest.TestCase):
         with harness.Scratch() as scratch:
             harness.camprobe("run", "-q", "--", "true", cwd=scratch.directory)
             self.assertRegex(os.listdir(scratch.directory)[0], r"^true-\d{8}-\d{6}\.camrun$")
+
+    def test_of_the_same_second_has_a_name_of_its_own(self):
+        with harness.Scratch() as scratch:
+            started = [subprocess.Popen([harness.CAMPROBE, "run", "-q", "--", "true"], cwd=scratch.directory)]
+            for _ in range(2):
+                time.sleep(0.1)  # the first has made its file
+                started.append(subprocess.Popen([harness.CAMPROBE, "run", "-q", "--", "true"], cwd=scratch.directory))
+            self.assertEqual([process.wait(timeout=30) for process in started], [0, 0, 0])
+            self.assertEqual(len(os.listdir(scratch.directory)), 3)
 
     def test_holds_children_and_images(self):
         with harness.Scratch() as scratch:
@@ -236,6 +260,47 @@ class TheLoad(unittest.TestCase):
             self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
             self.assertEqual(result.returncode, 2)
             self.assertEqual(scratch.run().value("SELECT value FROM meta WHERE key = 'state'"), "complete")
+
+    def test_whose_server_crashes_ends_with_the_servers_status(self):
+        port = harness.free_port()
+        with harness.Scratch() as scratch:
+            script = self.SERVER.replace("self.send_response(200)", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+            result = record(scratch, "--load", f"python3 -c 'import urllib.request as u; u.urlopen(\"http://127.0.0.1:{port}/\")'; sleep 9",
+                            "--", sys.executable, "-c", script, str(port))
+            self.assertEqual(result.returncode, 137, result.stderr)
+            self.assertIn("signal 9", result.stderr)
+
+    def test_is_ended_with_the_duration_and_that_is_no_failure(self):
+        port = harness.free_port()
+        with harness.Scratch() as scratch:
+            result = record(scratch, "--duration", "2s", "--load", "sleep 60", *self.server(port))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("ended before it was done", result.stderr)
+
+    def test_ends_the_server_that_a_shell_script_started(self):
+        port = harness.free_port()
+        with harness.Scratch() as scratch:
+            cleanly = scratch.directory / "cleanly"
+            script = scratch.directory / "start.sh"
+            server = self.SERVER.replace("import http.server, sys", "import http.server, signal, sys, pathlib\n"
+                                         "def end(*_): pathlib.Path(sys.argv[2]).touch(); sys.exit(0)\n"
+                                         "signal.signal(signal.SIGTERM, end)")
+            (scratch.directory / "server.py").write_text(server)
+            script.write_text(f"#!/bin/sh\n{sys.executable} {scratch.directory}/server.py {port} {cleanly}\necho ended\n")
+            script.chmod(0o755)
+            began = time.monotonic()
+            result = record(scratch, "--load", "sleep 0.2", "--", script)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertTrue(cleanly.exists(), "the server was asked, not killed: " + result.stderr)
+            self.assertLess(time.monotonic() - began, 9)
+
+    def test_waits_for_a_server_that_goes_to_the_background(self):
+        port = harness.free_port()
+        with harness.Scratch() as scratch:
+            daemon = "import os\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n" + self.SERVER
+            result = record(scratch, "--load", "true", "--", sys.executable, "-c", daemon, str(port))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertNotIn("never started", result.stderr)
 
     def test_does_not_wait_for_ever(self):
         with harness.Scratch() as scratch:

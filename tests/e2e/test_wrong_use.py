@@ -26,6 +26,19 @@ class WrongUse(unittest.TestCase):
     def test_unknown_flag(self):
         self.refused("run", "--nonsense", "--", "true", mentions=["--nonsense"])
 
+        self.refused("run", "--nonsense", "--", "true", mentions=["there is no option --nonsense", "camprobe run --help"])
+
+    def test_times_that_are_none(self):
+        for time in ("-5", "x", "1.5h", "0", "", "99999999999", "5y"):
+            self.refused("run", f"--duration={time}", "--", "true", mentions=["--duration"])
+
+    def test_load_command_that_is_empty(self):
+        self.refused("run", "--load", "", "--", "true", mentions=["--load"])
+
+    def test_doctor_of_no_program(self):
+        self.refused("doctor", "no-such-program", mentions=["no-such-program"])
+        self.refused("doctor", "/tmp", mentions=["/tmp"])
+
     def test_program_that_is_not_there(self):
         with harness.Scratch() as scratch:
             self.refused("run", "-o", scratch.run_path, "--", "/nonexistent/server", mentions=["/nonexistent/server"])
@@ -60,7 +73,9 @@ class WrongUse(unittest.TestCase):
             self.refused("attach", process.pid, mentions=[str(process.pid)])
 
     def test_not_a_process_number(self):
-        self.refused("attach", "redis", mentions=["redis"])
+        for text in ("redis", "0", "-1", "12x", "99999999999999999999"):
+            told = self.refused("attach", text, mentions=[text])
+            self.assertLess(len(told), 120, "one line that one can read")
 
     def test_run_file_that_is_none(self):
         with harness.Scratch() as scratch:
