@@ -98,7 +98,8 @@ std::string title_of(const LeakFinding& f, const std::string& kind, const std::v
       if (f.resource == Resource::kDescriptors) return fmt::format("{} opens {} that are never closed", place, what);
       if (f.resource == Resource::kThreads) return fmt::format("{} starts threads that never end", place);
       if (f.resource == Resource::kMappings) return fmt::format("{} maps memory that is never unmapped", place);
-      return fmt::format("{} leaks {}", place, what);
+      // A cache whose bound lies beyond what was seen is the same data as a block nobody remembers.
+      return fmt::format("{}: {} grows, no bound seen", place, what);
     case Verdict::kSaturating:
       return fmt::format("{}: {} {} up ever more slowly", place, what, plural ? "add" : "adds");
     case Verdict::kStep:
@@ -271,6 +272,12 @@ std::vector<run::ReportEvidence> evidence_of(const LeakFinding& f, const RunInpu
                         : fmt::format("Of those that got old, few went ({} deaths per object and run).",
                                       in_count(v.old_age_hazard)),
                     v.old_age_hazard});
+    if (sampled && !v.ended) {
+      list.push_back({"bound",
+                      fmt::format("No bound in sight: if this is a cache or a pool, it holds more than {}.",
+                                  in_bytes(v.amount)),
+                      v.amount});
+    }
     list.push_back({"share", fmt::format("{} of the objects born here since then stay.", in_percent(v.survivor_share)),
                     v.survivor_share});
     list.push_back({"clock",
@@ -480,6 +487,19 @@ std::vector<run::Finding> degradation_findings(run::Reader& reader, const RunInp
       out.evidence.push_back({"load",
                               fmt::format("Meanwhile the load changed by {:+.0f} %.", 100 * degradation.load_change),
                               degradation.load_change});
+    }
+    // With no processor idle, a wait for a processor looks like any other, and other programs' part in it is not known.
+    if (resource == "latency" && c.waiting && input.idle < k.min_idle_share) {
+      out.verdict = "inconclusive";
+      out.confirmed = false;
+      out.confidence = 0.5;
+      std::erase_if(out.evidence, [](const auto& e) { return e.what == "waiting"; });
+      out.evidence.push_back({"processors",
+                              fmt::format("CPU per request did not rise, and {} of the machine was idle: requests may "
+                                          "have waited for a processor that other programs held.",
+                                          in_percent(input.idle)),
+                              input.idle});
+      out.advice = "Repeat on a machine that does nothing else, or with less load.";
     }
     const bool slight = resource == "cpu" ? c.ratio < 1.5 : resource == "latency";
     if (neighbours && slight) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <set>
 #include <string_view>
@@ -30,6 +31,24 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
+// Allocators of C programs: zmalloc, zrealloc_usable, g_malloc0, ngx_palloc, PyObject_Malloc, xstrdup. A word that ends
+// so makes one anywhere in the name, "alloc" alone only as the last: alloc_session is somebody's constructor. A method
+// of a class is somebody's own.
+bool is_c_allocator(std::string_view name) {
+  if (contains(name, "::")) return false;
+  std::string plain;
+  for (const char c : name) plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const std::string_view ending : {"alloc", "strdup", "memalign", "mmap"}) {
+    if (plain.ends_with(ending)) return true;
+  }
+  if (contains(plain, "malloc")) return true;
+  plain += '_';
+  for (const std::string_view word : {"calloc_", "realloc_", "palloc_", "zalloc_", "reallocarray_"}) {
+    if (contains(plain, word)) return true;
+  }
+  return false;
+}
+
 bool is_library_frame(const run::Frame& frame) {
   if (frame.kind == "unknown" || frame.kind == "lost" || frame.kind == "kernel") return true;
   const std::string_view module = frame.module;
@@ -52,13 +71,7 @@ bool is_library_frame(const run::Frame& frame) {
     if (name.starts_with(prefix)) return true;
   }
   const std::string_view plain = name.substr(0, name.find_first_of("(<"));
-  // Allocators of C programs: zmalloc, g_realloc, ngx_palloc, xstrdup. A method of a class is somebody's own.
-  if (!contains(plain, "::")) {
-    for (const std::string_view ending : {"alloc", "strdup", "memalign", "mmap"}) {
-      if (plain.ends_with(ending)) return true;
-    }
-    if (contains(plain, "malloc")) return true;
-  }
+  if (is_c_allocator(plain)) return true;
   for (const std::string_view call :
        {"socket", "connect", "accept", "accept4", "open", "openat", "pipe", "pipe2", "dup", "dup2", "dup3",
         "socketpair", "epoll_create1", "eventfd", "pthread_create", "thrd_create"}) {
@@ -522,6 +535,10 @@ class Input {
     for (const auto& p : input_.service.cpu) ours[static_cast<std::int64_t>(p.at)] = p.value;
     const Stretch& s = input_.stretch;
     const double third = (s.end - s.warm_up) / 3;
+    double worked = 0, rested = 0;
+    for (const auto& [second, ns] : busy) worked += static_cast<double>(second) >= s.end - third ? ns : 0;
+    for (const auto& [second, ns] : idle) rested += static_cast<double>(second) >= s.end - third ? ns : 0;
+    if (worked + rested > 0) input_.idle = rested / (worked + rested);
     const auto share = [&](Seconds from, Seconds to) {
       double others = 0, all = 0;
       for (const auto& [second, ns] : busy) {

@@ -161,6 +161,43 @@ class Finder {
       std::erase_if(members, [&](std::size_t i) { return used_[i] || verdicts_[i].verdict == Verdict::kNone; });
       if (members.size() > 1) keep_open_together(site.first, members);
     }
+    acquit_what_only_moved();
+  }
+
+  // A compiler at run time gives code a new stack, and a load balancer another worker: what was born on one stack is
+  // from then on born on another of the same function. The new one has nothing old; whether such objects die, those on
+  // the stacks it took over from tell, though none of them is alive.
+  void acquit_what_only_moved() {
+    std::erase_if(convicted_, [&](const LeakFinding& finding) {
+      const Population& first = populations_[finding.populations.front()];
+      const Seconds since = finding.verdict.since;
+      if (first.site == 0 || finding.verdict.since_start) return false;
+      std::vector<std::size_t> members = finding.populations;
+      if (births_changed_by(members, since) < 1 / k_.moved_share) return false;  // was busy before
+      for (std::size_t i = 0; i < populations_.size(); ++i) {
+        if (populations_[i].site != first.site || populations_[i].resource != first.resource) continue;
+        if (std::count(members.begin(), members.end(), i) != 0) continue;
+        if (births_changed_by({i}, since) <= k_.moved_share) members.push_back(i);
+      }
+      if (members.size() == finding.populations.size()) return false;
+      const SurvivalVerdict together = judge_survival(join(populations_, members), stretch_, clock_, k_);
+      if (together.verdict == Verdict::kLeaks) return false;
+      for (const std::size_t i : finding.populations) verdicts_[i] = together, used_[i] = true;
+      if (together.verdict != Verdict::kNone) {
+        open_.push_back({first.resource, finding.populations, {}, together, false, 0, {}});
+      }
+      return true;
+    });
+  }
+
+  // How many times as many objects a second are born on these stacks after an instant as before it.
+  double births_changed_by(const std::vector<std::size_t>& members, Seconds instant) const {
+    double before = 0, after = 0;
+    for (const std::size_t i : members) {
+      before += activity_between(populations_[i], stretch_.begin, instant) / (instant - stretch_.begin);
+      after += activity_between(populations_[i], instant, stretch_.end) / (stretch_.end - instant);
+    }
+    return after / std::max(before, 1e-300);
   }
 
   bool convict_together(Resource resource, std::vector<std::size_t> members) {

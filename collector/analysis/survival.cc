@@ -194,6 +194,8 @@ bool is_one_growing_buffer(const std::vector<Placed>& lives, double warm_up, dou
          previous->amount >= 1.5 * at_warm_up;
 }
 
+}  // namespace
+
 double activity_between(const Population& population, Seconds from, Seconds to) {
   if (!population.activity.empty()) {
     double sum = 0;
@@ -209,6 +211,8 @@ double activity_between(const Population& population, Seconds from, Seconds to) 
   }
   return sum;
 }
+
+namespace {
 
 class Judge {
  public:
@@ -483,23 +487,26 @@ class Judge {
   }
 
   // A cache that filled only lately: births go on, but for each one now another leaves. What came and went in the last
-  // eighth, against what the growth until then promised for it, in standard deviations of that difference.
+  // eighth, against what the growth until then promised for it, in standard deviations of that difference. They are
+  // those of a growth that goes on: none at all coming is not the more certain for having no spread. The very last
+  // births may not have reached the run file yet.
   bool has_levelled_off() const {
     constexpr double kLast = 0.125;
+    const double end = 1 - youngest_, begin = end - kLast;
     if (to_ - from_ < 2 * kLast) return false;
-    const double before = 1 - kLast - age_ - from_;
+    const double before = begin - age_ - from_;
     if (before <= 0) return false;
     const double scale = kLast / before;
-    double came = 0, left = 0, promised = 0, variance = 0;
+    double came = 0, left = 0, promised = 0, variance = 0, came_variance = 0, promised_variance = 0;
     for (const Placed& life : lives_) {
       const double n = life.objects;
-      if (life.born > 1 - kLast) came += n, variance += n * n;
-      if (life.died > 1 - kLast && life.died <= 1) left += n, variance += n * n;
+      if (life.born > begin && life.born <= end) came += n, came_variance += n * n;
+      if (life.died > begin && life.died <= end) left += n, variance += n * n;
       // alive when the last eighth began: what the growth until then amounted to
-      const bool grown = life.born > from_ && life.born <= 1 - kLast - age_ && life.died > 1 - kLast;
-      if (grown) promised += n * scale, variance += n * n * scale * scale;
+      const bool grown = life.born > from_ && life.born <= begin - age_ && life.died > begin;
+      if (grown) promised += n * scale, variance += n * n * scale * scale, promised_variance += n * n * scale;
     }
-    const double error = std::sqrt(variance * v_.overdispersion);
+    const double error = std::sqrt((variance + std::max(came_variance, promised_variance)) * v_.overdispersion);
     return came - left < k_.last_eighth_growth * promised && promised - (came - left) > 2.33 * error;
   }
 

@@ -86,6 +86,9 @@ struct SurvivalVerdict {
   std::vector<double> birth_profile;  // of survivors in 24 equal parts of the judged stretch, for merging
 };
 
+// Objects born in [from, to), whatever became of them.
+double activity_between(const Population& population, Seconds from, Seconds to);
+
 // `warm_up` in seconds of the run. Screening over many populations (multiplicity) is the caller's.
 SurvivalVerdict judge_survival(const Population& population, const Stretch& stretch, const WorkClock& clock,
                                const Thresholds& thresholds);

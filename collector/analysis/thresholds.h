@@ -12,7 +12,7 @@
 namespace camprobe::analysis {
 
 struct Thresholds {
-  int version = 1;
+  int version = 2;
 
   // What counts as evidence of survival. Ages and places are shares of the judged stretch on the clock in use.
   double warm_up_share = 0.1;   // births in the first tenth are start-up
@@ -42,6 +42,7 @@ struct Thresholds {
   // Onset: log-likelihood ratio of "rate rose once" over "one rate".
   double onset_likelihood_ratio = 5;
   double same_onset_share = 0.15;     // of the stretch: stacks of one function that began this close are one leak
+  double moved_share = 0.25;          // of the births before: a stack is as good as left for another
   double stopped_probability = 1e-4;  // of such a silence at the end if the leak still went on
   double step_share = 0.2;            // growth that lasted less than this share of the stretch is a step
 
@@ -79,6 +80,7 @@ struct Thresholds {
   double min_latency_ms = 0.2;   // a rise smaller than this hurts nobody
   double mix_distance = 0.1;     // Hellinger: endpoints are mixed otherwise than before
   double culprit_share = 0.5;    // of the growth
+  double min_idle_share = 0.05;  // of the machine: below it, a wait may be one for a processor
   double neighbour_share = 0.1;  // of the machine that other programs took more late than early: cannot tell
 
   double lost_share = 0.05;  // of heap samples: above this an innocent verdict is none

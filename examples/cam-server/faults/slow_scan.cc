@@ -41,7 +41,7 @@ class SlowScan : public Fault {
  public:
   SlowScan()
       : Fault({"slow-scan", "a list grows with each request and is scanned by each: more CPU a request", false,
-               "entries", 4, 1.0, "cap_entries", 4'000'000}) {}
+               "entries", 32, 1.0, "cap_entries", 4'000'000}) {}
 
  private:
   void strike(std::uint64_t request) override {
