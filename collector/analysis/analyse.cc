@@ -348,7 +348,7 @@ bool judge_the_evidence(const RunInput& input, const LeakAnalysis& leaks, const 
   return enough;
 }
 
-std::string headline(const run::Report& report) {
+std::string headline(const run::Report& report, bool may_be_slower) {
   std::vector<std::string> leaks, slower;
   std::size_t open = 0;
   for (const run::Finding& f : report.findings) {
@@ -368,6 +368,8 @@ std::string headline(const run::Report& report) {
     return fmt::format("{} {}: {}.", leaks.size(), leaks.size() == 1 ? "leak" : "leaks", joined(leaks));
   if (!slower.empty()) return joined(slower) + ".";
   if (report.verdict == "inconclusive") {
+    if (may_be_slower && open == 0)
+      return "No leak and no degradation shown, but it may have got slower: see what could not be told.";
     if (open > 0)
       return fmt::format("No leak and no degradation shown, but {} could not be told from one.",
                          open == 1 ? "one thing" : std::to_string(open) + " things");
@@ -434,9 +436,11 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
   const bool any_confirmed =
       std::any_of(report.findings.begin(), report.findings.end(), [](const auto& f) { return f.confirmed; });
   const bool any_open = std::any_of(report.findings.begin(), report.findings.end(),
-                                    [](const auto& f) { return f.kind == "leak" && f.verdict == "inconclusive"; });
-  report.verdict = any_confirmed ? "fail" : !enough || any_open ? "inconclusive" : "pass";
-  report.summary = headline(report);
+                                    [](const auto& f) { return f.kind != "budget" && f.verdict == "inconclusive"; });
+  const bool may_be_slower = std::any_of(degradation.changes.begin(), degradation.changes.end(),
+                                         [](const auto& change) { return change.open; });
+  report.verdict = any_confirmed ? "fail" : !enough || any_open || may_be_slower ? "inconclusive" : "pass";
+  report.summary = headline(report, may_be_slower);
   return report;
 }
 

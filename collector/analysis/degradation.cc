@@ -246,6 +246,7 @@ class Comparer {
       change.verdict = shape.is_step ? Verdict::kStep : Verdict::kLeaks;
     } else if (late - early > threshold) {
       change.verdict = Verdict::kInconclusive;
+      change.open = persists && change.ratio_interval.low > 1;
       change.why =
           persists ? "worse by more than the minimum, but not beyond its own ups and downs" : "worse for a while only";
     }
@@ -267,6 +268,7 @@ class Comparer {
         change.confirmed = false;
         change.verdict = Verdict::kNone;
       }
+      if (change.late - change.early < k_.min_latency_ms) change.open = false;
       tested.push_back(std::move(change));
     }
   }
@@ -309,7 +311,7 @@ class Comparer {
   }
 
   // Frames are counted with everything they call, so every caller of the culprit grew as much; the most specific frame
-  // that carries the share is the one to name, and the others are its context.
+  // of the program's own that carries the share is the one to name, and the others are its context.
   std::vector<Culprit> find_culprits(double growth) const {
     std::vector<Culprit> culprits;
     const Seconds width = std::max(2.0, (stretch_.end - stretch_.warm_up) / 24);
@@ -318,6 +320,7 @@ class Comparer {
       if (windows.size() < 9) continue;
       Culprit culprit{frame.frame, frame.name, 0, mean_of(windows, early_.low, early_.high),
                       mean_of(windows, late_.low, late_.high + 1e-9)};
+      culprit.of_library = frame.of_library;
       const double rise = culprit.late - culprit.early;
       culprit.share = growth > 0 ? rise / growth : 0;
       double squares = 0, n = 0;
@@ -330,7 +333,9 @@ class Comparer {
       const double error = n > 2 ? std::sqrt(squares / (n - 2) * 4 / n) : std::numeric_limits<double>::infinity();
       if (culprit.share >= k_.culprit_share && rise > 3 * error) culprits.push_back(culprit);
     }
-    std::sort(culprits.begin(), culprits.end(), [](const auto& a, const auto& b) { return a.late < b.late; });
+    std::sort(culprits.begin(), culprits.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.of_library, a.late) < std::pair(b.of_library, b.late);
+    });
     if (culprits.size() > 8) culprits.resize(8);
     return culprits;
   }

@@ -30,6 +30,7 @@ struct Culprit {
   std::string name;
   double share = 0;            // of the growth of CPU per request
   double early = 0, late = 0;  // nanoseconds a request, with everything it called
+  bool of_library = false;
 };
 
 struct CostChange {
@@ -37,6 +38,7 @@ struct CostChange {
   std::string endpoint;
   Verdict verdict = Verdict::kNone;  // kStep: rose once and stayed; kLeaks: goes on rising; kNone; kInconclusive
   bool confirmed = false;
+  bool open = false;           // worse beyond chance, but not surely by more than the minimum: no innocent verdict
   double early = 0, late = 0;  // ms, ns a request, or share of errors
   double ratio = 1;
   Interval ratio_interval;  // 95 %

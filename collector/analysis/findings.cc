@@ -132,6 +132,12 @@ std::string advice_of(const LeakFinding& f, const std::string& kind, const std::
       }
       if (f.resource == Resource::kMappings)
         return fmt::format("Find the munmap() that is missing for what {} maps.", place);
+      if (f.resource == Resource::kJsHeap) {
+        return fmt::format(
+            "Pages are counted, and named by what allocated when one was added, most often {}. Take a heap snapshot "
+            "early and one late (node --heapsnapshot-signal=SIGUSR2) and compare what they keep.",
+            place);
+      }
       return fmt::format(
           "See who keeps what {} allocates: a container that is only added to, a reference cycle, or a missing delete. "
           "About {} of what is allocated there stays.",
@@ -258,7 +264,11 @@ std::vector<run::ReportEvidence> evidence_of(const LeakFinding& f, const RunInpu
   const SurvivalVerdict& v = f.verdict;
   std::vector<run::ReportEvidence> list;
   list.push_back({"verdict", why_of(f), {}});
-  const bool sampled = f.resource == Resource::kHeap || f.resource == Resource::kJsHeap;
+  const bool sampled = f.resource == Resource::kHeap;
+  if (v.reason == Reason::kOneGrowingBuffer) {
+    list.push_back({"size", fmt::format("It is {} now.", in_bytes(v.amount)), v.amount});
+    return list;
+  }
   list.push_back({"survivors",
                   sampled ? fmt::format("{} sampled objects stayed, worth {} ({} each on average).",
                                         in_count(v.survivors), in_bytes(v.amount), in_bytes(v.amount_per_object))
@@ -272,11 +282,11 @@ std::vector<run::ReportEvidence> evidence_of(const LeakFinding& f, const RunInpu
                         : fmt::format("Of those that got old, few went ({} deaths per object and run).",
                                       in_count(v.old_age_hazard)),
                     v.old_age_hazard});
-    if (sampled && !v.ended) {
-      list.push_back({"bound",
-                      fmt::format("No bound in sight: if this is a cache or a pool, it holds more than {}.",
-                                  in_bytes(v.amount)),
-                      v.amount});
+    if ((sampled || f.resource == Resource::kJsHeap) && !v.ended) {
+      list.push_back(
+          {"bound",
+           fmt::format("No bound in sight: if this is a cache or a pool, it holds more than {}.", in_bytes(v.amount)),
+           v.amount});
     }
     list.push_back({"share", fmt::format("{} of the objects born here since then stay.", in_percent(v.survivor_share)),
                     v.survivor_share});
@@ -535,7 +545,7 @@ std::vector<run::Finding> memory_findings(const RunInput& input, const MemoryVer
     return {};
   // Descriptors cost kernel memory and threads stacks; where one of those leaks, what RSS does is its shadow.
   for (const run::Finding& f : leaks) {
-    if (f.confirmed && (f.resource == "thread" || f.resource == "mmap")) return {};
+    if (f.confirmed && (f.resource == "thread" || f.resource == "mmap" || f.resource == "js-heap")) return {};
   }
   const double unexplained = memory.rss_growth - std::max(0.0, memory.live_growth);
   if (unexplained < std::max(0.05 * input.stretch.rss_bytes, 4 * k.min_bytes_per_hour) ||

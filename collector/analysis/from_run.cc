@@ -1,10 +1,13 @@
 // collector/analysis/from_run.cc
 #include "collector/analysis/from_run.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <string_view>
 
@@ -49,6 +52,10 @@ bool is_c_allocator(std::string_view name) {
   return false;
 }
 
+bool is_v8(std::string_view function) {
+  return function.starts_with("v8::");
+}
+
 bool is_library_frame(const run::Frame& frame) {
   if (frame.kind == "unknown" || frame.kind == "lost" || frame.kind == "kernel") return true;
   const std::string_view module = frame.module;
@@ -64,6 +71,10 @@ bool is_library_frame(const run::Frame& frame) {
       space != std::string_view::npos && !name.starts_with("operator")) {
     name = name.substr(space + 1);
   }
+  if (frame.kind == "js") return frame.file.starts_with("node:");
+  const bool in_node = file == "node" || file == "nodejs" || file.starts_with("libnode.so");
+  if (in_node && (name.starts_with("node::") || name.starts_with("Builtins_"))) return true;
+  if (is_v8(name) || name.starts_with("uv_") || contains(frame.file, "/deps/uv/src/")) return true;
   if (frame.file.starts_with("/usr/include/") || frame.file.starts_with("/usr/lib/"))
     return true;  // headers of libraries
   for (const std::string_view prefix :
@@ -74,7 +85,7 @@ bool is_library_frame(const run::Frame& frame) {
   if (is_c_allocator(plain)) return true;
   for (const std::string_view call :
        {"socket", "connect", "accept", "accept4", "open", "openat", "pipe", "pipe2", "dup", "dup2", "dup3",
-        "socketpair", "epoll_create1", "eventfd", "pthread_create", "thrd_create"}) {
+        "socketpair", "epoll_create1", "eventfd", "pthread_create", "thrd_create", "_start", "start_thread"}) {
     if (plain == call) return true;
   }
   return false;
@@ -132,7 +143,8 @@ class Input {
       requests[from] += 0;  // nothing happened before it: the line must not run through a gap
       requests[to] += n;
     };
-    for (const run::LoadBucket& bucket : reader_.load_buckets(""))
+    const bool whole = load_results_cover_the_load();
+    for (const run::LoadBucket& bucket : whole ? reader_.load_buckets("") : std::vector<run::LoadBucket>{})
       add(bucket.second, bucket.width, static_cast<double>(bucket.requests));
     if (!requests.empty()) {
       input_.clock = WorkClock(accumulate(requests, begin), WorkSource::kLoadTool);
@@ -165,6 +177,31 @@ class Input {
           "No requests were seen at all: everything is judged by the clock on the wall, and a cache that fills with "
           "use may look like a leak.");
     }
+  }
+
+  // A script may start a load tool more than once, and the results be those of one of them: then the server goes on
+  // reading from its sockets where the load tool saw nothing.
+  bool load_results_cover_the_load() {
+    std::int64_t begin = std::numeric_limits<std::int64_t>::max(), end = std::numeric_limits<std::int64_t>::min();
+    for (const run::LoadBucket& bucket : reader_.load_buckets("")) {
+      begin = std::min(begin, bucket.second);
+      end = std::max(end, bucket.second + std::max<std::int64_t>(bucket.width, 1));
+    }
+    if (end <= begin) return true;
+    double within = 0, all = 0;
+    for (const run::IoRow& row : reader_.io()) {
+      if (row.kind != "socket_read") continue;
+      const auto ops = static_cast<double>(row.ops);
+      all += ops;
+      if (row.second >= begin - 2 && row.second <= end + 2) within += ops;
+    }
+    if (all - within <= k_.unseen_load_share * all) return true;
+    input_.notes.push_back(fmt::format(
+        "The load tool's results end at {}, the load does not ({} of all socket reads are elsewhere): they are set "
+        "aside. Give one run of the load tool, or the file of all of it with --load-results.",
+        run::at_time(static_cast<double>(end)), run::in_percent(1 - within / all)));
+    load_results_kept_ = false;
+    return false;
   }
 
   // Counted exactly per second under its name; which name is a root, the single spans that were kept tell.
@@ -276,19 +313,23 @@ class Input {
     const auto [found, is_new] = known.try_emplace(key, input_.populations.size());
     if (!is_new) return found->second;
     Population p;
-    p.id = static_cast<std::uint64_t>(run::number(key.stack));
     p.resource = resource;
-    const run::Stack& stack = reader_.stack(key.stack);
-    std::vector<run::Frame> frames;
-    for (const run::FrameId id : stack.frames) {
-      p.frames.push_back(static_cast<std::uint32_t>(run::number(id)));
-      frames.push_back(reader_.frame(id));
-    }
-    // Descriptors of unlike kinds that one function opens are not one leak.
-    if (!frames.empty()) p.site = hash_of(frames[own_frame(frames)].function + key.kind);
+    describe(p, key.stack, key.kind);
     input_.populations.push_back(std::move(p));
     input_.origins.push_back({key.process, key.stack, key.kind, {}});
     return found->second;
+  }
+
+  void describe(Population& p, run::StackId id, const std::string& kind) {
+    p.id = static_cast<std::uint64_t>(run::number(id));
+    p.frames.clear();
+    std::vector<run::Frame> frames;
+    for (const run::FrameId frame : reader_.stack(id).frames) {
+      p.frames.push_back(static_cast<std::uint32_t>(run::number(frame)));
+      frames.push_back(reader_.frame(frame));
+    }
+    // Descriptors of unlike kinds that one function opens are not one leak.
+    if (!frames.empty()) p.site = hash_of(frames[own_frame(frames)].function + kind);
   }
 
   Seconds death(run::ProcessId process, const std::optional<std::int64_t>& died_ns) const {
@@ -400,12 +441,49 @@ class Input {
     }
   }
 
+  // The pages of V8's heap hold what all of a program's functions allocate, and are given back page by page, not stack
+  // by stack: they are one population. It is named by the function that most often asked for a page that is still
+  // there.
   void read_mappings() {
-    std::map<Key, std::size_t> known;
+    std::map<Key, std::size_t> known, heaps;
+    std::unordered_map<run::StackId, bool> v8;
+    std::map<std::size_t, std::map<run::StackId, double>> kept;
     for (const run::Mapping& m : reader_.mappings()) {
-      const std::size_t i = population(known, {m.process, m.stack, ""}, Resource::kMappings);
-      input_.populations[i].lives.push_back(
-          {seconds_of(m.mapped_ns), death(m.process, m.unmapped_ns), static_cast<double>(m.bytes), 1});
+      const auto [found, is_new] = v8.try_emplace(m.stack);
+      if (is_new) {
+        const std::vector<run::FrameId> frames = reader_.stack(m.stack).frames;
+        found->second = std::any_of(frames.begin(), frames.begin() + std::min<std::ptrdiff_t>(4, std::ssize(frames)),
+                                    [&](run::FrameId id) { return is_v8(reader_.frame(id).function); });
+      }
+      const Seconds born = seconds_of(m.mapped_ns), died = death(m.process, m.unmapped_ns);
+      std::size_t i;
+      if (found->second) {
+        const auto [heap, first] = heaps.try_emplace({m.process, run::kUnknownStack, "v8"}, input_.populations.size());
+        i = heap->second;
+        if (first) population(known, {m.process, m.stack, "v8"}, Resource::kJsHeap);
+        if (born >= input_.stretch.warm_up && died >= input_.stretch.end)
+          kept[i][m.stack] += static_cast<double>(m.bytes);
+      } else {
+        i = population(known, {m.process, m.stack, ""}, Resource::kMappings);
+      }
+      input_.populations[i].lives.push_back({born, died, static_cast<double>(m.bytes), 1});
+    }
+    for (const auto& [i, stacks] : kept) {
+      struct Asker {
+        double bytes = 0, heaviest_bytes = 0;
+        run::StackId heaviest = run::kUnknownStack;
+      };
+      std::map<std::uint64_t, Asker> askers;
+      for (const auto& [stack, bytes] : stacks) {
+        describe(input_.populations[i], stack, "v8");
+        Asker& asker = askers[input_.populations[i].site];
+        asker.bytes += bytes;
+        if (bytes > asker.heaviest_bytes) asker.heaviest_bytes = bytes, asker.heaviest = stack;
+      }
+      const auto most = std::max_element(askers.begin(), askers.end(),
+                                         [](const auto& a, const auto& b) { return a.second.bytes < b.second.bytes; });
+      describe(input_.populations[i], most->second.heaviest, "v8");
+      input_.origins[i].stack = most->second.heaviest;
     }
   }
 
@@ -453,7 +531,7 @@ class Input {
 
   void read_service() {
     std::map<std::string, std::map<Seconds, LatencyPoint>> endpoints;
-    for (const run::LoadBucket& bucket : reader_.load_buckets())
+    for (const run::LoadBucket& bucket : load_results_kept_ ? reader_.load_buckets() : std::vector<run::LoadBucket>{})
       add_to(endpoints[bucket.endpoint], latency_point(bucket));
     if (!endpoints.empty()) {
       input_.latency_from = "load tool";
@@ -488,7 +566,11 @@ class Input {
     const Stretch& s = input_.stretch;
     const double width = std::max(1.0, std::ceil((s.end - s.begin) / 240));
     std::unordered_map<std::uint64_t, std::map<std::int64_t, double>> by_function;
-    std::unordered_map<std::uint64_t, std::string> names;
+    struct Function {
+      std::string name;
+      bool of_library;
+    };
+    std::unordered_map<std::uint64_t, Function> names;
     std::unordered_map<run::StackId, std::vector<std::uint64_t>> functions;
     const run::Slice slice{
         static_cast<std::int64_t>(s.begin * kNs), static_cast<std::int64_t>(std::ceil(s.end) * kNs), {}, {}, {}};
@@ -497,11 +579,12 @@ class Input {
       if (is_new) {
         std::set<std::uint64_t> seen;  // recursion counts once
         for (const run::FrameId id : reader_.stack(row.stack).frames) {
-          const std::string& name = reader_.frame(id).function;
+          const run::Frame& frame = reader_.frame(id);
+          const std::string& name = frame.function;
           const std::uint64_t key = hash_of(name);
           if (seen.insert(key).second) {
             found->second.push_back(key);
-            names.try_emplace(key, name);
+            names.try_emplace(key, Function{name, is_library_frame(frame)});
           }
         }
       }
@@ -517,7 +600,8 @@ class Input {
     std::sort(heaviest.rbegin(), heaviest.rend());
     if (heaviest.size() > 300) heaviest.resize(300);
     for (const auto& [sum, key] : heaviest) {
-      CpuSeries series{key, names[key], {}};
+      const Function& function = names.at(key);
+      CpuSeries series{key, function.name, {}, function.of_library};
       for (const auto& [part, ns] : by_function[key])
         series.nanoseconds.push_back({static_cast<double>(part) * width, ns});
       input_.service.frames.push_back(std::move(series));
@@ -560,6 +644,7 @@ class Input {
   std::vector<run::Process> processes_;
   std::map<run::ProcessId, Seconds> ends_;
   Seconds run_end_ = 0;
+  bool load_results_kept_ = true;
   bool have_intervals_ = false;
   std::map<run::ProcessId, std::vector<std::pair<Seconds, double>>> intervals_;
 };
@@ -569,6 +654,10 @@ class Input {
 std::size_t own_frame(const std::vector<run::Frame>& frames) {
   for (std::size_t i = 0; i < frames.size(); ++i) {
     if (!is_library_frame(frames[i])) return i;
+  }
+  // Node's own JavaScript says more than the native code beneath it.
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    if (frames[i].kind == "js") return i;
   }
   return 0;
 }

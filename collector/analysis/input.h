@@ -101,6 +101,7 @@ struct CpuSeries {
   std::uint64_t frame = 0;
   std::string name;
   std::vector<GaugePoint> nanoseconds;  // spent in the second that starts at `at`
+  bool of_library = false;              // not the program's own: named only where nothing else can be
 };
 
 struct ServiceInput {

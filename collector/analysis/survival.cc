@@ -274,6 +274,7 @@ class Judge {
     const double span = to_ - from_;
     // An end, or births that crowd at one place, is no growth that goes on. Asked before the count: ten thousand
     // objects at once are a step, and so are five.
+    if (came_at_once(events)) return conclude(Verdict::kStep, Reason::kOneOff);
     if (v_.ended && (span < k_.step_share || !still_busy_after_end())) return conclude(Verdict::kStep, Reason::kOneOff);
     if (!is_spread(events)) {
       return conclude(v_.survivors >= needed ? Verdict::kStep : Verdict::kInconclusive,
@@ -459,6 +460,16 @@ class Judge {
       expected.push_back(events.count() * share);
     }
     return overdispersion(counts(events, from, to_, n), expected);
+  }
+
+  // How likely would so many births lie so close together if they could have come at any time?
+  bool came_at_once(const Events& events) const {
+    const double span = even(1 - age_) - even(warm_up_);
+    if (span <= 0) return false;
+    const double width = std::max(events.lives.back().even - events.lives.front().even, 1e-4 * span) / span;
+    const bool later_is_known = events.lives.back().born < 1 - age_ - k_.at_once_share;
+    return later_is_known && width < k_.at_once_share &&
+           events.count() * std::pow(width, events.count() - 1) < k_.stopped_probability;
   }
 
   bool is_spread(const Events& events) const {

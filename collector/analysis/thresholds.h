@@ -44,6 +44,7 @@ struct Thresholds {
   double same_onset_share = 0.15;     // of the stretch: stacks of one function that began this close are one leak
   double moved_share = 0.25;          // of the births before: a stack is as good as left for another
   double stopped_probability = 1e-4;  // of such a silence at the end if the leak still went on
+  double at_once_share = 0.05;        // of the stretch: births this close are one event, unless more follow
   double step_share = 0.2;            // growth that lasted less than this share of the stretch is a step
 
   // Minimum effects.
@@ -51,6 +52,8 @@ struct Thresholds {
   double min_bytes_per_hour = 1024.0 * 1024.0;
   double min_daily_share_of_limit = 0.01;
   double min_exact_events = 1;  // growth in the stretch that a handful of late openings explains
+
+  double unseen_load_share = 0.2;  // of socket reads outside of what the load tool saw: its results are not of the load
 
   // Too short to judge anything.
   double min_seconds = 20;

@@ -136,6 +136,37 @@ TEST(Degradation, FindsAScanThatGrowsAndNamesIt) {
   EXPECT_GE(not_waiting, 28);
 }
 
+TEST(Degradation, NamesTheProgramsOwnFunctionBeforeTheLibraryItCalls) {
+  Service service;
+  service.cpu = [](double x) { return 1 + 1.5 * x; };
+  Random random(41);
+  ServiceInput input = record(service, random);
+  CpuSeries inner = input.frames.back();  // scan_history does it all in std::count
+  inner.frame = 9, inner.name = "std::count", inner.of_library = true;
+  for (auto& point : inner.nanoseconds) point.value *= 0.99;
+  input.frames.push_back(inner);
+  const Degradation result = find_degradation(input, stretch_of(service.seconds), Thresholds{});
+  ASSERT_FALSE(result.changes.empty());
+  ASSERT_FALSE(result.changes.front().culprits.empty());
+  EXPECT_EQ(result.changes.front().culprits.front().name, "scan_history");
+}
+
+// Half of what would be called worse in so short a run: not shown, and not excluded either.
+TEST(Degradation, LeavesOpenWhatIsWorseButNotSurelyByEnough) {
+  Service service;
+  service.latency = service.cpu = [](double x) { return x > 0.5 ? 1.3 : 1.0; };
+  service.noise = 0.08;
+  Random random(42);
+  int open = 0;
+  for (int i = 0; i < 10; ++i) {
+    const Degradation result = find_degradation(record(service, random), stretch_of(service.seconds), Thresholds{});
+    bool any = false;
+    for (const CostChange& change : result.changes) any |= change.open || change.confirmed;
+    open += any;
+  }
+  EXPECT_GE(open, 8);
+}
+
 TEST(Degradation, FindsATailThatGrowsAlone) {
   Service service;
   service.requests_per_second = 4000;

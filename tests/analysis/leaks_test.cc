@@ -122,6 +122,39 @@ TEST(FindLeaks, TakesConnectionsWithinTheLoadsOwnNumberForGranted) {
   EXPECT_TRUE(c.find().findings.empty());
 }
 
+// A compiler at run time moved the code: the old stack is left, and what was born on it has been collected.
+TEST(FindLeaks, AcquitsAStackThatTookOverFromOneWhoseObjectsDied) {
+  for (const bool old_ones_die : {true, false}) {
+    Case c;
+    Population& before = c.stack(7);
+    c.add(before, 300, 0, 600, old_ones_die ? 250 : kAlive);
+    c.add(c.stack(7, {1, 2, 3}), 200, 600, kLength);
+    c.add(c.stack(8, {4, 5, 6}), 200, 600, kLength);  // another function that began then: no excuse
+    const auto leaks = leaks_in(c.find());
+    ASSERT_EQ(leaks.size(), old_ones_die ? 1u : 2u);
+    if (old_ones_die) {
+      EXPECT_EQ(leaks[0].populations, std::vector<std::size_t>{2});
+    }
+  }
+}
+
+TEST(FindLeaks, CallsAFewThatCameAtOnceAStep) {
+  Case c;
+  Population& reload = c.stack(7);
+  for (int i = 0; i < 6; ++i) reload.lives.push_back({400 + 0.01 * i, kAlive, 256e3, 1.01});
+  const LeakAnalysis analysis = c.find();
+  ASSERT_EQ(analysis.findings.size(), 1u);
+  EXPECT_EQ(analysis.findings[0].verdict.verdict, Verdict::kStep);
+}
+
+// The last births may not have reached the file, and few are due in an eighth of the run: no levelling off.
+TEST(FindLeaks, IsNotToldOfALevellingByAFewMissingBirths) {
+  Case c;
+  Population& kept = c.stack(7);
+  for (int i = 0; i < 36; ++i) kept.lives.push_back({25.0 * i, kAlive, 64e3, 10});
+  EXPECT_EQ(leaks_in(c.find()).size(), 1u);
+}
+
 TEST(FindLeaks, SaysARunIsTooShort) {
   Case c;
   c.stretch.end = 10;

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "collector/analysis/findings.h"
 #include "collector/analysis/from_run.h"
 #include "exporters/report_json.h"
 #include "exporters/report_text.h"
@@ -253,8 +254,84 @@ TEST(OwnFrame, SkipsAllocatorsAndLibraries) {
                              {"app::Allocator::allocate(int)", "server"}})),
             3u);
   EXPECT_EQ(own_frame(named({{"ngx_palloc", "nginx"}, {"ngx_http_create_request", "nginx"}})), 1u);
+  EXPECT_EQ(own_frame(named({{"realloc", "/lib/libjemalloc.so.2"},
+                             {"zrealloc_usable", "redis"},
+                             {"lpInsert", "redis"},
+                             {"lpPrepend", "redis"}})),
+            2u);
+  EXPECT_EQ(own_frame(named({{"malloc", "/lib/libc.so.6"}, {"zcalloc_num", "redis"}, {"dictExpand", "redis"}})), 2u);
+  EXPECT_EQ(own_frame(named({{"PyObject_Malloc", "python3"}, {"bytes_concat", "python3"}})), 1u);
+  EXPECT_EQ(own_frame(named({{"malloc", "/lib/libc.so.6"}, {"alloc_session", "server"}})), 1u);
   EXPECT_EQ(own_frame(named({{"malloc", "/lib/libc.so.6"}})), 0u);
   EXPECT_EQ(own_frame({}), 0u);
+}
+
+TEST(OwnFrame, IsTheJavaScriptAndNotTheEngineUnderIt) {
+  const auto frame = [](const char* function, const char* file, const char* kind) {
+    run::Frame f;
+    f.function = function, f.file = file, f.kind = kind, f.module = "/usr/bin/node";
+    return f;
+  };
+  const run::Frame page = frame("v8::internal::MemoryAllocator::AllocatePage(int)", "", "native"),
+                   socket = frame("uv__socket", "deps/uv/src/unix/core.c", "native"),
+                   wrap = frame("void node::TCPWrap::Connect<sockaddr_in>(v8::Local<v8::Value>)", "", "native"),
+                   of_node = frame("internalConnect", "node:net", "js"), own = frame("handle", "src/app.ts", "js");
+  EXPECT_EQ(own_frame({page, own}), 1u);
+  EXPECT_EQ(own_frame({socket, wrap, of_node, own}), 3u);
+  EXPECT_EQ(own_frame({socket, wrap, of_node}), 2u);  // Node's own says more than libuv's
+  run::Frame bitcoin = frame("node::Connect(int)", "src/net.cpp", "native");
+  bitcoin.module = "/usr/bin/bitcoind";
+  EXPECT_EQ(own_frame({bitcoin}), 0u);
+  EXPECT_EQ(own_frame({socket, bitcoin}), 1u);
+}
+
+TEST(Degradation, DoesNotCallAWaitForABusyMachineALock) {
+  run::Scratch scratch;
+  record_run(scratch / "a.camrun", {});
+  auto reader = run::Reader::open(scratch / "a.camrun");
+  ASSERT_TRUE(reader);
+  CostChange slower;
+  slower.confirmed = slower.waiting = true;
+  slower.verdict = Verdict::kStep;
+  slower.early = 10, slower.late = 18, slower.ratio = 1.8, slower.ratio_interval = {1.5, 2.1};
+  Degradation degradation;
+  degradation.changes = {slower};
+  for (const double idle : {0.5, 0.01}) {
+    RunInput input;
+    input.idle = idle;
+    const auto findings = degradation_findings(*reader, input, degradation, Thresholds{});
+    ASSERT_EQ(findings.size(), 1u);
+    EXPECT_EQ(findings[0].confirmed, idle > 0.1);
+    EXPECT_EQ(findings[0].verdict, idle > 0.1 ? "step" : "inconclusive");
+  }
+}
+
+TEST(Report, SetsResultsAsideThatAreOfAPartOfTheLoad) {
+  for (const bool whole : {true, false}) {
+    run::Scratch scratch;
+    run::Meta meta;
+    auto writer = run::Writer::create(scratch / "a.camrun", meta);
+    ASSERT_TRUE(writer);
+    run::Process process;
+    process.pid = 7;
+    const run::ProcessId server = writer->add(process);
+    const run::SourceId source = writer->add(run::LoadSource{});
+    for (std::int64_t second = 0; second < 60; ++second) {
+      run::IoRow io;
+      io.process = server, io.second = second, io.kind = "socket_read", io.ops = 100;
+      writer->count(io);
+      if (!whole && second >= 20) continue;
+      run::LoadBucket bucket;
+      bucket.source = source, bucket.second = second, bucket.width = 1, bucket.requests = 100;
+      writer->put(bucket);
+    }
+    ASSERT_TRUE(writer->finish(61'000'000'000, "complete"));
+    auto reader = run::Reader::open(scratch / "a.camrun");
+    ASSERT_TRUE(reader);
+    const RunInput input = input_from(*reader, Thresholds{});
+    EXPECT_EQ(input.clock.source(), whole ? WorkSource::kLoadTool : WorkSource::kSockets);
+    EXPECT_NEAR(input.stretch.end, 60, 2);
+  }
 }
 
 TEST(Units, ReadLikePeopleWriteThem) {
