@@ -38,7 +38,7 @@ struct RunInput {
   double heap_interval = 0;  // mean sampling interval, weighed by samples; 0: heap was not sampled
   double heap_lost_share = 0;
   double neighbours = 0;           // how much more of the machine other programs took late than early, as a share of it
-  double idle = 1;  // late in the run, of the machine's processors
+  double idle = 1;                 // late in the run, of the machine's processors
   std::vector<std::string> notes;  // what the input could not give
 };
 

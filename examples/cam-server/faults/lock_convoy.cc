@@ -28,8 +28,8 @@ namespace {
 class LockConvoy : public Fault {
  public:
   LockConvoy()
-      : Fault({"lock-convoy", "a wait under one lock that takes longer with each request", false, "nanoseconds", 60, 1.0,
-               "cap_nanoseconds", 2'000'000}) {}
+      : Fault({"lock-convoy", "a wait under one lock that takes longer with each request", false, "nanoseconds", 60,
+               1.0, "cap_nanoseconds", 2'000'000}) {}
 
  private:
   void strike(std::uint64_t) override {
