@@ -22,7 +22,8 @@ void add_attach_command(CLI::App& app, int& exit_code) {
   command->footer(
       "Records until Ctrl-C, --duration, or the process ends. Children of PID are recorded with it.\n"
       "For a process that is dead but left its region (killed, out of memory), a post-mortem run is written at once:\n"
-      "the live heap, every counter and the last records before its end. camprobe list shows such regions.\n\n"
+      "the live heap, every counter and the last records before its end. camprobe list shows such regions.\n"
+      "A region that has become a run is removed.\n\n"
       "  LD_PRELOAD=/usr/lib/libcamprobe.so ./server &   camprobe attach $!");
   command->add_option("PID", arguments->options.pid, "The process")->type_name("")->check(process_number());
   command->add_flag("--all", arguments->all, "Every process with the probe that this user may read");

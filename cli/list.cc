@@ -46,7 +46,9 @@ int list_regions(bool clean) {
                facts.program, facts.note.empty() ? "" : "  (" + facts.note + ")");
   }
   if (clean) {
-    fmt::print("{} regions of dead processes removed\n", removed);
+    fmt::print("{}\n", removed == 0   ? "no region of a dead process is there"
+                       : removed == 1 ? "1 region of a dead process removed"
+                                      : fmt::format("{} regions of dead processes removed", removed));
     return failures == 0 ? 0 : 1;
   }
   if (files.empty()) fmt::print("no process runs with the probe, and none left a region behind\n");

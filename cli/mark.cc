@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "cli/commands.h"
 #include "cli/process_number.h"
@@ -35,11 +37,20 @@ bool has_process(const std::string& path, std::int64_t pid) {
 }
 
 int mark(const Arguments& arguments) {
+  const auto instant = drain::clock_ns(CLOCK_MONOTONIC);
   std::string path = arguments.run;
   if (path.empty()) {
     auto active = attach::find_recordings();
     if (arguments.pid != 0) {
-      std::erase_if(active, [&](const auto& recording) { return !has_process(recording.run, arguments.pid); });
+      // The first processes of a run are written a moment after it begins.
+      const auto is_anothers = [&](const auto& recording) { return !has_process(recording.run, arguments.pid); };
+      const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(3);
+      while (std::all_of(active.begin(), active.end(), is_anothers) && !active.empty() &&
+             std::chrono::steady_clock::now() < give_up) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        active = attach::find_recordings();
+      }
+      std::erase_if(active, is_anothers);
       if (active.empty())
         return refuse(fmt::format("pid {} is not being recorded (camprobe list shows who is)", arguments.pid));
     }
@@ -55,7 +66,7 @@ int mark(const Arguments& arguments) {
   if (meta.state != run::kRecording)
     return refuse(fmt::format("{} is not being recorded any more: a mark says \"now\"", path));
   const drain::RunClock clock{static_cast<std::uint64_t>(meta.started_monotonic_ns)};
-  const auto added = run::add_mark(path, run::Mark{0, clock.now_ns(), arguments.text, "user"});
+  const auto added = run::add_mark(path, run::Mark{0, clock.run_ns(instant), arguments.text, "user"});
   if (!added) return refuse(added.error());
   return 0;
 }

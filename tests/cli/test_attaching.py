@@ -102,6 +102,16 @@ class Mark(unittest.TestCase):
             self.assertEqual(late.returncode, 2)
             self.assertIn("not being recorded any more", late.stderr)
 
+    def test_by_process_may_come_before_the_run_holds_it(self):
+        with preloaded("sleep", "30") as process, harness.Scratch() as scratch:
+            wait_for_region(process.pid)
+            collector = subprocess.Popen([harness.CAMPROBE, "attach", str(process.pid), "-q", "--duration", "4s", "-o", scratch.run_path])
+            harness.wait_until(lambda: str(scratch.run_path) in harness.camprobe("list").stdout, what="the recording")
+            marked = harness.camprobe("mark", "early", "--pid", process.pid)
+            self.assertEqual(marked.returncode, 0, marked.stderr)
+            self.assertEqual(collector.wait(30), 0)
+            self.assertEqual(scratch.run().rows("SELECT text FROM mark"), [("early",)])
+
 
 class Doctor(unittest.TestCase):
     def test_finds_this_build_in_order(self):
@@ -111,9 +121,17 @@ class Doctor(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout)
 
     def test_names_what_cannot_work(self):
+        with harness.Scratch() as scratch:
+            program = scratch.directory / "static"
+            subprocess.run(["gcc", "-static", "-o", program, "-x", "c", "-"], input="int main(void) { return 0; }", text=True, check=True)
+            result = harness.camprobe("doctor", program)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(f"BAD   {program} is statically linked", result.stdout)
+
+    def test_refuses_a_program_that_is_not_there(self):
         result = harness.camprobe("doctor", "/nonexistent/server")
-        self.assertEqual(result.returncode, 1)
-        self.assertIn("BAD   /nonexistent/server", result.stdout)
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        self.assertIn("/nonexistent/server", result.stderr)
 
 
 if __name__ == "__main__":
