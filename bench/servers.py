@@ -80,6 +80,7 @@ def one(server, variant, directory):
     if variant == "probe":
         environment["LD_PRELOAD"] = str(PROBE)
     elif variant == "run":
+        (directory / "bench.camrun").unlink(missing_ok=True)
         command = [str(ROOT / "build/bin/camprobe"), "run", "-o", str(directory / "bench.camrun"), "--", *command]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
