@@ -28,9 +28,16 @@ if(CAMPROBE_FUZZ_LONG)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# What the command's own code is built with in a release: lines and names for a backtrace, without the types (a quarter of
+# the build's time). Samples of programs being recorded are named from their own debug information, not from this.
+set(CAMPROBE_LINES_ONLY $<$<CONFIG:RelWithDebInfo>:-g1>)
+# And for code that only asks and prints, once a run: optimising it takes as long as compiling it.
+set(CAMPROBE_NOT_HOT ${CAMPROBE_LINES_ONLY} $<$<CONFIG:RelWithDebInfo>:-O1>)
+
 # camprobe_layer(NAME sources...): a static library of the collector's side.
 function(camprobe_layer name)
   add_library(${name} STATIC ${ARGN})
+  target_compile_options(${name} PRIVATE ${CAMPROBE_LINES_ONLY})
 endfunction()
 
 # camprobe_injected(NAME sources...): a static library for code that ends up in libcamprobe.so (and in tests).

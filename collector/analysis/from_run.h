@@ -47,8 +47,4 @@ RunInput input_from(run::Reader& reader, const Thresholds& thresholds);
 // A damaged run gives the report of what could be read; reader.error() then says so.
 run::Report analyse(run::Reader& reader, const Thresholds& thresholds = {});
 
-// The innermost frame that is the program's own: neither the allocator, nor the standard library, nor the system's. The
-// index into `frames` (leaf first); 0 where there is none.
-std::size_t own_frame(const std::vector<run::Frame>& frames);
-
 }  // namespace camprobe::analysis
