@@ -326,10 +326,10 @@ class Judge {
   double bend_length() const { return v_.since_start ? 1 : 1 - even(from_); }
   double bend() const { return v_.decay * bend_length(); }
   double bend_error() const { return v_.decay_error * bend_length() * std::sqrt(decay_overdispersion_); }
-  bool thins_out() const { return bend() > k_.saturation_clear && bend() > 2 * bend_error(); }
+  bool thins_out() const { return bend() > k_.saturation_clear && bend() > k_.saturation_clear_errors * bend_error(); }
   bool may_thin_out() const {
-    return bend() + 1.28 * bend_error() > k_.saturation_upper ||
-           (bend() > k_.saturation_doubt && bend() > 1.5 * bend_error());
+    return bend() + k_.saturation_upper_errors * bend_error() > k_.saturation_upper ||
+           (bend() > k_.saturation_doubt && bend() > k_.saturation_doubt_errors * bend_error());
   }
 
   // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.
