@@ -102,11 +102,15 @@ class Recorded(unittest.TestCase):
                     if settings:
                         set_(target.pid, *settings)
                     used += target.do("spin 600")
-                    target.do("alloc 20000 3000")
-                    allocated += 20000 * 3000
+                    # At 8 KiB 1,200 samples and as many frees, at once: the thread's ring holds 4,096 records.
+                    for _ in range(5):
+                        target.do("alloc 4000 3000")
+                        target.do("sleep 200")
+                        allocated += 4000 * 3000
                 used += target.do("spin 10")
                 self.assertEqual(target.end(), 0)
             run = scratch.run()
+            self.assertEqual(run.rows("SELECT kind, records FROM lost"), [])
             total, error = estimate(run, "allocate_here")
             self.assertGreater(error, 0)
             self.assertLess(abs(total - allocated), 6 * error + 1, f"{total:.0f} +- {error:.0f}, really {allocated}")
@@ -200,7 +204,7 @@ class Recorded(unittest.TestCase):
         with preloaded() as target, harness.Scratch() as scratch:
             target.do("io 1")
             paths = [scratch.directory / name for name in ("first.camrun", "second.camrun")]
-            first = subprocess.Popen([harness.CAMPROBE, "attach", str(target.pid), "-q", "--duration", "2s", "-o", paths[0]])
+            first = subprocess.Popen([harness.CAMPROBE, "attach", str(target.pid), "-q", "--duration", "6s", "-o", paths[0]])
             harness.wait_until(lambda: str(paths[0]) in harness.camprobe("list").stdout, what="the first recording")
             time.sleep(0.3)
             second = subprocess.Popen([harness.CAMPROBE, "attach", str(target.pid), "-q", "-o", paths[1]])

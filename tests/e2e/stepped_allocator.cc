@@ -21,7 +21,7 @@
 namespace {
 
 volatile std::uint64_t g_sink;
-constexpr int kArithmetic = 300'000;
+constexpr int kArithmetic = 800'000;
 
 [[gnu::noinline]] void compute() {
   std::uint64_t x = g_sink | 1;

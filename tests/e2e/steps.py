@@ -6,7 +6,7 @@ import os
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = str(pathlib.Path(os.environ.get("CAMPROBE_TESTS", ROOT / "build/release/tests")).resolve() / "e2e_stepped_allocator")
-ROUNDS = 6000
+ROUNDS = 4000
 
 
 @dataclasses.dataclass
