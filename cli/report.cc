@@ -2,15 +2,13 @@
 #include "cli/report.h"
 
 #include <fmt/core.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 
 #include "cli/output.h"
+#include "cli/terminal.h"
 #include "collector/analysis/from_run.h"
 #include "exporters/report_json.h"
 #include "exporters/report_text.h"
@@ -24,20 +22,6 @@ namespace {
 
 bool goes_to_terminal(const std::string& output) {
   return (output.empty() || output == "-") && ::isatty(STDOUT_FILENO) != 0;
-}
-
-// As wide as the terminal, and as lines are still read well.
-exporters::TextStyle style_for(const std::string& output) {
-  exporters::TextStyle style;
-  if (!goes_to_terminal(output)) return style;
-  winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-    style.width = std::min<std::size_t>(size.ws_col, 120);
-  const char* no_colour = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
-  style.colour =
-      (no_colour == nullptr || *no_colour == '\0') && terminal != nullptr && std::string_view(terminal) != "dumb";
-  return style;
 }
 
 std::string format_of(const ReportOptions& options) {
@@ -70,7 +54,8 @@ int run_report(const ReportOptions& options) {
   } else if (format == "json") {
     text = exporters::report_json(report);
   } else {
-    text = exporters::report_text(report, style_for(options.output));
+    text = exporters::report_text(
+        report, goes_to_terminal(options.output) ? style_of_terminal(STDOUT_FILENO) : exporters::TextStyle{});
   }
   if (const auto written = write_output(options.output, text); !written) return fail(written.error());
   if (run->error()) {

@@ -2,14 +2,11 @@
 #include "cli/summary.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <string_view>
 
+#include "cli/terminal.h"
 #include "collector/analysis/from_run.h"
 #include "exporters/report_text.h"
 #include "run/reader.h"
@@ -22,16 +19,7 @@ void print_summary(const std::string& run) {
     fmt::print(stderr, "camprobe: {}\n", reader.error());
     return;
   }
-  exporters::TextStyle style;
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-    style.width = std::min<std::size_t>(size.ws_col, 120);
-    const char* no_colour = std::getenv("NO_COLOR");
-    const char* terminal = std::getenv("TERM");
-    style.colour =
-        (no_colour == nullptr || *no_colour == '\0') && terminal != nullptr && std::string_view(terminal) != "dumb";
-  }
-  fmt::print(stderr, "{}", exporters::report_text(analysis::analyse(*reader), style));
+  fmt::print(stderr, "{}", exporters::report_text(analysis::analyse(*reader), style_of_terminal(STDERR_FILENO)));
 }
 
 }  // namespace camprobe::cli

@@ -182,11 +182,11 @@ void Recording::discover() {
         followed_.count(static_cast<pid_t>(file.name.pid)) == 0) {
       continue;  // a dead process of another run
     }
-    adopt(std::move(*region), file.path, file.is_alive);
+    adopt(std::move(*region), file.path, file.is_alive).region->claim();
   }
 }
 
-void Recording::adopt(shm::RegionReader region, const std::string& path, bool is_alive) {
+Recording::Target& Recording::adopt(shm::RegionReader region, const std::string& path, bool is_alive) {
   const shm::RegionInfo info = region.info();
   known_paths_.insert(path);
   if (!followed_.empty()) followed_.insert(static_cast<pid_t>(info.pid));
@@ -221,9 +221,9 @@ void Recording::adopt(shm::RegionReader region, const std::string& path, bool is
   if (is_new) target->row.id = writer_.add(target->row);
   target->region =
       std::make_unique<drain::RegionDrain>(std::move(region), writer_, symbolizer_, clock_, target->row.id);
-  target->region->claim(true);
   note_probe_state(*target);
   writer_.update(target->row);
+  return *target;
 }
 
 void Recording::note_probe_state(Target& target) {
@@ -298,11 +298,17 @@ run::Result<void> Recording::take_dead(const attach::RegionFile& file) {
   std::string why;
   auto region = shm::RegionReader::open(file.path, &why);
   if (!region) return run::Error{why};
-  adopt(std::move(*region), file.path, false);
-  Target& target = *targets_.back();
+  Target& target = adopt(std::move(*region), file.path, false);
   target.region->drain();
   end_target(target, 0, false);
   return {};
+}
+
+void Recording::take_snapshot(shm::RegionReader region) {
+  const std::string path = region.path();
+  Target& target = adopt(std::move(region), path, true);
+  target.region->look_once();
+  target.region->drain();
 }
 
 void Recording::write_frames() {
@@ -363,6 +369,7 @@ std::chrono::milliseconds Recording::poll() {
     if (has_died && target.region == nullptr) discover();
     if (target.has_ended) continue;
     if (target.region != nullptr) {
+      target.region->claim();
       target.region->drain();
       const shm::RegionState state = target.region->status().state;
       if (state == shm::RegionState::kExec) {
@@ -421,7 +428,7 @@ run::Result<void> Recording::finish(std::string_view state, const std::function<
     if (target->has_ended) continue;
     if (target->region != nullptr) {
       target->region->finish(now_ns);
-      target->region->claim(false);
+      if (state != kSnapshot) target->region->release();
       target->region.reset();
     }
     target->row.ended_how = "running";

@@ -30,6 +30,9 @@
 
 namespace camprobe {
 
+// meta.state of a run that shows a running process at one instant.
+inline constexpr const char* kSnapshot = "snapshot";
+
 class Recording {
  public:
   static constexpr std::chrono::milliseconds kDrainEvery{100};
@@ -52,6 +55,8 @@ class Recording {
   void child_ended(pid_t pid, int wait_status);
   // A dead process, from the region it left.
   run::Result<void> take_dead(const attach::RegionFile& region);
+  // A process that goes on, as it stands, without announcing ourselves; finish(kSnapshot) then writes what there is.
+  void take_snapshot(shm::RegionReader region);
 
   // How long until there is something to do again.
   std::chrono::milliseconds poll();
@@ -77,7 +82,7 @@ class Recording {
   Recording(run::Writer writer, drain::RunClock clock);
   void discover();
   bool belongs(const shm::RegionInfo& info) const;
-  void adopt(shm::RegionReader region, const std::string& path, bool is_alive);
+  Target& adopt(shm::RegionReader region, const std::string& path, bool is_alive);
   Target& add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image);
   void describe(Target& target);
   void end_target(Target& target, std::uint64_t died_ns, bool has_execed);

@@ -10,6 +10,7 @@
 
 #include <cstring>
 
+#include "sampler/control.h"
 #include "sampler/interval.h"
 #include "shm/raw_syscall.h"
 #include "shm/region.h"
@@ -26,14 +27,23 @@ using shm::IoKind;
 using shm::Peer;
 using shm::raw_syscall;
 
-// Nanoseconds of waiting until the thread's next wait sample; negative: sample now.
+// Nanoseconds of waiting until the thread's next wait sample; negative: sample now. And the interval that it was drawn
+// with, which is what its sample is weighed by.
 constinit thread_local std::int64_t t_wait_countdown = 0;
+constinit thread_local std::uint64_t t_wait_interval = 0;
 
 // A call that came back sooner did not wait for anybody: it is work, not waiting.
 constexpr std::uint64_t kWaitedNs = 20'000;
 
 bool is_open(std::uint32_t generation) {
   return generation % 2 == 1;
+}
+
+bool is_socket(DescriptorKind kind);
+
+// Whether the family that a descriptor belongs to is on.
+bool is_followed(DescriptorKind kind) {
+  return sampler::enabled(is_socket(kind) ? shm::Family::kSocket : shm::Family::kFile);
 }
 
 bool is_socket(DescriptorKind kind) {
@@ -125,6 +135,9 @@ void sample_wait(ThreadLane& thread, int fd, std::uint64_t began_ns, std::uint64
   if (waited < kWaitedNs || !sampler::enabled(shm::Family::kWait)) return;
   const std::uint64_t interval = sampler::region().header()->wait_interval_ns.load(std::memory_order_relaxed);
   if (interval == 0) return;
+  // Drawn anew when the interval has changed: gaps have no memory.
+  if (t_wait_interval != interval) t_wait_countdown = thread.random.next_gap({interval});
+  t_wait_interval = interval;
   t_wait_countdown -= static_cast<std::int64_t>(waited);
   if (t_wait_countdown >= 0) return;
   t_wait_countdown = thread.random.next_gap({interval});
@@ -135,6 +148,7 @@ void sample_wait(ThreadLane& thread, int fd, std::uint64_t began_ns, std::uint64
   payload.fd = fd;
   sampler::write_record(thread, shm::RecordKind::kWait, sampler::capture_above(thread, hook_frame), payload, 0,
                         ended_ns);
+  sampler::note_probe_time(ended_ns, sampler::now_ns());
 }
 
 }  // namespace
@@ -178,6 +192,7 @@ Peer peer_of_descriptor(int fd) {
 }
 
 void opened(int fd, DescriptorKind kind, const Peer& peer, void* hook_frame) {
+  if (!is_followed(kind)) return;
   ProbeScope scope;
   if (!scope) return;
   const std::uint64_t now = sampler::now_ns();
@@ -185,9 +200,11 @@ void opened(int fd, DescriptorKind kind, const Peer& peer, void* hook_frame) {
   if (entry == nullptr) return;
   fill(*scope, entry, fd, kind, peer, sampler::capture_above(*scope, hook_frame), 0, now);
   record_open(*scope, entry, fd, now);
+  sampler::note_probe_time(now, sampler::now_ns());
 }
 
 void becomes(int fd, DescriptorKind kind, const Peer& peer) {
+  if (!is_followed(kind)) return;
   ProbeScope scope;
   if (!scope) return;
   const std::uint64_t now = sampler::now_ns();
@@ -226,6 +243,7 @@ void closing_range(unsigned low, unsigned high) {
 void duplicated(int from, int to, void* hook_frame) {
   if (from == to) return;
   closing(to);
+  if (!follows_descriptors()) return;
   const DescriptorEntry* source = sampler::region().known_descriptor(from);
   const bool known = source != nullptr && is_open(source->generation.load(std::memory_order_acquire));
   opened(to, known ? source->kind : kind_of_found(to), known ? source->peer : no_peer(), hook_frame);
@@ -245,6 +263,7 @@ void transferred(int fd, Direction direction, ssize_t result, std::uint64_t bega
   const std::uint64_t bytes = result > 0 ? static_cast<std::uint64_t>(result) : 0;
   DescriptorEntry* entry = entry_in_use(*scope, fd, now);
   const DescriptorKind kind = entry != nullptr ? entry->kind : DescriptorKind::kOther;
+  if (!is_followed(kind)) return;
 
   shm::IoCounter& counter = scope->lane->io[static_cast<std::uint32_t>(io_kind(kind, direction))];
   counter.ops += operations;
@@ -262,6 +281,7 @@ void transferred(int fd, Direction direction, ssize_t result, std::uint64_t bega
 }
 
 void finished(IoKind kind, int fd, bool failed, std::uint64_t began_ns, const char* call, void* hook_frame) {
+  if (kind != IoKind::kWait && !sampler::enabled(shm::Family::kSocket)) return;
   ProbeScope scope;
   if (!scope) return;
   const std::uint64_t now = sampler::now_ns();

@@ -12,7 +12,7 @@
 
 #include "probe/real.h"
 #include "probe/signals.h"
-#include "sampler/thread_lane.h"
+#include "sampler/control.h"
 #include "shm/raw_syscall.h"
 
 namespace camprobe::probe {
@@ -27,7 +27,9 @@ inline auto until_not_us(Call call) {
   for (;;) {
     clear_interruption();
     const auto result = call();
-    if (result != -1 || errno != EINTR || !interrupted_by_us()) return result;
+    if (result == -1 && errno == EINTR && interrupted_by_us()) continue;
+    sampler::look_at_control();
+    return result;
   }
 }
 
@@ -64,7 +66,10 @@ CAMPROBE_HOOK int nanosleep(const timespec* wanted, timespec* left) {
   for (;;) {
     clear_interruption();
     const int result = real().nanosleep(wanted, out);
-    if (result != -1 || errno != EINTR || !interrupted_by_us()) return result;
+    if (result != -1 || errno != EINTR || !interrupted_by_us()) {
+      sampler::look_at_control();
+      return result;
+    }
     again = *out;
     wanted = &again;
   }
@@ -77,7 +82,10 @@ CAMPROBE_HOOK int clock_nanosleep(clockid_t clock, int flags, const timespec* wa
   for (;;) {
     clear_interruption();
     const int error = real().clock_nanosleep(clock, flags, wanted, out);
-    if (error != EINTR || !interrupted_by_us()) return error;
+    if (error != EINTR || !interrupted_by_us()) {
+      sampler::look_at_control();
+      return error;
+    }
     if ((flags & TIMER_ABSTIME) != 0) continue;
     again = *out;
     wanted = &again;

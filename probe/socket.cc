@@ -26,13 +26,17 @@ using shm::IoKind;
 template <typename Call>
 [[gnu::always_inline]] inline int duplicate_by(int from, Call call) {
   const int to = call();
-  if (to >= 0 && probe::follows_descriptors()) probe::duplicated(from, to, __builtin_dwarf_cfa());
+  if (to >= 0 && probe::follows_closings()) probe::duplicated(from, to, __builtin_dwarf_cfa());
   return to;
 }
 
 template <typename Call>
 [[gnu::always_inline]] inline int accept_by(int listener, const char* name, Call call) {
-  if (!probe::follows_descriptors()) return call();
+  if (!probe::follows_descriptors()) {
+    const int fd = call();
+    sampler::look_at_control();
+    return fd;
+  }
   const std::uint64_t began = sampler::now_ns();
   const int fd = call();
   const bool nothing_there = fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
@@ -114,16 +118,16 @@ CAMPROBE_HOOK int shutdown(int fd, int how) noexcept {
 }
 
 CAMPROBE_HOOK int close(int fd) {
-  if (probe::follows_descriptors()) probe::closing(fd);
+  if (probe::follows_closings()) probe::closing(fd);
   return real().close(fd);
 }
 CAMPROBE_HOOK int close_range(unsigned low, unsigned high, int flags) noexcept {
   constexpr int kCloseOnExec = 4;  // CLOSE_RANGE_CLOEXEC: marks, does not close
-  if ((flags & kCloseOnExec) == 0 && probe::follows_descriptors()) probe::closing_range(low, high);
+  if ((flags & kCloseOnExec) == 0 && probe::follows_closings()) probe::closing_range(low, high);
   return probe::call_if_there(real().close_range, low, high, flags);
 }
 CAMPROBE_HOOK void closefrom(int low) noexcept {
-  if (probe::follows_descriptors()) probe::closing_range(low < 0 ? 0 : static_cast<unsigned>(low), ~0u);
+  if (probe::follows_closings()) probe::closing_range(low < 0 ? 0 : static_cast<unsigned>(low), ~0u);
   if (real().closefrom != nullptr) real().closefrom(low);
 }
 

@@ -15,6 +15,7 @@
 #include "probe/include/camprobe.h"
 #include "probe/real.h"
 #include "probe/span.h"
+#include "sampler/control.h"
 #include "sampler/thread_lane.h"
 #include "shm/region.h"
 
@@ -122,7 +123,10 @@ void set_attribute(SpanId span, const char* key, AttributeType type, std::uint64
 
 // The header declares these weak, for programs; here they are the definitions.
 CAMPROBE_HOOK camprobe_span camprobe_v1_begin(const char* name, camprobe_span parent, int has_parent) {
-  if (!sampler::enabled(shm::Family::kSpan)) return 0;
+  if (!sampler::enabled(shm::Family::kSpan)) {
+    sampler::look_at_control();
+    return 0;
+  }
   ProbeScope scope;
   if (!scope) return 0;
   drop_ended();

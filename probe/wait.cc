@@ -41,7 +41,10 @@ template <typename Timeout, typename Call>
     sampler::clear_interruption();
     result = call(&left);
   }
-  if (wanted == 0 || !sampler::enabled(shm::Family::kWait)) return result;  // a timeout of 0 is a look, not a wait
+  if (wanted == 0 || !sampler::enabled(shm::Family::kWait)) {  // a timeout of 0 is a look, not a wait
+    sampler::look_at_control();
+    return result;
+  }
   probe::finished(IoKind::kWait, fd, result < 0 && errno != EINTR, began, name, __builtin_dwarf_cfa());
   return result;
 }

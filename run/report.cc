@@ -118,6 +118,25 @@ Json stacks(const std::vector<ReportStack>& top, const char* unit) {
   return list;
 }
 
+Json probe(const ReportProcess& p) {
+  Json settings = Json::array(), gaps = Json::array();
+  std::size_t left_out = 0;
+  for (const ReportHeld& held : p.settings) {
+    left_out += held.left_out;
+    for (const ReportStretch& s : held.stretches) {
+      settings.push_back(
+          {{"name", held.name}, {"value", number(s.value)}, {"from_s", number(s.from_s)}, {"to_s", number(s.to_s)}});
+    }
+  }
+  for (const ReportGap& gap : p.not_recorded)
+    gaps.push_back({{"family", gap.family}, {"from_s", number(gap.from_s)}, {"to_s", number(gap.to_s)}});
+  return {{"cpu_share", or_null(p.probe_cpu_share)},
+          {"budget", or_null(p.probe_budget)},
+          {"settings", settings},
+          {"settings_left_out", left_out},
+          {"not_recorded", gaps}};
+}
+
 Json processes(const Report& report) {
   Json list = Json::array();
   for (const ReportProcess& p : report.processes) {
@@ -134,7 +153,8 @@ Json processes(const Report& report) {
                     {"peak_rss_bytes", or_null(p.peak_rss_bytes)},
                     {"last_rss_bytes", or_null(p.last_rss_bytes)},
                     {"cpu_seconds", or_null(p.cpu_seconds)},
-                    {"memory_limit_bytes", or_null(p.memory_limit_bytes)}});
+                    {"memory_limit_bytes", or_null(p.memory_limit_bytes)},
+                    {"probe", probe(p)}});
   }
   return list;
 }

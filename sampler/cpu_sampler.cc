@@ -18,7 +18,8 @@
 namespace camprobe::sampler {
 namespace {
 
-constexpr std::uint64_t kHousekeepingNs = 1'000'000'000;
+// Of CPU time, between two ticks that take no sample but look at the control block.
+constexpr std::uint64_t kHousekeepingNs = 100'000'000;
 
 constinit int g_signal = 0;
 constinit std::atomic<bool> g_signal_is_ignored{false};
@@ -147,10 +148,8 @@ void tick(int signal, siginfo_t* info, const ucontext_t* context) {
   const std::uint64_t begin = now_ns();
   if (g_is_sampling.load(std::memory_order_relaxed)) take_sample(thread, info, context, begin);
   control_step(thread, begin, true);
-  // A thread that allocates little would notice a new interval late. With the door open nothing of ours is half done.
-  if (thread.heap_draw_seen != g_heap_draw.load(std::memory_order_relaxed) && thread.entered_at == 0 &&
-      (thread.lane->heap_version.load(std::memory_order_relaxed) & 1) == 0 && thread.lane->heap_countdown >= 0)
-    draw_countdown(thread);
+  // With the door open nothing of ours is half done.
+  if (thread.entered_at == 0 && has_news(thread)) act_on_news(thread, true);
   note_probe_time(begin, now_ns());
 }
 
@@ -165,7 +164,6 @@ struct DirectoryEntry {  // struct linux_dirent64
 }  // namespace
 
 bool start_cpu_sampling(std::uint64_t hz) {
-  if (hz == 0) return true;
   g_real_sigaction = reinterpret_cast<SigAction>(dlsym(RTLD_NEXT, "sigaction"));
   if (g_real_sigaction == nullptr) return false;
   struct sigaction action = {};
@@ -180,8 +178,7 @@ bool start_cpu_sampling(std::uint64_t hz) {
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     if (g_real_sigaction(signal, &action, nullptr) != 0) return false;
     g_signal = signal;
-    g_period_ns.store(1'000'000'000 / hz, std::memory_order_relaxed);
-    g_is_sampling.store(true, std::memory_order_relaxed);
+    set_cpu_rate(hz);
     return true;
   }
   return false;
@@ -236,17 +233,21 @@ void start_timers_of_other_threads() {
   shm::raw_syscall(SYS_close, fd);
 }
 
-void set_cpu_rate(std::uint64_t hz) {
-  if (g_signal == 0) return;
-  if (hz > 10'000) hz = 10'000;
+std::uint64_t set_cpu_rate(std::uint64_t hz) {
+  if (g_signal == 0) return 0;
   const std::uint64_t period = hz == 0 ? kHousekeepingNs : 1'000'000'000 / hz;
   g_is_sampling.store(hz != 0, std::memory_order_relaxed);
   g_period_ns.store(period, std::memory_order_relaxed);
-  const itimerspec setting = timer_setting(period, period);
+  IntervalGenerator phase(now_ns());
   for (auto& slot : g_timers) {
     const std::int64_t timer = slot.load(std::memory_order_relaxed);
-    if (timer != 0) shm::raw_syscall(SYS_timer_settime, timer - 1, 0, reinterpret_cast<long>(&setting), 0);
+    if (timer == 0) continue;
+    // A random phase: what is left of the old period has no sample of its own, and what a tick of the new one stands
+    // for beyond the time since the change makes up for it on the average.
+    const itimerspec setting = timer_setting(1 + phase.next_bits() % period, period);
+    shm::raw_syscall(SYS_timer_settime, timer - 1, 0, reinterpret_cast<long>(&setting), 0);
   }
+  return hz;
 }
 
 int cpu_signal() {
@@ -270,6 +271,7 @@ void give_signal_away() {
   action.sa_handler = SIG_DFL;
   g_real_sigaction(signal, &action, nullptr);
   g_signal = 0;
+  g_region.header()->cpu_hz.store(0, std::memory_order_relaxed);
   g_region.say("CPU sampling stopped: the program wants the signal that it uses");
 }
 

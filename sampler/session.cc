@@ -127,7 +127,10 @@ bool start_session(const Settings& settings, const char** why, int* error) {
   }
   start_module_table();
   remove_earlier_images();
-  if ((g_settings.families & static_cast<std::uint32_t>(Family::kCpu)) != 0 && !start_cpu_sampling(g_settings.cpu_hz))
+  const bool samples_cpu = g_settings.cpu_hz != 0 && enabled(Family::kCpu);
+  if (start_cpu_sampling(samples_cpu ? g_settings.cpu_hz : 0))
+    g_region.header()->cpu_hz.store(samples_cpu ? g_settings.cpu_hz : 0, std::memory_order_relaxed);
+  else if (samples_cpu)
     g_region.say("no CPU samples: no real-time signal is free");
   put_state(shm::RegionState::kRunning);
   g_state.store(SessionState::kRunning, std::memory_order_release);
@@ -162,6 +165,7 @@ void after_fork_in_child() {
   const char* why = nullptr;
   int error = 0;
   watch_for_copies();
+  keep_what_holds(&g_settings);
   if (!g_settings.follow_fork || !open_region(&why, &error)) {
     stay_off();
     return;

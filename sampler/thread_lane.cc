@@ -3,6 +3,7 @@
 
 #include <sys/prctl.h>
 
+#include "sampler/control.h"
 #include "sampler/cpu_sampler.h"
 #include "sampler/heap_sampler.h"
 #include "sampler/module_table.h"
@@ -263,7 +264,10 @@ ProbeScope::ProbeScope() : thread_(this_thread()) {
 
 ProbeScope::~ProbeScope() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (thread_ != nullptr) thread_->entered_at = 0;
+  if (thread_ == nullptr) return;
+  // A thread that has given its lane back meanwhile has no ring to tell of it.
+  if (__builtin_expect(has_news(*thread_), 0) && thread_->mode == LaneMode::kArmed) act_on_news(*thread_, false);
+  thread_->entered_at = 0;
 }
 
 StackId capture_above(ThreadLane& thread, void* hook_frame) {

@@ -132,15 +132,21 @@ enum class Family : std::uint32_t {
 };
 inline constexpr std::uint32_t kAllFamilies = 511;
 
-// Written by one collector at a time (whoever holds the run), read by the probe in its slow paths.
+// Written by any number of collectors and commands at once, read by the probe in its slow paths. There is no lock that
+// a writer who is killed could leave behind: who wants a change makes it field by field, each in one atomic step (bits
+// of `families` by fetch_or and fetch_and, so that two writers who change different families both get theirs), and then
+// raises `version` by fetch_add. The probe reads `version` first and the fields after it, so a change that it saw only
+// half of has a version that it has yet to see, and it looks again. Of two writers of one field the later one holds.
 struct ControlBlock {
-  std::atomic<std::uint32_t> version;        // raised after the other fields are set; 0: nothing asked
+  std::atomic<std::uint32_t> version;        // raised after the other fields are set; compared for equality only
   std::atomic<std::uint32_t> families;       // bit mask of Family
   std::atomic<std::uint64_t> heap_interval;  // bytes; 0 off; ~0: auto
   std::atomic<std::uint64_t> cpu_hz;
   std::atomic<std::uint64_t> wait_interval_ns;
-  std::atomic<std::uint32_t> reader_pid;  // who drains now; the probe leaves its region to it at exit
-  std::uint32_t reserved;
+  // Who drains now; the probe leaves its region to it at exit. Taken by compare-and-exchange from 0 or from a process
+  // that is dead, given back only by who has it: of two collectors the second waits for the first to go.
+  std::atomic<std::uint32_t> reader_pid;
+  std::atomic<std::uint32_t> budget_ppm;  // share of CPU time that the probe may use, parts per million
 };
 static_assert(sizeof(ControlBlock) == 40);
 

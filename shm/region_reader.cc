@@ -157,6 +157,7 @@ std::optional<RegionStatus> RegionReader::status() const {
   status.cpu_hz = plain(header.cpu_hz);
   status.wait_interval_ns = plain(header.wait_interval_ns);
   status.families = plain(header.families);
+  status.control_seen = plain(header.control_seen);
   status.exit_ns = header.exit_ns;
   status.exit_status = header.exit_status;
   for (std::uint32_t i = 0; i < kLossSlots; ++i) status.lost[i] = plain(header.lost[i]);
@@ -165,6 +166,20 @@ std::optional<RegionStatus> RegionReader::status() const {
   status.stray_bytes = plain(header.stray_bytes);
   status.probe_ns = plain(header.probe_ns);
   return status;
+}
+
+std::optional<ReadControl> RegionReader::read_control() const {
+  ControlBlock block;
+  if (!read_at(kControlOffset, static_cast<void*>(&block), sizeof block)) return std::nullopt;
+  ReadControl control;
+  control.version = plain(block.version);
+  control.families = plain(block.families) & kAllFamilies;
+  control.heap_interval = plain(block.heap_interval);
+  control.cpu_hz = plain(block.cpu_hz);
+  control.wait_interval_ns = plain(block.wait_interval_ns);
+  control.reader_pid = plain(block.reader_pid);
+  control.budget_ppm = plain(block.budget_ppm);
+  return control;
 }
 
 std::optional<ReadLane> RegionReader::read_lane(std::uint32_t index, std::uint64_t* head,
@@ -257,7 +272,7 @@ DrainResult RegionReader::drain_ring(const ReadLane& lane, bool is_signal, std::
     std::memcpy(&record.flags, at + offsetof(Record, flags), 2);
     std::memcpy(&record.stack, at + offsetof(Record, stack), 4);
     std::memcpy(&record.span, at + offsetof(Record, span), 8);
-    std::memcpy(record.words, at + offsetof(Record, words), 32);
+    std::memcpy(record.words, at + offsetof(Record, payload), 32);
     take(lane, is_signal, record);
     result.records += 1;
   }

@@ -27,29 +27,13 @@ class mapped_region;
 namespace camprobe::shm {
 
 // A record as copied out of a ring: Record without the atomic.
-struct ReadRecord {
+struct ReadRecord : Payload {
   std::uint64_t sequence = 0;  // record number in its ring, from 0
   std::uint64_t time_ns = 0;
   RecordKind kind = RecordKind::kNone;
   std::uint16_t flags = 0;
   StackId stack = 0;
   SpanId span = 0;
-  union {
-    AllocPayload alloc;
-    FreePayload free;
-    CpuPayload cpu;
-    WaitPayload wait;
-    OpenPayload open;
-    ClosePayload close;
-    SpanPayload span_end;
-    AttributesPayload attributes;
-    ThreadPayload thread;
-    MapPayload map;
-    MarkPayload mark;
-    ProcessPayload process;
-    SettingPayload setting;
-    std::uint64_t words[4] = {};
-  };
 };
 
 struct RegionInfo {
@@ -70,10 +54,21 @@ struct RegionStatus {
   std::uint64_t samples_taken = 0, live_samples = 0, reserved_bytes = 0;
   std::uint64_t heap_interval = 0, cpu_hz = 0, wait_interval_ns = 0;
   std::uint32_t families = 0;
+  std::uint32_t control_seen = 0;  // the version of the control block that the probe has acted on
   std::uint64_t exit_ns = 0;
   std::int64_t exit_status = -1;
   std::uint64_t lost[kLossSlots] = {};
   std::uint64_t stray_allocs = 0, stray_frees = 0, stray_bytes = 0, probe_ns = 0;
+};
+
+// What was asked for by the control block.
+struct ReadControl {
+  std::uint32_t version = 0;
+  std::uint32_t families = 0;
+  std::uint64_t heap_interval = 0;  // kAutoHeapInterval: by the budget
+  std::uint64_t cpu_hz = 0, wait_interval_ns = 0;
+  std::uint32_t reader_pid = 0;
+  std::uint32_t budget_ppm = 0;
 };
 
 struct ReadLane {
@@ -152,6 +147,8 @@ class RegionReader {
   const RegionInfo& info() const { return info_; }
   // No value: the file was truncated under us.
   std::optional<RegionStatus> status() const;
+
+  std::optional<ReadControl> read_control() const;
 
   // Calls `take` for each record written since the last drain, ring by ring, in each ring in order. `is_signal` tells
   // the handler's ring. A reader that opens late sees what the rings still hold; what they held earlier is counted as

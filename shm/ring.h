@@ -49,7 +49,7 @@ class RingWriter {
     slot.flags = flags;
     slot.stack = stack;
     slot.span = span;
-    for (int i = 0; i < 4; ++i) slot.words[i] = words[i];
+    for (int i = 0; i < 4; ++i) slot.payload.words[i] = words[i];
     slot.sequence.store(n + 1, std::memory_order_release);
     header_->head.store(n + 1, std::memory_order_release);
   }

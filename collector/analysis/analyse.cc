@@ -11,6 +11,7 @@
 
 #include "collector/analysis/findings.h"
 #include "collector/analysis/from_run.h"
+#include "collector/analysis/sampling.h"
 #include "collector/metrics.h"
 #include "run/units.h"
 
@@ -288,10 +289,37 @@ void describe_recording(run::Reader& reader, run::Report& report) {
   for (const auto& [name, setting] : settings) report.sampling.push_back(setting);
 }
 
+// Zeros of a time in which nothing was recorded must not be read as figures.
+void say_what_was_off(const run::Report& report, std::vector<std::string>& sentences) {
+  constexpr std::size_t kMostSentences = 8;
+  std::size_t said = 0;
+  for (const run::ReportProcess& process : report.processes) {
+    std::map<std::pair<double, double>, std::string> families;
+    for (const run::ReportGap& gap : process.not_recorded) {
+      std::string& list = families[{gap.from_s, gap.to_s}];
+      list += (list.empty() ? "" : ", ") + gap.family;
+    }
+    for (const auto& [when, list] : families) {
+      if (++said > kMostSentences) return;
+      sentences.push_back(fmt::format(
+          "Not recorded in pid {} from {} to {}: {}. What is missing there was not counted, which is not zero.",
+          process.pid, run::at_time(when.first), run::at_time(when.second), list));
+    }
+  }
+}
+
 // What could not be told, a sentence each; and whether that is enough to withhold an innocent verdict.
 bool judge_the_evidence(const RunInput& input, const LeakAnalysis& leaks, const Degradation& degradation,
                         const Thresholds& k, run::Report& report) {
   auto& sentences = report.analysis.not_judged;
+  if (report.run.state == "snapshot") {
+    sentences.push_back(
+        "Leaks and degradation: a snapshot shows what is held, not how it changes; record with camprobe run or attach "
+        "to "
+        "have it judged.");
+    say_what_was_off(report, sentences);
+    return false;
+  }
   bool enough = true;
   const double length = input.stretch.end - input.stretch.begin;
   if (leaks.too_short) {
@@ -318,6 +346,13 @@ bool judge_the_evidence(const RunInput& input, const LeakAnalysis& leaks, const 
     sentences.push_back(fmt::format("Heap: {} of the records were lost; what leaks little may have gone with them.",
                                     run::in_percent(input.heap_lost_share)));
   }
+  constexpr double kTooMuch = 0.1;
+  if (const double off = share_not_recorded(report, "heap", input.stretch.begin, input.stretch.end); off > kTooMuch) {
+    enough = false;
+    sentences.push_back(fmt::format(
+        "Heap: it was not sampled for {} of the time judged; what leaked then was not seen.", run::in_percent(off)));
+  }
+  say_what_was_off(report, sentences);
   for (const std::string& note : input.notes) sentences.push_back(note);
   if (input.service.all.points.empty()) {
     sentences.push_back(
@@ -367,6 +402,7 @@ std::string headline(const run::Report& report, bool may_be_slower) {
   if (!leaks.empty())
     return fmt::format("{} {}: {}.", leaks.size(), leaks.size() == 1 ? "leak" : "leaks", joined(leaks));
   if (!slower.empty()) return joined(slower) + ".";
+  if (report.run.state == "snapshot") return "A snapshot of one instant: nothing is judged.";
   if (report.verdict == "inconclusive") {
     if (may_be_slower && open == 0)
       return "No leak and no degradation shown, but it may have got slower: see what could not be told.";
@@ -382,8 +418,14 @@ std::string headline(const run::Report& report, bool may_be_slower) {
 
 run::Report analyse(run::Reader& reader, const Thresholds& k) {
   run::Report report;
-  const RunInput input = input_from(reader, k);
+  RunInput input = input_from(reader, k);
   describe_run(reader, report);
+  // Whoever is alive at one instant is a survivor: everything would look like a leak.
+  const bool is_snapshot = report.run.state == "snapshot";
+  if (is_snapshot) {
+    input.populations.clear();
+    input.origins.clear();
+  }
   describe_load(reader, input, report);
   describe_spans(reader, report);
   describe_sockets(reader, input.stretch.end, report);
@@ -391,10 +433,11 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
   report.top_allocated = heaviest(reader, reader.alloc(), true);
   report.top_live = heaviest(reader, reader.live(static_cast<std::int64_t>(input.stretch.end * 1e9)), true);
   describe_recording(reader, report);
+  describe_sampling(reader, report);
 
   const LeakAnalysis leaks = find_leaks(input.populations, input.stretch, input.clock, k);
   Degradation degradation;
-  if (!input.service.all.points.empty() && !leaks.too_short)
+  if (!input.service.all.points.empty() && !leaks.too_short && !is_snapshot)
     degradation = find_degradation(input.service, input.stretch, k);
   const MemoryVerdict memory = judge_memory(input.memory, input.stretch, k);
 
@@ -409,7 +452,7 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
     }
   }
   for (run::Finding& f : degradation_findings(reader, input, degradation, k)) report.findings.push_back(std::move(f));
-  if (!leaks.too_short) {
+  if (!leaks.too_short && !is_snapshot) {
     for (run::Finding& f : memory_findings(input, memory, report.findings, k)) report.findings.push_back(std::move(f));
   }
   std::stable_sort(report.findings.begin(), report.findings.end(),

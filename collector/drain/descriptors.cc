@@ -127,7 +127,7 @@ void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std
     if (entry.generation % 2 == 1) seen.emplace(key(entry.fd, entry.generation), &entry);
   }
   for (const auto& [id, entry] : seen) {
-    if (entry->opened_ns > now_ns || now_ns - entry->opened_ns < kMinAgeNs) continue;
+    if (entry->opened_ns > now_ns || now_ns - entry->opened_ns < min_age_ns_) continue;
     auto [at, is_new] = open_.try_emplace(id);
     Open& open = at->second;
     if (is_new) {

@@ -158,7 +158,8 @@ void HeapDrain::compare(const std::vector<shm::ReadLiveSample>& live, std::uint6
       known->second.missed = 0;
       continue;
     }
-    if (now_ns - sample.born_ns < kMinAgeNs || late_frees_.count(sample.sample) != 0) continue;  // its record will come
+    if (now_ns - sample.born_ns < min_age_ns_ || late_frees_.count(sample.sample) != 0)
+      continue;  // its record will come
     Object object;
     object.stack = context_.stack(sample.stack, false, sample.born_ns);
     object.thread = context_.thread_with_tid(sample.tid);
@@ -171,7 +172,7 @@ void HeapDrain::compare(const std::vector<shm::ReadLiveSample>& live, std::uint6
   }
 
   // Of age now.
-  while (!young_.empty() && young_.front().second + kMinAgeNs <= now_ns) {
+  while (!young_.empty() && young_.front().second + min_age_ns_ <= now_ns) {
     const auto found = live_.find(young_.front().first);
     young_.pop_front();
     if (found == live_.end() || found->second.is_stored) continue;

@@ -34,6 +34,9 @@ class HeapDrain {
 
   explicit HeapDrain(RegionContext& context) : context_(context) {}
 
+  // Objects need not come of age to be stored.
+  void take_the_young() { min_age_ns_ = 0; }
+
   void allocated(const shm::ReadRecord& record, run::ThreadId thread, run::NameId span_name);
   void freed(const shm::ReadRecord& record);
   void mapped(const shm::ReadRecord& record);
@@ -63,6 +66,7 @@ class HeapDrain {
   void die(std::uint64_t sample, const Object& object, std::uint64_t died_ns, bool is_temporary);
 
   RegionContext& context_;
+  std::uint64_t min_age_ns_ = kMinAgeNs;
   std::unordered_map<std::uint64_t, Object> live_;             // by sample; as many as the live table holds
   std::deque<std::pair<std::uint64_t, std::uint64_t>> young_;  // sample, birth; oldest first
   std::unordered_map<std::uint64_t, LateFree> late_frees_;

@@ -137,9 +137,9 @@ void SpanDrain::write_row(const Ended& span) {
   row.parent = static_cast<std::int64_t>(span.parent);
   row.name = context_.name(span.name);
   row.began_ns = context_.clock.run_ns(span.begin_ns);
-  row.ended_ns = context_.clock.run_ns(span.end_ns);
+  if (span.end_ns != 0) row.ended_ns = context_.clock.run_ns(span.end_ns);
   row.begin_thread = context_.thread_with_tid(span.begin_tid);
-  row.end_thread = context_.thread_with_tid(span.end_tid);
+  if (span.end_ns != 0) row.end_thread = context_.thread_with_tid(span.end_tid);
   row.attributes = attributes.dump();
   context_.writer.put(row);
 }
@@ -165,6 +165,19 @@ void SpanDrain::finish() {
   incomplete_.clear();
   count_changes(~std::uint64_t{0});
   write_chosen();
+}
+
+void SpanDrain::write_open() {
+  for (const shm::ReadSpan& open : context_.region.open_spans()) {
+    Ended span;
+    span.id = open.id;
+    span.parent = open.parent;
+    span.name = open.name;
+    span.begin_ns = open.begin_ns;
+    span.begin_tid = open.begin_tid;
+    span.attributes = open.attributes;
+    write_row(span);
+  }
 }
 
 }  // namespace camprobe::drain

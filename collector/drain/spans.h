@@ -42,12 +42,14 @@ class SpanDrain {
   void end_second(std::uint64_t now_ns);
   // No more will come.
   void finish();
+  // A row, without an end, for each that is open now.
+  void write_open();
 
  private:
   struct Ended {
     shm::SpanId id = 0, parent = 0;
     shm::NameId name = 0;
-    std::uint64_t begin_ns = 0, end_ns = 0;
+    std::uint64_t begin_ns = 0, end_ns = 0;  // end_ns 0: open
     std::uint32_t begin_tid = 0, end_tid = 0;
     std::uint32_t attributes_to_come = 0;
     std::vector<shm::Attribute> attributes;
