@@ -10,6 +10,7 @@
 #include "sampler/unwind_memory.h"
 #include "sampler/unwind_modules.h"
 #include "sampler/unwind_registers.h"
+#include "sampler/unwind_row.h"
 #include "sampler/unwind_rule.h"
 #include "sampler/unwind_signal_frame.h"
 

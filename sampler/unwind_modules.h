@@ -21,8 +21,8 @@
 
 #include <cstdint>
 
+#include "sampler/unwind_bytes.h"
 #include "sampler/unwind_cache.h"
-#include "sampler/unwind_cfi.h"
 
 namespace camprobe::sampler {
 
