@@ -73,12 +73,20 @@ bool find_module(std::uintptr_t pc, Module* module) {
   return true;
 }
 
-// A module's address range may have holes, and the loader's own copy of the program headers is private, so they are
-// read from the ELF header that every linker puts at the start of the first segment. A module without one is taken to
-// have no unwind information.
+// What lies between the segments of a library cannot be read, and the loader's own copy of the program headers is
+// private, so they are read from the ELF header that every linker puts at the start of the first segment. A module
+// without one is taken to have no unwind information. Linkers put all of it into one segment, so where the loader knows
+// segments only, the one that holds the header is enough.
 Image image_of(const Module& module) {
   Image image;
   image.count = 0;
+  if (module.eh_frame_header - module.low >= module.high - module.low) {
+    Module segment;
+    if (find_module(module.eh_frame_header, &segment) && segment.eh_frame_header == module.eh_frame_header) {
+      image.segments[image.count++] = {segment.low, segment.high};
+    }
+    return image;
+  }
   constexpr std::uintptr_t kHeaderPage = 4096;
   if (module.high - module.low < kHeaderPage) {
     return image;

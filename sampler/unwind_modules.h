@@ -33,6 +33,9 @@ void start_modules();
 // nobody called it.
 bool is_program_entry(std::uintptr_t pc);
 
+// What the loader knows about a pc. A program with holes between its segments (node; what lld links) is one module to
+// people, and to the loader one for each segment: then [low, high) is the segment of the pc, and the header lies in
+// another.
 struct Module {
   std::uintptr_t low;
   std::uintptr_t high;
@@ -45,7 +48,7 @@ bool find_module(std::uintptr_t pc, Module* module);
 // Whether find_module() can find anything at all.
 bool modules_are_known();
 
-// The module's readable segments, from its program headers.
+// The module's readable segments that may hold its unwind information.
 Image image_of(const Module& module);
 
 Generation module_generation();

@@ -91,6 +91,26 @@ TEST_F(UnwindTest, WalksPastAGarbageFramePointer) {
   EXPECT_AGREEMENT(both);
 }
 
+TEST_F(UnwindTest, WalksHandWrittenAssemblyThatDescribesItself) {
+  from_hand_written(visit, nullptr);
+  EXPECT_AGREEMENT(both);
+}
+
+// Not inlined, so that both times the walk is called from one place.
+[[gnu::noinline]] void call_it(void (*through)(Visit, void*), Visit visit) {
+  through(visit, nullptr);
+  asm volatile("" : : : "memory");
+}
+
+TEST_F(UnwindTest, TailCallsLeaveNoFrame) {
+  call_it(through_tail_calls, visit);
+  EXPECT_AGREEMENT(both);
+  const std::size_t through_two_more = both.ours.frames().size();
+  call_it([](Visit visit, void* argument) { visit(argument); }, visit);
+  EXPECT_AGREEMENT(both);
+  EXPECT_EQ(through_two_more, both.ours.frames().size());
+}
+
 TEST_F(UnwindTest, StopsAtAFrameThatNothingDescribes) {
   without_frame_information(visit, nullptr);
   EXPECT_EQ(both.ours.end, WalkEnd::no_rule);
