@@ -264,6 +264,36 @@ HEADING = (f"{'':12} {'stacks':>9} {'same, whole':>11} {'same, cut':>9} {'other,
            f"{'no copy':>7} {'pass':>9}")
 
 
+IMPOSSIBLE = "libunwind's impossible"
+
+# docs/unwinding.md explains each; the first that fits is taken.
+CLASSES = {
+    "exception in flight": lambda one: one["where"].startswith("libgcc_s") or "_Unwind_" in one["where"],
+    "V8's built-in functions": lambda one: one["where"].startswith(("node Builtins_", "node construct_stub")),
+    "a JIT's code": lambda one: one["where"] == "code without a file",
+    "called from a JIT's code": lambda one: one["has_jit"],
+    ".init and .fini": lambda one: any(".fini" in line or ".init" in line for line in one["example_ours"][:2]),
+    "linkage table": lambda one: ".plt" in one["where"],
+}
+
+
+def class_of(one):
+    return next((name for name, fits in CLASSES.items() if fits(one)), "not explained")
+
+
+def class_table(results):
+    """Of each class and program: how many stacks, and how many of them pass and are judged possible on either side."""
+    table = {}
+    for result in results:
+        for one in result["classes"]:
+            entry = table.setdefault((class_of(one), result["program"]), {"stacks": 0, "pass": 0, "ours impossible": 0, IMPOSSIBLE: 0})
+            entry["stacks"] += one["count"]
+            entry["pass"] += one["count"] if one["outcome"] != "differ" else 0
+            entry["ours impossible"] += one["count"] if one["ours"] == "impossible" else 0
+            entry[IMPOSSIBLE] += one["count"] if one["libunwind"] == "impossible" else 0
+    return [{"class": name, "program": program, **entry} for (name, program), entry in sorted(table.items())]
+
+
 def print_report(results, examples):
     for kind, title in (("native", "native stacks"), ("jit", "stacks with a JIT's code")):
         shown = [result for result in results if result[kind]["samples"]]
@@ -273,9 +303,14 @@ def print_report(results, examples):
         for result in shown:
             print(row(result["program"], result[kind]))
         print(row("all", total(shown, kind)))
-    print("\nwhere the two walkers part, or neither reaches the root")
+    print(f"\nwhere the two walkers part, or neither reaches the root\n{'class':26} {'program':10} {'stacks':>7} {'pass':>6} "
+          f"{'ours impossible':>16} {'libunwind impossible':>21}")
+    for entry in class_table(results):
+        print(f"{entry['class']:26} {entry['program']:10} {entry['stacks']:>7} {entry['pass']:>6} {entry['ours impossible']:>16} "
+              f"{entry[IMPOSSIBLE]:>21}")
+    print()
     classes = [{**one, "program": result["program"]} for result in results for one in result["classes"]]
-    for one in sorted(classes, key=lambda one: -one["count"])[:40]:
+    for one in sorted(classes, key=lambda one: -one["count"])[:None if examples else 12]:
         print(f"{one['count']:>7} {one['program']:9} {one['outcome']:7} {one['where']}{' (leaf)' if one['is_leaf'] else ''}"
               f"{' [jit]' if one['has_jit'] else ''}: ours {one['ours']}, {one['ours_ended']}; libunwind's {one['libunwind']}, "
               f"{one['libunwind_ended']}")
@@ -319,7 +354,7 @@ def main():
     if arguments.json:
         arguments.json.write_text(json.dumps({
             "seconds_each": arguments.seconds, "absent": absent, "failed": failed, "native": total(results, "native"),
-            "native_share": share(total(results, "native")), "programs": results}, indent=1))
+            "native_share": share(total(results, "native")), "classes": class_table(results), "programs": results}, indent=1))
     few = [result["program"] for result in results if result["native"]["samples"] < LEAST_SAMPLES]
     if few:
         raise SystemExit(f"check-stacks: fewer than {LEAST_SAMPLES} native stacks of {', '.join(few)}: too few to say anything")
