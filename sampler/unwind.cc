@@ -198,7 +198,7 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
   if (!is_code_address(lookup) || !find_module(lookup, &module)) {
     return step_bare(registers, is_leaf, memory);
   }
-  if (!reader.may_read()) {
+  if (!reader.may_read() && !stays_loaded(module)) {
     return Step::closing;
   }
   Row row;

@@ -28,6 +28,8 @@ namespace {
 
 std::atomic<FindObject> find_object{nullptr};
 std::atomic<std::uintptr_t> program_entry{0};
+constexpr unsigned kStaying = 5;
+std::atomic<std::uintptr_t> staying_headers[kStaying] = {};  // .eh_frame_hdr of modules that stay
 std::atomic<std::uint32_t> readers{0};
 std::atomic<std::uint32_t> closings{0};
 std::atomic<std::uint64_t> generation_salt{generation_of(0).salt};
@@ -46,6 +48,24 @@ void count_down(std::atomic<std::uint32_t>* count) {
 void start_modules() {
   program_entry.store(getauxval(AT_ENTRY), std::memory_order_relaxed);
   find_object.store(reinterpret_cast<FindObject>(dlsym(RTLD_DEFAULT, "_dl_find_object")), std::memory_order_release);
+  const std::uintptr_t in_staying[kStaying] = {getauxval(AT_ENTRY), getauxval(AT_BASE), getauxval(AT_SYSINFO_EHDR),
+                                               reinterpret_cast<std::uintptr_t>(&dlsym),
+                                               reinterpret_cast<std::uintptr_t>(&start_modules)};
+  for (unsigned i = 0; i < kStaying; ++i) {
+    Module module;
+    if (find_module(in_staying[i], &module)) {
+      staying_headers[i].store(module.eh_frame_header, std::memory_order_relaxed);
+    }
+  }
+}
+
+bool stays_loaded(const Module& module) {
+  for (const auto& header : staying_headers) {
+    if (module.eh_frame_header != 0 && header.load(std::memory_order_relaxed) == module.eh_frame_header) {
+      return true;
+    }
+  }
+  return false;
 }
 
 bool is_program_entry(std::uintptr_t pc) {

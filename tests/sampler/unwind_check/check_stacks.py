@@ -167,6 +167,12 @@ def postgres(run):
     with run.server([*as_user, server, "-D", data, "-p", port, "-h", "127.0.0.1", "-k", data, "-c", "fsync=off",
                      "-c", "shared_buffers=16MB", "-c", "max_parallel_workers_per_gather=2"], port, signal.SIGINT, cwd="/"):
         to = ["-h", "127.0.0.1", "-p", port, "-U", user]
+        # It listens before it lets anybody in.
+        deadline = time.monotonic() + 30
+        while subprocess.run([need("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)], check=False).returncode != 0:
+            if time.monotonic() > deadline:
+                raise RuntimeError("postgres was not ready within 30 s")
+            time.sleep(0.1)
         run.call([bench, "-i", "-q", "-s", 2, *to, "postgres"])
         queries = run.directory / "queries.sql"
         queries.write_text("""select count(*), sum(a.abalance), string_agg(b.filler, ',') from pgbench_accounts a
@@ -203,8 +209,9 @@ def clang(run):
 
 
 def tests(run):
-    # They were built with this project, and run at most some seconds each; those that measure memory or start recorders of
-    # their own are not for another preload.
+    # They were built with this project, and run at most some seconds each. Left out are those that make stacks which cannot
+    # be walked on purpose: while modules are unloaded all the time, without what the loader knows, in undescribed code.
+    on_purpose = "--gtest_filter=-*Unload*:*AnothersAddress:*DoesNotMove:*LoaderTellsNothing:*NothingDescribes"
     names = ["unwind_test", "unwind_cfi_test", "sampler_interval_test", "sampler_heap_budget_test", "sampler_settings_test",
              *sorted(path.name for path in (run.build / "tests").glob("shm_*_test")),
              *sorted(path.name for path in (run.build / "tests").glob("run_*_test"))]
@@ -213,7 +220,7 @@ def tests(run):
         raise Absent("no tests built")
     number = 0
     while run.goes_on():
-        run.call([programs[number % len(programs)], "--gtest_brief=1"], recorded=True, cwd=run.directory)
+        run.call([programs[number % len(programs)], "--gtest_brief=1", on_purpose], recorded=True, cwd=run.directory)
         number += 1
 
 
@@ -268,11 +275,12 @@ IMPOSSIBLE = "libunwind's impossible"
 
 # docs/unwinding.md explains each; the first that fits is taken.
 CLASSES = {
+    "a module being unloaded": lambda one: one["ours_ended"] == "closing",
     "exception in flight": lambda one: one["where"].startswith("libgcc_s") or "_Unwind_" in one["where"],
     "V8's built-in functions": lambda one: one["where"].startswith(("node Builtins_", "node construct_stub")),
     "a JIT's code": lambda one: one["where"] == "code without a file",
     "called from a JIT's code": lambda one: one["has_jit"],
-    ".init and .fini": lambda one: any(".fini" in line or ".init" in line for line in one["example_ours"][:2]),
+    "start and exit code of crt": lambda one: one["is_leaf"] and one["libunwind"] == "ends here" or any(".fini" in line or ".init" in line or "_init" in line for line in one["example_ours"][:2]),
     "linkage table": lambda one: ".plt" in one["where"],
 }
 

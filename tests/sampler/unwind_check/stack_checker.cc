@@ -345,10 +345,21 @@ Behind what_is_behind(const AddressSpace& space, std::uint64_t pc) {
   return Behind::kOther;
 }
 
-// How a stack that is not the same in both was left by ours from frame `parted` on.
+// Whether the kernel's signal frame begins here: mov $15, %rax; syscall.
+bool is_trampoline(const AddressSpace& space, std::uint64_t pc) {
+  static constexpr std::uint8_t kCode[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+  std::uint8_t code[sizeof kCode] = {};
+  return space.read(pc, &code) && std::equal(std::begin(kCode), std::end(kCode), code);
+}
+
+// What speaks for the part of a walk that the other does not share: its frames from `parted` on.
 const char* judge(const AddressSpace& space, const std::vector<std::uint64_t>& frames, std::size_t parted) {
   bool is_unknown = false;
   for (std::size_t i = std::max<std::size_t>(parted, 1); i < frames.size(); ++i) {
+    if (is_trampoline(space, frames[i])) {
+      ++i;  // nor does a call stand before what was interrupted
+      continue;
+    }
     switch (what_is_behind(space, frames[i])) {
       case Behind::kCall:
         break;
@@ -356,7 +367,7 @@ const char* judge(const AddressSpace& space, const std::vector<std::uint64_t>& f
         is_unknown = true;
         break;
       case Behind::kOther:
-        if (what_is_behind(space, frames[i] - 1) != Behind::kCall && i + 1 < frames.size()) return "impossible";
+        if (i + 1 < frames.size()) return "impossible";
     }
   }
   return parted >= frames.size() ? "ends here" : is_unknown ? "unknown" : "plausible";
