@@ -21,7 +21,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parents[2]
 NEEDED_SHARE = 0.995
-LEAST_SAMPLES = 100  # of a program, to say anything about it
+LEAST_SAMPLES = 20  # of a program, to say anything about it
 
 
 class Absent(Exception):
@@ -60,7 +60,7 @@ def wait_for_port(port, process):
 class Run:
     """One program's run: where it may write, what makes it record, and until when it works."""
 
-    def __init__(self, directory, recorder, seconds, build):
+    def __init__(self, directory, recorder, seconds, allocations, build):
         self.directory = directory
         self.seconds = seconds
         self.build = build
@@ -71,7 +71,8 @@ class Run:
         shutil.copy(recorder, library)
         library.chmod(0o755)
         self.log = open(directory / "log", "wb")
-        self.recorded = {**os.environ, "LD_PRELOAD": str(library), "STACK_RECORDER_DIRECTORY": str(self.recordings)}
+        self.recorded = {**os.environ, "LD_PRELOAD": str(library), "STACK_RECORDER_DIRECTORY": str(self.recordings),
+                         "STACK_RECORDER_ALLOCATIONS": str(allocations)}
         self.plain = dict(os.environ)
         self.end = time.monotonic() + seconds
 
@@ -227,12 +228,12 @@ def tests(run):
 PROGRAMS = {function.__name__: function for function in (redis, nginx, node, python3, postgres, java, gcc, clang, tests)}
 
 
-def check(name, build, recorder, seconds, keep):
+def check(name, build, recorder, seconds, allocations, keep):
     checker = build / "tests" / "stack_checker"
     with tempfile.TemporaryDirectory(prefix="check-stacks.") as directory:
         directory = pathlib.Path(directory)
         directory.chmod(0o755)
-        run = Run(directory, recorder, seconds, build)
+        run = Run(directory, recorder, seconds, allocations, build)
         try:
             PROGRAMS[name](run)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
@@ -334,6 +335,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True, help="a build directory, e.g. build/release")
     parser.add_argument("--recorder", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=20, help="of load for each program (default 20)")
+    parser.add_argument("--allocations", type=int, default=1000, help="of a thread between two samples (mean; default 1000)")
     parser.add_argument("--json", type=pathlib.Path, help="write all that was counted to this file")
     parser.add_argument("--keep", help="copy the recordings to this directory")
     parser.add_argument("--examples", action="store_true", help="print an example of each class")
@@ -348,7 +350,8 @@ def main():
     results, absent, failed = [], [], []
     for name in arguments.programs or PROGRAMS:
         try:
-            results.append(check(name, arguments.build.resolve(), recorder.resolve(), arguments.seconds, arguments.keep))
+            results.append(check(name, arguments.build.resolve(), recorder.resolve(), arguments.seconds,
+                                 arguments.allocations, arguments.keep))
             print(f"check-stacks: {name} done", file=sys.stderr)
         except Absent as why:
             absent.append(name)
