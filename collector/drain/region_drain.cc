@@ -35,6 +35,7 @@ bool RegionDrain::is_plausible(const shm::ReadRecord& record, std::uint64_t now_
 }
 
 std::uint64_t RegionDrain::drain() {
+  context_.now_ns = clock_ns(CLOCK_MONOTONIC);
   if (const auto status = region_.status()) status_ = *status;
   if (status_.modules_used != modules_used_) {
     modules_used_ = status_.modules_used;
@@ -164,7 +165,8 @@ void RegionDrain::note_setting(std::uint64_t at_ns, const char* name, std::uint6
 }
 
 void RegionDrain::note_settings() {
-  const std::uint64_t at = second_count_ == 0 ? region_.info().created_ns : clock_ns(CLOCK_MONOTONIC);
+  const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+  const std::uint64_t at = second_count_ == 0 ? std::min(region_.info().created_ns, now_ns) : now_ns;
   note_setting(at, "heap_interval_bytes", status_.heap_interval);
   note_setting(at, "cpu_hz", status_.cpu_hz);
   note_setting(at, "wait_interval_ns", status_.wait_interval_ns);
@@ -176,6 +178,7 @@ void RegionDrain::end_second(std::int64_t second) {
 }
 
 void RegionDrain::end_second_at(std::uint64_t now_ns, std::int64_t second) {
+  context_.now_ns = now_ns;
   constexpr std::uint64_t kModulesEvery = 5;  // for those that were closed; new ones are seen at once
   if (second_count_ % kModulesEvery == 0) context_.read_modules(status_.modules_used);
   note_settings();
