@@ -31,8 +31,7 @@ namespace {
 // Places instants on [0, 1] of the judged stretch, by requests or by time.
 class Ruler {
  public:
-  Ruler(const Stretch& stretch, const WorkClock& clock, bool by_time)
-      : stretch_(stretch), clock_(clock), by_time_(by_time) {
+  Ruler(const Stretch& stretch, const WorkClock& clock, bool by_time) : clock_(clock), by_time_(by_time) {
     from_ = reading(stretch.begin);
     length_ = reading(stretch.end) - from_;
   }
@@ -46,7 +45,6 @@ class Ruler {
 
  private:
   double reading(Seconds t) const { return by_time_ ? t : clock_.at(t); }
-  const Stretch& stretch_;
   const WorkClock& clock_;
   bool by_time_;
   double from_ = 0, length_ = 0;
