@@ -40,8 +40,10 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// A target can say something new each second: a few such sentences are enough, and the row is written with each.
 void add_note(std::string& notes, const std::string& note) {
-  if (notes.find(note) != std::string::npos) return;
+  constexpr std::size_t kMostBytes = 2048;
+  if (notes.find(note) != std::string::npos || notes.size() + note.size() > kMostBytes) return;
   notes += (notes.empty() ? "" : "; ") + note;
 }
 

@@ -28,7 +28,7 @@ using shm::SpanId;
 using shm::SpanSlot;
 
 constexpr std::uint32_t kNesting = 32;
-constexpr std::uint32_t kTextBytes = 128;
+constexpr std::uint32_t kTextBytes = shm::kMaxTextBytes;
 // A slot whose span is being ended: no handle looks like that, since a slot number is below kSpans.
 constexpr SpanId kEnding = 0xffff;
 

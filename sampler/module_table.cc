@@ -240,8 +240,8 @@ void note_closed_modules() {
   g_adding.clear(std::memory_order_release);
 }
 
-shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk) {
-  const shm::StackId id = g_region.intern_stack_in_place(frames, walk.depth, walk.end == WalkEnd::root);
+shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk, bool is_one_of_many) {
+  const shm::StackId id = g_region.intern_stack_in_place(frames, walk.depth, walk.end == WalkEnd::root, is_one_of_many);
   if (id == 0 || g_find_object == nullptr) return id;
   const std::uint64_t tag = (std::uint64_t{g_generation.load(std::memory_order_acquire)} << 32) | id;
   std::atomic<std::uint64_t>& checked = g_checked[id & (kCheckedSlots - 1)];

@@ -35,6 +35,8 @@ inline constexpr std::size_t kPage = 4096;
 
 inline constexpr std::uint32_t kNameSlots = 1u << 14;
 inline constexpr std::uint64_t kNameArenaBytes = 512u << 10;
+inline constexpr std::uint32_t kMaxNameBytes = 4096;  // the longest that readers take for a name: as long as a path
+inline constexpr std::uint32_t kMaxTextBytes = 128;   // of a text attribute
 inline constexpr std::uint32_t kModules = 2048;
 inline constexpr std::uint32_t kStackSlots = 1u << 16;
 inline constexpr std::uint64_t kStackArenaBytes = 4u << 20;

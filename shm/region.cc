@@ -186,12 +186,12 @@ StackId Region::intern_stack(const std::uintptr_t* frames, std::uint32_t depth, 
   return intern_stack_in_place(copy, kept, complete && kept == depth);
 }
 
-StackId Region::intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete) {
+StackId Region::intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete, bool is_one_of_many) {
   if (base_ == nullptr || depth == 0 || depth > kMaxFrames) return 0;
   // An incomplete stack ends with a null frame, so that "cut here" is part of its identity.
   std::uint32_t words = depth;
   if (!complete) frames[words++] = 0;
-  const StackId id = stacks_.intern(frames, words * static_cast<std::uint32_t>(sizeof(std::uintptr_t)));
+  const StackId id = stacks_.intern(frames, words * static_cast<std::uint32_t>(sizeof(std::uintptr_t)), is_one_of_many);
   if (id == 0) count_loss(Loss::kStackFull);
   return id;
 }

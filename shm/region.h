@@ -51,7 +51,11 @@ class Region {
   NameId intern_name(const char* text, std::uint32_t bytes);
   StackId intern_stack(const std::uintptr_t* frames, std::uint32_t depth, bool complete);
   // The same without a copy (2 KiB of a stack that may be small): `frames` must have room for one more word.
-  StackId intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete);
+  // `is_one_of_many`: a stack of CPU samples, of which there are new ones as long as a program runs, since each
+  // instruction that was interrupted makes one. They leave a quarter of the depot to the stacks that findings are
+  // about.
+  StackId intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete,
+                                bool is_one_of_many = false);
   LiveTable& live() { return live_; }
 
   // The entry of a descriptor, reserved; nullptr: number out of range or no room (counted).

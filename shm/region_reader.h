@@ -5,7 +5,7 @@
 // Nothing in a region is trusted: every byte is copied out with pread first and checked then, offsets are compared with
 // the file's real size, ids with the arena's bounds. Reading with pread instead of through a mapping costs one system
 // call per copy and cannot die of SIGBUS when somebody truncates the file. Only the control block is mapped
-// (Boost.Interprocess), because its words must be written whole.
+// (Boost.Interprocess), because its words must be written whole, and guarded against that signal (shm/bus_guard.h).
 //
 // A reader belongs to one thread. Errors are values; nothing here throws but std::bad_alloc.
 #pragma once
@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "shm/bus_guard.h"
 #include "shm/layout.h"
 #include "shm/region_name.h"
 
@@ -178,8 +179,8 @@ class RegionReader {
   DrainResult drain_ring(const ReadLane& lane, bool is_signal, std::uint64_t ring_offset, std::uint64_t head_offset,
                          std::uint32_t capacity, std::uint64_t head, Cursor* cursor,
                          const std::function<void(const ReadLane&, bool, const ReadRecord&)>& take);
-  std::optional<std::string> intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes,
-                                          std::uint32_t id) const;
+  std::optional<std::string> intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes, std::uint32_t id,
+                                          std::uint32_t most) const;
 
   int fd_ = -1;
   std::string path_;
@@ -188,6 +189,7 @@ class RegionReader {
   std::vector<Cursor> cursors_;        // two a lane
   std::vector<unsigned char> buffer_;  // for ring copies, kept between drains
   std::unique_ptr<boost::interprocess::mapped_region> control_;
+  std::unique_ptr<BusGuard> control_guard_;  // goes before what it guards
 };
 
 }  // namespace camprobe::shm

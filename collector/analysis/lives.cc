@@ -8,8 +8,7 @@
 
 namespace camprobe::analysis {
 
-Ruler::Ruler(const Stretch& stretch, const WorkClock& clock, bool by_time)
-    : stretch_(stretch), clock_(clock), by_time_(by_time) {
+Ruler::Ruler(const Stretch& stretch, const WorkClock& clock, bool by_time) : clock_(clock), by_time_(by_time) {
   from_ = reading(stretch.begin);
   length_ = reading(stretch.end) - from_;
 }

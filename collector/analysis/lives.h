@@ -11,7 +11,7 @@
 
 namespace camprobe::analysis {
 
-// Places instants on [0, 1] of the judged stretch, by requests or by time. Keeps references: lives no longer than both.
+// Places instants on [0, 1] of the judged stretch, by requests or by time. Keeps a reference to the clock.
 class Ruler {
  public:
   Ruler(const Stretch& stretch, const WorkClock& clock, bool by_time);
@@ -22,7 +22,6 @@ class Ruler {
 
  private:
   double reading(Seconds t) const { return by_time_ ? t : clock_.at(t); }
-  const Stretch& stretch_;
   const WorkClock& clock_;
   bool by_time_;
   double from_ = 0, length_ = 0;

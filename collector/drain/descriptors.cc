@@ -83,7 +83,8 @@ void DescriptorDrain::opened(const shm::ReadRecord& record) {
 }
 
 void DescriptorDrain::close(Open& open, std::uint64_t closed_ns) {
-  open.row.closed_ns = context_.clock.run_ns(closed_ns);
+  // Its opening may be booked ahead of the reader's clock, by what a record's time may be.
+  open.row.closed_ns = std::max(open.row.opened_ns, context_.clock.run_ns(closed_ns));
   if (open.row.id != 0) {
     context_.writer.update(open.row);
     return;
@@ -114,9 +115,9 @@ void DescriptorDrain::closed(const shm::ReadRecord& record) {
   if (found == open_.end()) return;  // its opening was lost, and it was gone before the table was looked at
   Open& open = found->second;
   open.row.read_ops = record.close.read_ops;
-  open.row.read_bytes = to_integer(record.close.read_bytes);
+  open.row.read_bytes = to_count(record.close.read_bytes);
   open.row.write_ops = record.close.write_ops;
-  open.row.write_bytes = to_integer(record.close.write_bytes);
+  open.row.write_bytes = to_count(record.close.write_bytes);
   close(open, record.time_ns);
   open_.erase(found);
 }
@@ -142,10 +143,10 @@ void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std
     run::Descriptor row = open.row;
     row.kind = descriptor_kind(entry->kind);
     if (const std::string peer = peer_of(entry->peer); !peer.empty()) row.peer = peer;
-    row.read_ops = to_integer(entry->read_ops);
-    row.read_bytes = to_integer(entry->read_bytes);
-    row.write_ops = to_integer(entry->write_ops);
-    row.write_bytes = to_integer(entry->write_bytes);
+    row.read_ops = to_count(entry->read_ops);
+    row.read_bytes = to_count(entry->read_bytes);
+    row.write_ops = to_count(entry->write_ops);
+    row.write_bytes = to_count(entry->write_bytes);
     open.is_accepted = entry->kind == shm::DescriptorKind::kAccept;
     const bool has_changed = row.kind != open.row.kind || row.peer != open.row.peer ||
                              row.read_ops != open.row.read_ops || row.write_ops != open.row.write_ops ||

@@ -68,10 +68,10 @@ void HeapDrain::end_round() {
     // Its allocation was lost, or was before our time: the free says all but the thread.
     const shm::ReadRecord& record = at->second.record;
     Object object;
-    object.stack = context_.stack(record.stack, false, record.free.born_ns);
+    object.born_ns = std::min(record.free.born_ns, record.time_ns);
+    object.stack = context_.stack(record.stack, false, object.born_ns);
     object.size = record.free.size;
     object.interval = record.free.interval;
-    object.born_ns = record.free.born_ns;
     die(at->first, object, record.time_ns, (record.flags & shm::kFlagTemporary) != 0);
     at = late_frees_.erase(at);
   }
@@ -90,7 +90,7 @@ void HeapDrain::store(std::uint64_t sample, const Object& object, std::uint64_t 
   row.bytes = weight.bytes;
   row.objects = weight.objects;
   row.born_ns = context_.clock.run_ns(object.born_ns);
-  if (died_ns != 0) row.died_ns = context_.clock.run_ns(died_ns);
+  if (died_ns != 0) row.died_ns = std::max(row.born_ns, context_.clock.run_ns(died_ns));
   context_.writer.put(row);
 }
 
@@ -123,7 +123,7 @@ void HeapDrain::mapped(const shm::ReadRecord& record) {
 void HeapDrain::unmapped(const shm::ReadRecord& record) {
   const auto found = mappings_.find(record.map.sample);
   if (found == mappings_.end()) return;
-  found->second.unmapped_ns = context_.clock.run_ns(record.time_ns);
+  found->second.unmapped_ns = std::max(found->second.mapped_ns, context_.clock.run_ns(record.time_ns));
   context_.writer.update(found->second);
   mappings_.erase(found);
 }
@@ -196,7 +196,7 @@ void HeapDrain::compare(const std::vector<shm::ReadLiveSample>& live, std::uint6
       ++at;
       continue;
     }
-    at->second.unmapped_ns = context_.clock.run_ns(now_ns);
+    at->second.unmapped_ns = std::max(at->second.mapped_ns, context_.clock.run_ns(now_ns));
     context_.writer.update(at->second);
     at = mappings_.erase(at);
   }

@@ -57,6 +57,7 @@ bool RegionDrain::is_plausible(const shm::ReadRecord& record, std::uint64_t now_
 }
 
 std::uint64_t RegionDrain::drain() {
+  context_.now_ns = clock_ns(CLOCK_MONOTONIC);
   if (const auto status = region_.status()) status_ = *status;
   if (status_.modules_used != modules_used_) {
     modules_used_ = status_.modules_used;
@@ -179,6 +180,7 @@ void RegionDrain::end_second(std::int64_t second) {
 }
 
 void RegionDrain::end_second_at(std::uint64_t now_ns, std::int64_t second) {
+  context_.now_ns = now_ns;
   constexpr std::uint64_t kModulesEvery = 5;  // for those that were closed; new ones are seen at once
   if (second_count_ % kModulesEvery == 0) context_.read_modules(status_.modules_used);
   begin_settings();

@@ -43,7 +43,9 @@ void SettingDrain::begin(const shm::RegionStatus& status, const std::vector<shm:
         told.insert(record.setting.setting).second)
       first[record.setting.setting] = record.setting.before;
   }
-  for (const auto& [setting, value] : first) note(context_.region.info().created_ns, setting, value);
+  // A region may say that it was created in the future.
+  const std::uint64_t created_ns = std::min(context_.region.info().created_ns, clock_ns(CLOCK_MONOTONIC));
+  for (const auto& [setting, value] : first) note(created_ns, setting, value);
   control_seen_ = status.control_seen;
 }
 

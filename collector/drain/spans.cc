@@ -21,7 +21,7 @@ void SpanDrain::ended(std::uint32_t lane, const shm::ReadRecord& record) {
   span.id = record.span;
   span.parent = payload.parent;
   span.name = payload.name;
-  span.begin_ns = std::min(payload.begin_ns, record.time_ns);
+  span.begin_ns = std::clamp(payload.begin_ns, context_.region.info().created_ns, record.time_ns);
   span.end_ns = record.time_ns;
   span.begin_tid = payload.begin_tid;
   span.end_tid = payload.end_tid;
@@ -47,6 +47,11 @@ void SpanDrain::attributes(std::uint32_t lane, const shm::ReadRecord& record) {
   incomplete_.erase(found);
 }
 
+// A text attribute; of more than the probe writes, the beginning.
+std::string SpanDrain::text_of(const shm::Attribute& attribute) {
+  return run::valid_utf8(context_.text(static_cast<shm::NameId>(attribute.value)).substr(0, shm::kMaxTextBytes));
+}
+
 void SpanDrain::book(Ended& span) {
   const std::int64_t second = context_.clock.second(span.end_ns);
   if (second < 0) return;
@@ -61,10 +66,15 @@ void SpanDrain::book(Ended& span) {
     row.spans = 1;
     if (attribute.type == shm::AttributeType::kNumber) {
       row.sum = std::bit_cast<double>(attribute.value);
-      if (!std::isfinite(row.sum)) continue;
+      // What is no number, or would make none of a sum: SQLite has no NaN, and would refuse the row.
+      constexpr double kMost = 1e18;
+      if (!(std::abs(row.sum) <= kMost)) continue;
     } else if (attribute.type == shm::AttributeType::kText) {
-      row.text = run::valid_utf8(context_.text(static_cast<shm::NameId>(attribute.value)));
-      sequences_[{name, row.key}].waiting.push_back({span.begin_ns, second, row.text});
+      row.text = text_of(attribute);
+      if (waiting_ < kMostWaiting) {
+        ++waiting_;
+        sequences_[{name, row.key}].waiting.push_back({span.begin_ns, second, row.text});
+      }
     } else {
       continue;
     }
@@ -118,6 +128,7 @@ void SpanDrain::count_changes(std::uint64_t before_ns) {
       sequence.last = value->text;
       sequence.last_begin_ns = value->begin_ns;
     }
+    waiting_ -= static_cast<std::size_t>(due - waiting.begin());
     waiting.erase(waiting.begin(), due);
   }
 }
@@ -128,7 +139,7 @@ void SpanDrain::write_row(const Ended& span) {
     const std::string key = run::valid_utf8(context_.text(attribute.key));
     if (attribute.type == shm::AttributeType::kNumber) attributes[key] = std::bit_cast<double>(attribute.value);
     if (attribute.type == shm::AttributeType::kText) {
-      attributes[key] = run::valid_utf8(context_.text(static_cast<shm::NameId>(attribute.value)));
+      attributes[key] = text_of(attribute);
     }
   }
   run::Span row;

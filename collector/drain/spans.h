@@ -26,6 +26,7 @@ class SpanDrain {
   static constexpr std::size_t kFirstRows = 10, kSlowestRows = 5;  // per name and second
   static constexpr std::int64_t kMostRows = 500'000;               // per process
   static constexpr std::uint64_t kOrderingNs = 2 * 1'000'000'000ull;
+  static constexpr std::size_t kMostWaiting = 1 << 16;  // texts, for their order to be known
 
   explicit SpanDrain(RegionContext& context) : context_(context) {}
 
@@ -65,6 +66,7 @@ class SpanDrain {
     bool has_last = false;
     std::uint64_t last_begin_ns = 0;
   };
+  std::string text_of(const shm::Attribute& attribute);
   void book(Ended& span);
   void count_changes(std::uint64_t before_ns);
   void write_chosen();
@@ -75,6 +77,7 @@ class SpanDrain {
   std::unordered_map<shm::SpanId, shm::NameId> names_, older_names_;  // two generations
   std::map<std::pair<run::NameId, run::NameId>, Sequence> sequences_;
   std::map<std::pair<std::int64_t, shm::NameId>, std::vector<Ended>> chosen_;  // by second and name
+  std::size_t waiting_ = 0;
   std::int64_t rows_ = 0;
 };
 
