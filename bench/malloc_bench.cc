@@ -1,7 +1,7 @@
 // bench/malloc_bench.cc
 //
-// Nanoseconds for a malloc and a free, hot: `malloc_bench THREADS SECONDS [SAMPLES [HEAP_MIB]]`. Each thread keeps 1,024
-// blocks of 16 to 512 bytes and replaces them at random.
+// Nanoseconds for a malloc and a free, hot: `malloc_bench THREADS SECONDS [SAMPLES [HEAP_MIB]]`. Each thread keeps
+// 1,024 blocks of 16 to 512 bytes and replaces them at random.
 //
 // SAMPLES: so many blocks are allocated and freed first with 500 alive at a time, untimed. Under the probe at an
 // interval of 64 bytes each is a sample: what its tables are like after a long life.
@@ -23,8 +23,8 @@
 
 namespace {
 
-using camprobe::bench::quiet_ns;
 using camprobe::bench::OwnRegion;
+using camprobe::bench::quiet_ns;
 
 constexpr int kHot = 1024;
 constexpr int kAliveWhileAging = 500;

@@ -76,6 +76,7 @@ class Redis:
     """One connection's requests one at a time: three system calls each, little else. The hooks of I/O and waiting."""
 
     name, needs, pipeline = "redis", ("redis-server", "redis-benchmark"), 1
+    least = 20_000  # requests a burst, so that opening its connections is a trifle
     tests = ("set", "get", "lpush", "lpop")
 
     def command(self, port, directory):
@@ -93,7 +94,7 @@ class RedisPipelined(Redis):
 
 
 class Http:
-    path = "/"
+    path, least = "/", 4_000
 
     def load(self, port, requests):
         return ["h2load", "--h1", "-c", "32", "-n", str(requests), f"http://127.0.0.1:{port}{self.path}"]
@@ -229,10 +230,10 @@ def measure(server, variants, options, directory, report):
             everyone = [instance for batch in alive for instance in batch]
             if requests is None:  # so many that a burst on the bare server lasts as long as asked for
                 bare = next(instance for instance in everyone if instance.variant.name == "bare")
-                tried = 4000
+                tried = server.least
                 bare.burst(server.load(bare.port, tried), tried)
                 _, took = bare.burst(server.load(bare.port, tried), tried)
-                requests = max(400, int(tried * options.burst_seconds / took) // 400 * 400)
+                requests = max(server.least, int(tried * options.burst_seconds / took) // 400 * 400)
             for instance in everyone:  # caches, pools, JITs and the probe's interval settle; not counted
                 for _ in range(options.warm_up):
                     instance.burst(server.load(instance.port, requests), requests)

@@ -1,8 +1,8 @@
 // bench/socket_bench.cc
 //
 // Nanoseconds for a send and for a receive of 64 bytes on a connected pair of stream sockets, by one thread that does
-// both in turn: `socket_bench SECONDS`; then, for each line on stdin, half of the CPU time of a turn. What a hook adds is
-// small beside the system call, and constant; the kernel's cheapest socket shows it best.
+// both in turn: `socket_bench SECONDS`; then, for each line on stdin, half of the CPU time of a turn. What a hook adds
+// is small beside the system call, and constant; the kernel's cheapest socket shows it best.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>

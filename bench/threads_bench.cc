@@ -4,7 +4,8 @@
 //
 //   threads_bench busy THREADS SECONDS   each spins for SECONDS of its own CPU time; prints all their CPU time in
 //                                        nanoseconds, as the kernel counts it
-//   threads_bench memory THREADS         each allocates, writes to a pipe and burns two ticks of CPU; when all have, prints
+//   threads_bench memory THREADS         each allocates, writes to a pipe and burns two ticks of CPU; when all have,
+//   prints
 //                                        what the process holds in KiB: private dirty memory without the region, the
 //                                        region; then waits for stdin to end
 #include <stdio.h>

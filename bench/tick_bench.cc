@@ -1,13 +1,13 @@
 // bench/tick_bench.cc
 //
-// What a CPU sample takes from the thread that it interrupts, under 30 frames: `tick_bench SECONDS HZ`. The thread reads
-// the time stamp counter without a pause; a gap is an interruption. Prints, for each line on stdin, one line of
+// What a CPU sample takes from the thread that it interrupts, under 30 frames: `tick_bench SECONDS HZ`. The thread
+// reads the time stamp counter without a pause; a gap is an interruption. Prints, for each line on stdin, one line of
 // nanoseconds: median of the gaps in which a handler ran; median, 99.9th percentile of the handler alone; and how many
 // there were.
 //
-// Under the probe the handler is the probe's, and its own time is read from its region, which each tick adds to. Without
-// it the program makes the same kind of timer with a handler that does nothing: what the kernel takes to deliver a
-// signal, which no sampler in the process can save.
+// Under the probe the handler is the probe's, and its own time is read from its region, which each tick adds to.
+// Without it the program makes the same kind of timer with a handler that does nothing: what the kernel takes to
+// deliver a signal, which no sampler in the process can save.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -105,11 +105,12 @@ std::uint32_t saturated(std::uint64_t count) {
 }
 
 // The entry of a descriptor about to be used; one the probe never saw being opened is looked at and entered as found.
-DescriptorEntry* entry_in_use(ThreadLane& thread, int fd, std::uint64_t now) {
+DescriptorEntry* entry_in_use(ThreadLane& thread, int fd) {
   DescriptorEntry* entry = sampler::region().known_descriptor(fd);
   if (entry != nullptr && is_open(entry->generation.load(std::memory_order_acquire))) return entry;
   entry = sampler::region().descriptor(fd);
   if (entry == nullptr) return nullptr;
+  const std::uint64_t now = sampler::now_ns();
   const DescriptorKind kind = kind_of_found(fd);
   fill(thread, entry, fd, kind, kind == DescriptorKind::kSocket ? peer_of_descriptor(fd) : no_peer(), 0,
        shm::kFlagFound, now);
@@ -119,9 +120,7 @@ DescriptorEntry* entry_in_use(ThreadLane& thread, int fd, std::uint64_t now) {
 
 // Waiting is sampled by its nanoseconds as allocation is by its bytes: long waits nearly always, short ones now and
 // then, each weighed by what it stands for.
-void sample_wait(ThreadLane& thread, int fd, std::uint64_t began_ns, std::uint64_t ended_ns, const char* call,
-                 void* hook_frame) {
-  const std::uint64_t waited = ended_ns - began_ns;
+void sample_wait(ThreadLane& thread, int fd, std::uint64_t waited, const char* call, void* hook_frame) {
   if (waited < kWaitedNs || !sampler::enabled(shm::Family::kWait)) return;
   const std::uint64_t interval = sampler::region().header()->wait_interval_ns.load(std::memory_order_relaxed);
   if (interval == 0) return;
@@ -133,6 +132,7 @@ void sample_wait(ThreadLane& thread, int fd, std::uint64_t began_ns, std::uint64
   payload.interval_ns = interval;
   payload.call = sampler::region().intern_name(call, static_cast<std::uint32_t>(std::strlen(call)));
   payload.fd = fd;
+  const std::uint64_t ended_ns = sampler::now_ns();
   sampler::write_record(thread, shm::RecordKind::kWait, sampler::capture_above(thread, hook_frame), payload, 0,
                         ended_ns);
 }
@@ -191,7 +191,7 @@ void becomes(int fd, DescriptorKind kind, const Peer& peer) {
   ProbeScope scope;
   if (!scope) return;
   const std::uint64_t now = sampler::now_ns();
-  DescriptorEntry* entry = entry_in_use(*scope, fd, now);
+  DescriptorEntry* entry = entry_in_use(*scope, fd);
   if (entry == nullptr || (entry->kind == kind && std::memcmp(&entry->peer, &peer, sizeof peer) == 0)) return;
   entry->peer = peer;
   entry->kind = kind;
@@ -231,19 +231,18 @@ void duplicated(int from, int to, void* hook_frame) {
   opened(to, known ? source->kind : kind_of_found(to), known ? source->peer : no_peer(), hook_frame);
 }
 
-void transferred(int fd, Direction direction, ssize_t result, std::uint64_t began_ns, const char* call,
-                 void* hook_frame) {
+[[gnu::hot]] void transferred(int fd, Direction direction, ssize_t result, sampler::CallStart began, const char* call,
+                              void* hook_frame) {
   const int error = result < 0 ? errno : 0;
   if (error == EBADF) return;
   ProbeScope scope;
   if (!scope) return;
-  const std::uint64_t now = sampler::now_ns();
-  const std::uint64_t took = now - began_ns;
+  const std::uint64_t took = began.elapsed_ns();
   // "Nothing there yet" is an answer, not an error; and an operation is a call that succeeded.
   const bool failed = error != 0 && error != EAGAIN && error != EWOULDBLOCK && error != EINTR;
   const std::uint64_t operations = result >= 0 ? 1 : 0;
   const std::uint64_t bytes = result > 0 ? static_cast<std::uint64_t>(result) : 0;
-  DescriptorEntry* entry = entry_in_use(*scope, fd, now);
+  DescriptorEntry* entry = entry_in_use(*scope, fd);
   const DescriptorKind kind = entry != nullptr ? entry->kind : DescriptorKind::kOther;
 
   shm::IoCounter& counter = scope->lane->io[static_cast<std::uint32_t>(io_kind(kind, direction))];
@@ -258,18 +257,19 @@ void transferred(int fd, Direction direction, ssize_t result, std::uint64_t bega
     if (failed) (reads ? entry->read_errors : entry->write_errors).fetch_add(1, std::memory_order_relaxed);
     (reads ? entry->read_ns : entry->write_ns).fetch_add(took, std::memory_order_relaxed);
   }
-  if (kind != DescriptorKind::kFile) sample_wait(*scope, fd, began_ns, now, call, hook_frame);
+  if (kind != DescriptorKind::kFile) sample_wait(*scope, fd, took, call, hook_frame);
 }
 
-void finished(IoKind kind, int fd, bool failed, std::uint64_t began_ns, const char* call, void* hook_frame) {
+[[gnu::hot]] void finished(IoKind kind, int fd, bool failed, sampler::CallStart began, const char* call,
+                           void* hook_frame) {
   ProbeScope scope;
   if (!scope) return;
-  const std::uint64_t now = sampler::now_ns();
+  const std::uint64_t took = began.elapsed_ns();
   shm::IoCounter& counter = scope->lane->io[static_cast<std::uint32_t>(kind)];
   counter.ops += 1;
   counter.errors += failed ? 1 : 0;
-  counter.ns += now - began_ns;
-  sample_wait(*scope, fd, began_ns, now, call, hook_frame);
+  counter.ns += took;
+  sample_wait(*scope, fd, took, call, hook_frame);
 }
 
 }  // namespace camprobe::probe

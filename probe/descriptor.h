@@ -42,10 +42,10 @@ inline bool follows_descriptors() {
 [[gnu::noinline]] void duplicated(int from, int to, void* hook_frame);
 
 // Counts one transfer that has returned: `result` is the call's, bytes or -1 with errno set.
-[[gnu::noinline]] void transferred(int fd, Direction direction, ssize_t result, std::uint64_t began_ns,
+[[gnu::noinline]] void transferred(int fd, Direction direction, ssize_t result, sampler::CallStart began,
                                    const char* call, void* hook_frame);
 // Counts an accept, connect or wait that has returned.
-[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, std::uint64_t began_ns, const char* call,
+[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, sampler::CallStart began, const char* call,
                                 void* hook_frame);
 
 // The other end as the program named it, or none.

@@ -18,7 +18,7 @@ namespace camprobe::probe {
 template <typename Call>
 [[gnu::always_inline]] inline ssize_t transfer(int fd, Direction direction, const char* name, Call call) {
   if (!follows_descriptors()) return call();
-  const std::uint64_t began = sampler::now_ns();
+  const sampler::CallStart began;
   const ssize_t result = call();
   transferred(fd, direction, result, began, name, __builtin_dwarf_cfa());
   return result;

@@ -31,12 +31,12 @@ std::uint64_t ns_of(const timespec& time) {
 template <typename Timeout, typename Call>
 [[gnu::always_inline]] inline int wait_by(int fd, const char* name, Timeout timeout_ns, Call call) {
   sampler::clear_interruption();
-  const std::uint64_t began = sampler::now_ns();
+  const sampler::CallStart began;
   int result = call(nullptr);
   if (result < 0 && errno == EFAULT) return result;
   const std::uint64_t wanted = timeout_ns();
   while (result < 0 && errno == EINTR && sampler::interrupted_by_us()) {
-    const std::uint64_t gone = sampler::now_ns() - began;
+    const std::uint64_t gone = began.elapsed_ns();
     const std::uint64_t left = wanted == kForever ? kForever : gone < wanted ? wanted - gone : 0;
     sampler::clear_interruption();
     result = call(&left);
@@ -71,12 +71,12 @@ const timespec* rest_or(const timespec* timeout, const std::uint64_t* left, cons
 
 }  // namespace
 
-CAMPROBE_HOOK int epoll_wait(int fd, epoll_event* events, int most, int timeout) {
+CAMPROBE_HOT_HOOK int epoll_wait(int fd, epoll_event* events, int most, int timeout) {
   return wait_by(
       fd, "epoll_wait", [&] { return timeout_of_ms(timeout); },
       [&](const std::uint64_t* left) { return real().epoll_wait(fd, events, most, left ? ms_of(*left) : timeout); });
 }
-CAMPROBE_HOOK int epoll_pwait(int fd, epoll_event* events, int most, int timeout, const sigset_t* mask) {
+CAMPROBE_HOT_HOOK int epoll_pwait(int fd, epoll_event* events, int most, int timeout, const sigset_t* mask) {
   return wait_by(
       fd, "epoll_pwait", [&] { return timeout_of_ms(timeout); },
       [&](const std::uint64_t* left) {
@@ -92,7 +92,7 @@ CAMPROBE_HOOK int epoll_pwait2(int fd, epoll_event* events, int most, const time
       });
 }
 
-CAMPROBE_HOOK int poll(pollfd* polled, nfds_t count, int timeout) {
+CAMPROBE_HOT_HOOK int poll(pollfd* polled, nfds_t count, int timeout) {
   return wait_by(
       -1, "poll", [&] { return timeout_of_ms(timeout); },
       [&](const std::uint64_t* left) { return real().poll(polled, count, left ? ms_of(*left) : timeout); });

@@ -5,10 +5,12 @@
 #include <cpuid.h>
 #endif
 
+#include "shm/placement.h"
+
 namespace camprobe::sampler {
 
 constinit thread_local ClockAnchor t_clock_anchor = {0, 0, 0, false};
-constinit std::atomic<std::uint64_t> g_ns_per_cycle{0};
+CAMPROBE_HOT_DATA alignas(shm::kPage) constinit std::atomic<std::uint64_t> g_ns_per_cycle{0};
 
 #if defined(__x86_64__)
 
@@ -34,6 +36,7 @@ constinit std::atomic<std::uint64_t> g_rate_from_cycles{0};
 
 void stop_using_the_counter() {
   g_counter.store(Counter::kWrong, std::memory_order_relaxed);
+  g_ns_per_cycle.store(0, std::memory_order_relaxed);
 }
 
 void measure_rate(std::uint64_t ns, std::uint64_t cycles) {
@@ -42,8 +45,9 @@ void measure_rate(std::uint64_t ns, std::uint64_t cycles) {
   const std::uint64_t from_ns = g_rate_from_ns.load(std::memory_order_relaxed);
   const std::uint64_t from_cycles = g_rate_from_cycles.load(std::memory_order_relaxed);
   const std::uint64_t before = g_ns_per_cycle.load(std::memory_order_relaxed);
+  const bool is_usable = g_counter.load(std::memory_order_relaxed) == Counter::kUsable;
   const std::uint64_t wanted = before == 0 ? kFirstRateNs : kNextRateNs;
-  if (from_ns == 0 || (ns > from_ns && ns - from_ns >= wanted)) {
+  if (is_usable && (from_ns == 0 || (ns > from_ns && ns - from_ns >= wanted))) {
     g_rate_from_ns.store(ns, std::memory_order_relaxed);
     g_rate_from_cycles.store(cycles, std::memory_order_relaxed);
     if (from_ns != 0) {

@@ -6,8 +6,8 @@
 // How free() learns that a pointer was sampled: one byte for each 256 bytes of address (modulo 256 MiB) counts the
 // sampled blocks that begin there. Zero, nearly always: the block was not sampled. Else the exact table is asked
 // (shm/live_table.h). No pointer is altered, no block gets a header. Counters that reached 255 stay there for ever: a
-// false "maybe" costs one look-up, a false "no" a sample that never dies. What the key and the size of the filter cost and
-// spare is measured in docs/cost.md.
+// false "maybe" costs one look-up, a false "no" a sample that never dies. What the key and the size of the filter cost
+// and spare is measured in docs/cost.md.
 //
 // Alternatives that were left: a bit in the pointer (alters it), a header before sampled blocks (alters layout, breaks
 // realloc and aligned frees of pointers from before), an address hash with tombstones (rots: peers went from 2.8 to 66
@@ -28,7 +28,8 @@ inline constexpr std::size_t kFilterBytes = std::size_t{1} << 20;
 inline constexpr unsigned kFilterKeyShift = 8;
 inline constexpr std::uint8_t kSaturated = 255;
 
-// Read by free()'s fast path. The first byte is saturated, so that free(NULL) leaves the fast path without a test of its own.
+// Read by free()'s fast path. The first byte is saturated, so that free(NULL) leaves the fast path without a test of
+// its own.
 [[gnu::visibility("hidden")]] extern constinit std::uint8_t g_sampled_filter[kFilterBytes];
 
 inline std::size_t filter_slot(const void* block) {

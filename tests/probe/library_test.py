@@ -37,6 +37,16 @@ undefined = run("nm", "-D", "--undefined-only", library)
 for name in ("_ZSt", "__cxa_throw", "__cxa_guard", "__gxx_personality", "_Unwind", "__tls_get_addr", "_Znwm"):
     check(not re.search(rf"\b{name}", undefined), f"wants {name}")
 
+# What every hook reads lies in one page (shm/placement.h says why).
+HOT = {"camprobe::sampler::g_ns_per_cycle", "camprobe::sampler::g_families", "camprobe::sampler::g_region", "camprobe::sampler::g_own_memory",
+       "camprobe::probe::g_real", "camprobe::probe::g_real_is_resolved"}
+hot = [(int(address, 16), int(size, 16), name) for address, size, _, name in
+       (line.split(maxsplit=3) for line in run("nm", "-CS", library).splitlines() if line.split(maxsplit=3)[-1] in HOT and len(line.split()) == 4)]
+check({name for _, _, name in hot} == HOT, f"not found: {sorted(HOT - {name for _, _, name in hot})}")
+if hot:
+    first, last = min(hot), max(hot)
+    check(first[0] // 4096 == (last[0] + last[1] - 1) // 4096, f"hot words in several pages: {[(hex(address), size, name) for address, size, name in sorted(hot)]}")
+
 # The fast paths: how many instructions from the entry to the jump into the real function, on the path that is nearly
 # always taken, and how many of them load from memory (an addition to memory loads too, so does the jump). A change of
 # these numbers is a decision.
