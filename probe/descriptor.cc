@@ -278,9 +278,7 @@ void duplicated(int from, int to, void* hook_frame) {
   if (took >= kWaitedNs && kind != DescriptorKind::kFile) note_wait(fd, took, call, hook_frame);
 }
 
-[[gnu::hot]] void finished(IoKind kind, int fd, bool failed, sampler::CallStart began, const char* call,
-                           void* hook_frame) {
-  const std::uint64_t took = began.elapsed_ns();
+[[gnu::hot]] void finished(IoKind kind, int fd, bool failed, std::uint64_t took, const char* call, void* hook_frame) {
   ThreadLane* thread = sampler::this_thread();
   if (thread == nullptr) return count_unrecorded();
   shm::IoCounter& counter = thread->lane->io[static_cast<std::uint32_t>(kind)];

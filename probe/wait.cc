@@ -24,6 +24,14 @@ std::uint64_t ns_of(const timespec& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
+// Nanoseconds since `began` of which no doubt is left: now_ns() may be off by a little (sampler/clock.h), and a wait
+// must not end early.
+std::uint64_t gone_for_sure(std::uint64_t began) {
+  constexpr std::uint64_t kDoubt = 20'000;
+  const std::uint64_t now = shm::monotonic_ns();
+  return now > began + kDoubt ? now - began - kDoubt : 0;
+}
+
 // Makes `call(left)` until something other than our own signal ended it; `left` is null the first time (the program's
 // own arguments go in as they are, wrong ones too), then the nanoseconds that remain. `timeout_ns()`: kForever, or how
 // long the program wants to wait; asked only once the kernel has found the arguments readable. Counts the whole as one
@@ -31,18 +39,20 @@ std::uint64_t ns_of(const timespec& time) {
 template <typename Timeout, typename Call>
 [[gnu::always_inline]] inline int wait_by(int fd, const char* name, Timeout timeout_ns, Call call) {
   sampler::clear_interruption();
-  const sampler::CallStart began;
+  const std::uint64_t began = sampler::now_ns();
   int result = call(nullptr);
   if (result < 0 && errno == EFAULT) return result;
   const std::uint64_t wanted = timeout_ns();
   while (result < 0 && errno == EINTR && sampler::interrupted_by_us()) {
-    const std::uint64_t gone = began.elapsed_ns();
+    const std::uint64_t gone = gone_for_sure(began);
     const std::uint64_t left = wanted == kForever ? kForever : gone < wanted ? wanted - gone : 0;
     sampler::clear_interruption();
     result = call(&left);
   }
   if (wanted == 0 || !sampler::enabled(shm::Family::kWait)) return result;  // a timeout of 0 is a look, not a wait
-  probe::finished(IoKind::kWait, fd, result < 0 && errno != EINTR, began, name, __builtin_dwarf_cfa());
+  const std::uint64_t ended = sampler::now_ns();
+  probe::finished(IoKind::kWait, fd, result < 0 && errno != EINTR, ended > began ? ended - began : 0, name,
+                  __builtin_dwarf_cfa());
   return result;
 }
 

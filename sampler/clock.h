@@ -14,6 +14,8 @@
 //
 // Whatever ends reads of the counter (PR_SET_TSC, strict seccomp) ends clock_gettime() in the same way.
 //
+// Two readings may therefore be a microsecond out of order: whoever subtracts looks first.
+//
 // Async-signal-safe, lock-free. A handler may come between any two instructions, and ask too.
 #pragma once
 

@@ -71,7 +71,8 @@ void record_free(const shm::LiveSample& sample) {
   const std::uint64_t allocs = t_lane.lane->heap_allocs;
   ProbeScope scope;
   if (!scope) return;
-  const std::uint64_t begin = now_ns();
+  const std::uint64_t now = now_ns();
+  const std::uint64_t begin = now > sample.born_ns ? now : sample.born_ns;  // born on another thread's anchor
   std::uint16_t flags = 0;
   if (sample.tid != scope->tid) flags |= shm::kFlagOtherThread;
   if (sample.sample == scope->last_sample && allocs == scope->last_sample_allocs) flags |= shm::kFlagTemporary;
@@ -102,7 +103,8 @@ void always_ask_about(const void* begin, std::size_t bytes) {
 
 void clear_sampled_filter() {
   // Private anonymous pages come back as zeros.
-  shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(g_sampled_filter), static_cast<long>(kFilterBytes), MADV_DONTNEED);
+  shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(g_sampled_filter), static_cast<long>(kFilterBytes),
+                   MADV_DONTNEED);
   for (std::uint32_t i = 0; i < g_always_asked_count; ++i) saturate(g_always_asked[i]);
 }
 

@@ -3,7 +3,7 @@
 // The heap's slow paths: what happens when a thread's countdown is spent, and when a block is freed that may have been
 // sampled. The fast paths stand in probe/heap.cc.
 //
-// How free() learns that a pointer was sampled: one byte for each 256 bytes of address (modulo 256 MiB) counts the
+// How free() learns that a pointer was sampled: one byte for each 64 bytes of address (modulo 256 MiB) counts the
 // sampled blocks that begin there. Zero, nearly always: the block was not sampled. Else the exact table is asked
 // (shm/live_table.h). No pointer is altered, no block gets a header. Counters that reached 255 stay there for ever: a
 // false "maybe" costs one look-up, a false "no" a sample that never dies. What the key and the size of the filter cost
@@ -24,8 +24,8 @@
 
 namespace camprobe::sampler {
 
-inline constexpr std::size_t kFilterBytes = std::size_t{1} << 20;
-inline constexpr unsigned kFilterKeyShift = 8;
+inline constexpr std::size_t kFilterBytes = std::size_t{1} << 22;
+inline constexpr unsigned kFilterKeyShift = 6;
 inline constexpr std::uint8_t kSaturated = 255;
 
 // Read by free()'s fast path. The first byte is saturated, so that free(NULL) leaves the fast path without a test of
