@@ -48,10 +48,10 @@ inline bool follows_closings() {
 [[gnu::noinline]] void duplicated(int from, int to, void* hook_frame);
 
 // Counts one transfer that has returned: `result` is the call's, bytes or -1 with errno set.
-[[gnu::noinline]] void transferred(int fd, Direction direction, ssize_t result, std::uint64_t began_ns,
+[[gnu::noinline]] void transferred(int fd, Direction direction, ssize_t result, sampler::CallStart began,
                                    const char* call, void* hook_frame);
 // Counts an accept, connect or wait that has returned.
-[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, std::uint64_t began_ns, const char* call,
+[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, std::uint64_t took_ns, const char* call,
                                 void* hook_frame);
 
 // The other end as the program named it, or none.

@@ -86,18 +86,18 @@ template <auto Real, typename... Args>
 using namespace camprobe;         // NOLINT: hooks are global functions
 using namespace camprobe::probe;  // NOLINT
 
-CAMPROBE_HOOK void* malloc(std::size_t bytes) noexcept {
+CAMPROBE_HOT_HOOK void* malloc(std::size_t bytes) noexcept {
   if (count_allocation(bytes)) return allocate_sampled<&RealFunctions::malloc>(bytes, bytes);
   return g_real.malloc(bytes);
 }
 
-CAMPROBE_HOOK void free(void* block) noexcept {
+CAMPROBE_HOT_HOOK void free(void* block) noexcept {
   if (__builtin_expect(sampler::may_be_sampled(block), 0)) return free_tracked(block);
   count_free();
   g_real.free(block);
 }
 
-CAMPROBE_HOOK void* calloc(std::size_t count, std::size_t bytes) noexcept {
+CAMPROBE_HOT_HOOK void* calloc(std::size_t count, std::size_t bytes) noexcept {
   std::size_t total;
   // What overflows fails in the real function, with the errno that it gives.
   if (__builtin_expect(__builtin_mul_overflow(count, bytes, &total), 0)) return g_real.calloc(count, bytes);
@@ -105,7 +105,7 @@ CAMPROBE_HOOK void* calloc(std::size_t count, std::size_t bytes) noexcept {
   return g_real.calloc(count, bytes);
 }
 
-CAMPROBE_HOOK void* realloc(void* block, std::size_t bytes) noexcept {
+CAMPROBE_HOT_HOOK void* realloc(void* block, std::size_t bytes) noexcept {
   // realloc(NULL) and blocks that may be sampled have a nonzero filter byte.
   if (__builtin_expect(sampler::may_be_sampled(block) || bytes == 0, 0)) return realloc_tracked(block, bytes);
   count_free();

@@ -23,7 +23,7 @@ template <typename Call>
     sampler::look_at_control();
     return result;
   }
-  const std::uint64_t began = sampler::now_ns();
+  const sampler::CallStart began;
   const ssize_t result = call();
   transferred(fd, direction, result, began, name, __builtin_dwarf_cfa());
   return result;

@@ -8,6 +8,7 @@
 #include "probe/bootstrap.h"
 #include "probe/heap_operators.h"
 #include "sampler/heap_sampler.h"
+#include "shm/placement.h"
 #include "shm/raw_syscall.h"
 
 namespace camprobe::probe {
@@ -108,8 +109,8 @@ constexpr RealFunctions early_functions() {
 
 }  // namespace
 
-constinit RealFunctions g_real = early_functions();
-constinit bool g_real_is_resolved = false;
+CAMPROBE_HOT_DATA constinit RealFunctions g_real = early_functions();
+CAMPROBE_HOT_DATA constinit bool g_real_is_resolved = false;
 
 void resolve_real() {
   if (g_is_resolving) return;

@@ -115,3 +115,5 @@ inline const RealFunctions& real() {
 // In front of a hook's definition: `CAMPROBE_HOOK ssize_t read(int fd, void* out, size_t bytes) { ... }`. Its name must
 // also stand in probe/exports.map.
 #define CAMPROBE_HOOK extern "C" __attribute__((visibility("default")))
+// The same for those that servers call all the time, which lie side by side (shm/placement.h).
+#define CAMPROBE_HOT_HOOK extern "C" __attribute__((visibility("default"), hot))

@@ -35,7 +35,7 @@ inline auto until_not_us(Call call) {
 
 // What is left until `deadline`, never negative.
 timespec time_left(std::uint64_t deadline) {
-  const std::uint64_t now = sampler::now_ns();
+  const std::uint64_t now = shm::monotonic_ns();
   const std::uint64_t left = deadline > now ? deadline - now : 0;
   return {static_cast<time_t>(left / 1'000'000'000u), static_cast<long>(left % 1'000'000'000u)};
 }
@@ -122,7 +122,7 @@ CAMPROBE_HOOK int semop(int id, sembuf* operations, std::size_t count) noexcept 
   return until_not_us([&] { return real().semop(id, operations, count); });
 }
 CAMPROBE_HOOK int semtimedop(int id, sembuf* operations, std::size_t count, const timespec* timeout) noexcept {
-  const std::uint64_t began = sampler::now_ns();
+  const std::uint64_t began = shm::monotonic_ns();
   const timespec* asked = timeout;
   timespec again;
   for (;;) {
@@ -170,7 +170,7 @@ CAMPROBE_HOOK int sigwaitinfo(const sigset_t* set, siginfo_t* info) {
 CAMPROBE_HOOK int sigtimedwait(const sigset_t* set, siginfo_t* info, const timespec* timeout) {
   sigset_t copy;
   const sigset_t* wanted = without_our_signal(set, &copy);
-  const std::uint64_t began = sampler::now_ns();
+  const std::uint64_t began = shm::monotonic_ns();
   const timespec* asked = timeout;
   timespec again;
   for (;;) {

@@ -157,7 +157,7 @@ CAMPROBE_HOOK void camprobe_v1_end(camprobe_span span) {
   if (scope) {
     shm::SpanPayload payload = {};
     payload.parent = slot->parent;
-    payload.begin_ns = slot->begin_ns;
+    payload.begin_ns = slot->begin_ns < now ? slot->begin_ns : now;  // begun on another thread's anchor
     payload.name = slot->name;
     payload.begin_tid = slot->begin_tid;
     payload.end_tid = scope->tid;

@@ -6,11 +6,12 @@
 #include "sampler/cpu_sampler.h"
 #include "sampler/heap_budget.h"
 #include "sampler/heap_sampler.h"
+#include "shm/placement.h"
 #include "shm/raw_syscall.h"
 
 namespace camprobe::sampler {
 
-constinit std::atomic<std::uint32_t> g_families{0};
+CAMPROBE_HOT_DATA constinit std::atomic<std::uint32_t> g_families{0};
 constinit std::atomic<std::uint64_t> g_heap_interval{0};
 constinit std::atomic<std::uint32_t> g_heap_draw{0};
 

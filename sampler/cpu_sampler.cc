@@ -20,6 +20,8 @@ namespace {
 
 // Of CPU time, between two ticks that take no sample but look at the control block.
 constexpr std::uint64_t kHousekeepingNs = 100'000'000;
+// Samples between two looks at the thread's name; the first few look each time their number doubles.
+constexpr std::uint64_t kNameEvery = 64;
 
 constinit int g_signal = 0;
 constinit std::atomic<bool> g_signal_is_ignored{false};
@@ -114,9 +116,12 @@ void take_sample(ThreadLane& thread, const siginfo_t* info, const ucontext_t* co
   payload.period_ns = period;
   payload.weight_ns = (std::uint64_t{1} + payload.overruns) * period;
   payload.program_counter = program_counter(context);
+  const std::uint64_t number = thread.lane->signal_ring.head.load(std::memory_order_relaxed);
   thread.signal_ring.write(begin, shm::RecordKind::kCpu, 0, stack, current_span(thread), payload);
-  // Threads are named after they start, often by their parent: asked for here, where the thread is known to matter.
-  shm::raw_syscall(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(thread.lane->name));
+  // Threads are named after they start, often by their parent: asked for here, where the thread is known to matter, and
+  // seldom, because the system call takes longer than the sample.
+  if ((number & (number - 1)) == 0 || number % kNameEvery == 0)
+    shm::raw_syscall(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(thread.lane->name));
 }
 
 // What a tick needs below its frame: 2 KiB were measured.

@@ -5,11 +5,11 @@ namespace camprobe::sampler {
 
 namespace {
 
-constexpr double kCostMemory = 256;  // samples that the known cost is worth
-constexpr double kNewRate = 0.5;     // weight of the last step's allocation rate
-constexpr double kMostShare = 0.5;   // of the budget that heap sampling may take
-constexpr double kSeenShare = 0.75;  // of the budget, that all that is measured together may take
-constexpr double kWallShare = 0.1;   // of the allowance, applied to the wall clock: the least one
+constexpr double kCostMemory = 256;     // samples that the known cost is worth
+constexpr double kNewRate = 0.5;        // weight of the last step's allocation rate
+constexpr double kMostShare = 1.0 / 3;  // of the budget that heap sampling may take
+constexpr double kSeenShare = 0.75;     // of the budget, that all that is measured together may take
+constexpr double kWallShare = 0.1;      // of the allowance, applied to the wall clock: the least one
 // Denser only with room to spare, sparser only when clearly over: noise alone changes nothing.
 constexpr double kDenserBelow = 0.7;
 constexpr double kSparserAbove = 1.2;

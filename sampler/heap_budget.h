@@ -11,8 +11,9 @@
 //
 // The allowance is what the budget leaves. A quarter of it is kept back for what cannot be measured from inside (the
 // fast paths, the exact counters, the kernel's side of a signal); of the rest the other families' samples take what
-// they take, because their rates were asked for; and of what then is left heap sampling takes no more than half of the
-// budget, so that it has settled already when the others need more. It is counted in the process's CPU time, and never
+// they take, because their rates were asked for; and of what then is left heap sampling takes no more than a third of
+// the budget, so that it has settled already when the others need more, and because a server that does nothing but I/O
+// pays more than half of the budget for what cannot be measured. It is counted in the process's CPU time, and never
 // less than a little of the clock on the wall: in a server that is nearly idle nobody notices half a millisecond a
 // second, and its leaks are found as soon.
 //

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "sampler/clock.h"
 #include "sampler/control.h"
 #include "sampler/cpu_sampler.h"
 #include "sampler/heap_sampler.h"
@@ -119,6 +120,7 @@ void stay_off() {
 
 bool start_session(const Settings& settings, const char** why, int* error) {
   g_settings = settings;
+  start_clock();
   start_unwinding();
   watch_for_copies();
   if (!open_region(why, error)) {
@@ -154,7 +156,7 @@ void after_fork_in_child() {
   forget_walkers_after_fork();
   forget_timers();
   g_region.abandon();
-  clear_page_filter();
+  clear_sampled_filter();
   forget_mappings();
   if (g_forget_in_child != nullptr) g_forget_in_child();
   const StackBounds stack = t_lane.stack;

@@ -8,6 +8,7 @@
 #include "sampler/heap_sampler.h"
 #include "sampler/module_table.h"
 #include "sampler/session.h"
+#include "shm/placement.h"
 #include "shm/raw_syscall.h"
 
 namespace camprobe::sampler {
@@ -120,8 +121,8 @@ constinit thread_local ThreadLane t_lane = {.lane = &g_unarmed_lane,
                                             .mode_before = LaneMode::kUnarmed,
                                             .stray = {}};
 
-constinit shm::Region g_region;
-constinit const std::atomic<std::uint32_t>* g_own_memory = &g_always_ours;
+CAMPROBE_HOT_DATA constinit shm::Region g_region;
+CAMPROBE_HOT_DATA constinit const std::atomic<std::uint32_t>* g_own_memory = &g_always_ours;
 constinit ThreadArmed g_on_thread_armed = nullptr;
 
 StackScratch& scratch_of(const ThreadLane& thread) {
@@ -249,7 +250,7 @@ ThreadLane* this_thread_slow() {
   return &thread;
 }
 
-ProbeScope::ProbeScope() : thread_(this_thread()) {
+[[gnu::hot]] ProbeScope::ProbeScope() : thread_(this_thread()) {
   if (thread_ != nullptr) {
     thread_->entered_at = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
     // A thread that was armed in a handler.
@@ -262,7 +263,7 @@ ProbeScope::ProbeScope() : thread_(this_thread()) {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-ProbeScope::~ProbeScope() {
+[[gnu::hot]] ProbeScope::~ProbeScope() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   if (thread_ == nullptr) return;
   // A thread that has given its lane back meanwhile has no ring to tell of it.

@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "sampler/clock.h"
 #include "sampler/interval.h"
 #include "sampler/unwind.h"
 #include "shm/layout.h"
@@ -90,11 +91,6 @@ inline bool owns_region() {
   return g_own_memory->load(std::memory_order_relaxed) != 0;
 }
 
-// CLOCK_MONOTONIC: the vDSO's, some 20 ns.
-inline std::uint64_t now_ns() {
-  return shm::monotonic_ns();
-}
-
 // Families that are on now; changes with the control block.
 [[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint32_t> g_families;
 inline bool enabled(Family family) {
@@ -141,7 +137,7 @@ extern constinit ThreadArmed g_on_thread_armed;
 // Room for one captured stack (and the mark of a cut one), for ordinary code and for handlers: not on the thread's
 // stack, which may be 16 KiB.
 inline constexpr std::uint32_t kFrames = shm::kMaxFrames - 1;
-struct StackScratch {
+struct alignas(shm::kPage) StackScratch {
   std::uintptr_t ordinary[kFrames + 1];
   std::uintptr_t handler[kFrames + 1];
 };

@@ -28,7 +28,7 @@
 namespace camprobe::shm {
 
 inline constexpr char kMagic[8] = {'C', 'A', 'M', 'P', 'R', 'O', 'B', 'E'};
-inline constexpr std::uint32_t kAbiVersion = 1;
+inline constexpr std::uint32_t kAbiVersion = 2;
 inline constexpr std::size_t kPage = 4096;
 
 // ---------------------------------------------------------------------------------------------------------- sizes
@@ -259,7 +259,7 @@ struct alignas(64) Lane {
   std::uint64_t reserved3[6];
   IoCounter io[kIoKinds];
 };
-static_assert(sizeof(Lane) % 64 == 0 && sizeof(Lane) <= kPage);
+static_assert(sizeof(Lane) == 512);
 static_assert(offsetof(Lane, state) == 64 && offsetof(Lane, ring) == 128 && offsetof(Lane, io) == 192);
 
 // ---------------------------------------------------------------------------------------------------------- offsets
@@ -282,26 +282,26 @@ inline constexpr std::uint64_t kLanesOffset = kSpansOffset + page_up(kSpans * si
 
 struct LaneGeometry {
   std::uint64_t offset;       // of the Lane in the region
-  std::uint32_t ring;         // slots; the ring lies at offset + kPage
+  std::uint32_t ring;         // slots; the ring follows the Lane in the same page, which may be all that a thread needs
   std::uint32_t signal_ring;  // slots; behind the ring
-  constexpr std::uint64_t ring_offset() const { return offset + kPage; }
+  constexpr std::uint64_t ring_offset() const { return offset + sizeof(Lane); }
   constexpr std::uint64_t signal_ring_offset() const { return ring_offset() + ring * sizeof(Record); }
-  constexpr std::uint64_t bytes() const { return kPage + (std::uint64_t{ring} + signal_ring) * sizeof(Record); }
+  constexpr std::uint64_t bytes() const {
+    return page_up(sizeof(Lane) + (std::uint64_t{ring} + signal_ring) * sizeof(Record));
+  }
 };
 
-inline constexpr std::uint64_t kLongLaneBytes = kPage + (kLongRing + kLongSignalRing) * sizeof(Record);
-inline constexpr std::uint64_t kShortLaneBytes = kPage + (kShortRing + kShortSignalRing) * sizeof(Record);
-static_assert(kLongLaneBytes % kPage == 0 && kShortLaneBytes % kPage == 0);
+inline constexpr std::uint64_t kLongLaneBytes = LaneGeometry{0, kLongRing, kLongSignalRing}.bytes();
+inline constexpr std::uint64_t kShortLaneBytes = LaneGeometry{0, kShortRing, kShortSignalRing}.bytes();
+inline constexpr std::uint64_t kShortLanesOffset = kLanesOffset + kLongLanes * kLongLaneBytes;
 
 constexpr LaneGeometry lane_geometry(std::uint32_t lane) {
   if (lane < kLongLanes) return {kLanesOffset + lane * kLongLaneBytes, kLongRing, kLongSignalRing};
-  return {kLanesOffset + kLongLanes * kLongLaneBytes + (lane - kLongLanes) * kShortLaneBytes, kShortRing,
-          kShortSignalRing};
+  return {kShortLanesOffset + (lane - kLongLanes) * kShortLaneBytes, kShortRing, kShortSignalRing};
 }
 
-inline constexpr std::uint64_t kRegionBytes =
-    kLanesOffset + kLongLanes * kLongLaneBytes + (kLanes - kLongLanes) * kShortLaneBytes;
+inline constexpr std::uint64_t kRegionBytes = kShortLanesOffset + (kLanes - kLongLanes) * kShortLaneBytes;
 // Without the threads beyond the first sixteen a region can never grow past 16 MiB.
-static_assert(kLanesOffset + kLongLanes * kLongLaneBytes <= (17u << 20));
+static_assert(kShortLanesOffset <= (16u << 20));
 
 }  // namespace camprobe::shm

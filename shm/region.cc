@@ -210,7 +210,7 @@ DescriptorEntry* Region::descriptor(int fd) {
   return reinterpret_cast<DescriptorEntry*>(base_ + offset);
 }
 
-DescriptorEntry* Region::known_descriptor(int fd) const {
+[[gnu::hot]] DescriptorEntry* Region::known_descriptor(int fd) const {
   if (base_ == nullptr || fd < 0 || static_cast<std::uint32_t>(fd) >= kDescriptors) return nullptr;
   const std::uint64_t offset = kDescriptorsOffset + static_cast<std::uint64_t>(fd) * sizeof(DescriptorEntry);
   return reservation_.is_reserved(offset) ? reinterpret_cast<DescriptorEntry*>(base_ + offset) : nullptr;
