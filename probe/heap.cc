@@ -9,8 +9,8 @@
 // caller of the slow twin is the program.
 //
 // Counters count calls: an allocation that fails is counted (it is as rare as it is interesting), free(NULL) is not,
-// realloc() is a free and an allocation, and only an allocation where it fails (but for one of less than 16 MiB that finds
-// no memory: the fast path is gone by then). malloc(0) is counted but cannot be sampled: it asks for no byte.
+// realloc() is a free and an allocation, and only an allocation where it fails (but for one of less than 16 MiB that
+// finds no memory: the fast path is gone by then). malloc(0) is counted but cannot be sampled: it asks for no byte.
 #include <errno.h>
 
 #include "probe/bootstrap.h"

@@ -41,10 +41,12 @@ class Survival04 : public ::testing::TestWithParam<Cell> {
     if (!std::filesystem::exists(library_)) GTEST_SKIP() << library_ << " is not installed";
   }
   // One run of `every-call`; with the probe, or as it is without.
-  std::unique_ptr<Probed> run(const char* count, bool with_probe, const std::map<std::string, std::string>& environment) {
+  std::unique_ptr<Probed> run(const char* count, bool with_probe,
+                              const std::map<std::string, std::string>& environment) {
     Program program{.arguments = {victim(), "every-call", count}, .environment = environment, .preload = ""};
     if (GetParam().way == Way::kLinked) {
-      if (!library_.empty()) program.arguments[0] = victim() + "_" + std::filesystem::path(library_).stem().stem().string();
+      if (!library_.empty())
+        program.arguments[0] = victim() + "_" + std::filesystem::path(library_).stem().stem().string();
       if (with_probe) program.preload = "@";
     } else {
       const bool is_behind = GetParam().way == Way::kPreloadedBehind;
@@ -90,9 +92,9 @@ TEST_P(Survival04, ProgramsRunTheSameAndEveryCallIsCountedOnce) {
 
 std::vector<Cell> all_cells() {
   std::vector<Cell> cells = {{"", Way::kLinked}};
-  for (const char* allocator :
-       {"libjemalloc.so.2", "libtcmalloc.so.4", "libtcmalloc_minimal.so.4", "libmimalloc.so.2"})
-    for (const Way way : {Way::kLinked, Way::kPreloadedBehind, Way::kPreloadedInFront}) cells.push_back({allocator, way});
+  for (const char* allocator : {"libjemalloc.so.2", "libtcmalloc.so.4", "libtcmalloc_minimal.so.4", "libmimalloc.so.2"})
+    for (const Way way : {Way::kLinked, Way::kPreloadedBehind, Way::kPreloadedInFront})
+      cells.push_back({allocator, way});
   return cells;
 }
 INSTANTIATE_TEST_SUITE_P(Matrix, Survival04, ::testing::ValuesIn(all_cells()), name_of);

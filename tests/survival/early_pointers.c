@@ -9,8 +9,8 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 enum { kBlocks = 12 };
 static void* g_resolver[kBlocks];

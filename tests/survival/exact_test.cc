@@ -18,7 +18,9 @@ constexpr Kind kKinds[] = {{"socket_read", shm::IoKind::kSocketRead}, {"socket_w
                            {"pipe_read", shm::IoKind::kOtherRead},    {"pipe_write", shm::IoKind::kOtherWrite}};
 
 void expect_equal(const Totals& found, const Probed& truth, const std::string& who) {
-  const auto told = [&](const std::string& what) { return static_cast<std::uint64_t>(truth.printed(who + "_" + what)); };
+  const auto told = [&](const std::string& what) {
+    return static_cast<std::uint64_t>(truth.printed(who + "_" + what));
+  };
   EXPECT_EQ(found.allocs, told("allocs")) << who;
   EXPECT_EQ(found.frees, told("frees")) << who;
   EXPECT_EQ(found.bytes, told("bytes")) << who;
@@ -57,9 +59,9 @@ TEST_P(Exact, CountersOfSixtyFourThreadsAndForkedChildrenEqualTheTruthToTheUnit)
   const auto children = some->all_printed("child"), idle_children = none->all_printed("child");
   ASSERT_EQ(children.size(), static_cast<std::size_t>(forks));
   for (std::size_t i = 0; i < children.size(); ++i)
-    expect_equal(totals_at(*some, static_cast<pid_t>(children[i])) -
-                     totals_at(*none, static_cast<pid_t>(idle_children.at(i))),
-                 *some, "child");
+    expect_equal(
+        totals_at(*some, static_cast<pid_t>(children[i])) - totals_at(*none, static_cast<pid_t>(idle_children.at(i))),
+        *some, "child");
 }
 
 INSTANTIATE_TEST_SUITE_P(Intervals, Exact,

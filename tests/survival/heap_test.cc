@@ -49,7 +49,8 @@ TEST(Survival01, FailedReallocsAreCountedAsAllocationsAndFreeNothing) {
     return totals_of(probed.region());
   };
   const Totals difference = run("120") - run("20");
-  // A round: five mallocs, three reallocs that fail, two realloc(p, 0); one free() and the two that realloc(p, 0) makes.
+  // A round: five mallocs, three reallocs that fail, two realloc(p, 0); one free() and the two that realloc(p, 0)
+  // makes.
   EXPECT_EQ(difference.allocs, 4u * 100 * (5 + 3));
   EXPECT_EQ(difference.frees, 4u * 100 * 3);
 }
@@ -124,7 +125,9 @@ TEST(Survival14, AFreeCostsTheSameInstructionsAfterMillionsOfSamples) {
 #endif
   const long turns = scaled("SURVIVAL_SAMPLES", 300'000), live = 500, probes = 400;
   Stepped program({victim(), "aged", std::to_string(turns), std::to_string(live), std::to_string(probes)},
-                  {{"CAMPROBE_HEAP_INTERVAL", "1024GiB"}, {"CAMPROBE_CPU_HZ", "0"}, {"CAMPROBE_RUN", "stepped:" + std::to_string(getpid())}});
+                  {{"CAMPROBE_HEAP_INTERVAL", "1024GiB"},
+                   {"CAMPROBE_CPU_HZ", "0"},
+                   {"CAMPROBE_RUN", "stepped:" + std::to_string(getpid())}});
   const auto set_interval = [&](std::uint64_t bytes) {
     auto region = program.region();
     std::string error;
@@ -208,8 +211,8 @@ TEST(Survival15, SixteenBytesAndThirtyTwoMebibytesFromOneStackAreBothRight) {
   double z_sum = 0;
   const int runs = static_cast<int>(scaled("SURVIVAL_ACCURACY_RUNS", 6));
   for (int run = 0; run < runs; ++run) {
-    Probed probed({.arguments = {victim(), "one-stack", "400000", "6"},
-                   .environment = {{"CAMPROBE_HEAP_INTERVAL", "16KiB"}}});
+    Probed probed(
+        {.arguments = {victim(), "one-stack", "400000", "6"}, .environment = {{"CAMPROBE_HEAP_INTERVAL", "16KiB"}}});
     ASSERT_EQ(probed.signal, SIGKILL) << probed.err;
     const auto region = probed.region();
     std::map<shm::StackId, double> estimates;

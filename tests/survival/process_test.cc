@@ -116,7 +116,8 @@ TEST(Survival07, ChildrenInOurMemoryAllocateAndExecAndWriteNothing) {
 TEST(Survival08, WhatAKilledProcessLeavesIsWholeWheneverTheKillCame) {
   const int kills = static_cast<int>(scaled("SURVIVAL_KILLS", 40));
   for (int i = 0; i < kills; ++i) {
-    Probed probed({.arguments = {victim(), "never-ending", "3"}, .environment = kDensest, .kill_after_ms = 30 + i % 23});
+    Probed probed(
+        {.arguments = {victim(), "never-ending", "3"}, .environment = kDensest, .kill_after_ms = 30 + i % 23});
     ASSERT_EQ(probed.signal, SIGKILL);
     if (probed.out.empty()) continue;  // killed before it began
     auto region = probed.region();

@@ -33,8 +33,8 @@ std::vector<Range> executable_parts(pid_t pid, const std::string& module) {
     words >> addresses >> rights;
     if (rights.find('x') == std::string::npos) continue;
     const auto dash = addresses.find('-');
-    parts.push_back({std::stoull(addresses.substr(0, dash), nullptr, 16),
-                     std::stoull(addresses.substr(dash + 1), nullptr, 16)});
+    parts.push_back(
+        {std::stoull(addresses.substr(0, dash), nullptr, 16), std::stoull(addresses.substr(dash + 1), nullptr, 16)});
   }
   return parts;
 }

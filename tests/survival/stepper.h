@@ -25,8 +25,8 @@ class Stepped {
   pid_t pid() const { return pid_; }
   // Lets it run to its next stop. False: it ended, or `seconds` went by (a failure then says so).
   bool run_to_stop(int seconds);
-  // Steps to the next stop and gives, for each visit to the executable parts of `module` (the end of its path), how many
-  // instructions it took.
+  // Steps to the next stop and gives, for each visit to the executable parts of `module` (the end of its path), how
+  // many instructions it took.
   std::vector<std::uint64_t> step_through_visits(const std::string& module);
   // Its region, of this moment.
   shm::RegionReader region() const;

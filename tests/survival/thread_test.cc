@@ -53,10 +53,9 @@ TEST(Survival10, HandlersMayJumpOutOfMallocSpansAndTransfers) {
 TEST(Survival11, ShortLivedThreadsReuseLanesAndEachIsCountedToItsLastDestructor) {
   const long usual = 4'000, threads = scaled("SURVIVAL_THREADS", usual);
   const auto run = [&](long count, const std::map<std::string, std::string>& environment) {
-    auto probed =
-        std::make_unique<Probed>(Program{.arguments = {victim(), "short-lived", std::to_string(count), "4"},
-                                         .environment = environment,
-                                         .seconds = seconds_for(60, count, usual)});
+    auto probed = std::make_unique<Probed>(Program{.arguments = {victim(), "short-lived", std::to_string(count), "4"},
+                                                   .environment = environment,
+                                                   .seconds = seconds_for(60, count, usual)});
     EXPECT_EQ(probed->signal, SIGKILL) << probed->out << probed->err;
     EXPECT_EQ(probed->printed("bad"), 0);
     EXPECT_LE(probed->region().status()->lanes_used, 12u);
@@ -78,8 +77,8 @@ TEST(Survival11, ShortLivedThreadsReuseLanesAndEachIsCountedToItsLastDestructor)
 
 TEST(Survival11, AllocationsInAtexitHandlersStaticDestructorsAndTheirThreadsAreCounted) {
   const auto run = [](const char* count, const std::map<std::string, std::string>& environment) {
-    auto probed = std::make_unique<Probed>(
-        Program{.arguments = {victim(), "at-the-end", count}, .environment = environment});
+    auto probed =
+        std::make_unique<Probed>(Program{.arguments = {victim(), "at-the-end", count}, .environment = environment});
     EXPECT_EQ(probed->status, 29) << probed->signal << probed->err;
     EXPECT_EQ(probed->out, "going\n");
     EXPECT_EQ(probed->region().status()->state, shm::RegionState::kExited);

@@ -80,7 +80,7 @@ void allocate(long i, Truth& truth) {
   if (posix_memalign(&aligned, 64, took(256)) == 0) free(sink(aligned));
   free(nullptr);
   delete[] static_cast<char*>(sink(new char[took(77)]));
-  ::operator delete(sink(::operator new(took(512), std::align_val_t{256})), std::align_val_t{256});
+  ::operator delete (sink(::operator new (took(512), std::align_val_t{256})), std::align_val_t{256});
   truth.frees += 5;
 }
 

@@ -158,8 +158,8 @@ pid_t clone_in_our_memory(void (*child)(), char* stack_end) {
 char g_stack[256 << 10];
 char* g_stack_end = g_stack + sizeof g_stack;
 
-// Children of all the kinds that share memory until they become another program: each allocates, frees, and reads from a
-// pipe before its exec, or ends without one.
+// Children of all the kinds that share memory until they become another program: each allocates, frees, and reads from
+// a pipe before its exec, or ends without one.
 void shared_memory_children(const Arguments& arguments) {
   static const auto work = [] {
     for (int i = 0; i < 20; ++i) free(sink(malloc(88'888)));
@@ -185,11 +185,28 @@ void shared_memory_children(const Arguments& arguments) {
     bad += child <= 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != wanted;
   };
   for (long i = 0; i < arguments.number(0); ++i) {
-    expect(clone([](void*) -> int { become_true(); return 1; }, g_stack_end, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr), 0);
-    expect(clone([](void*) -> int { end_with_seven(); return 1; }, g_stack_end, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr),
+    expect(clone(
+               [](void*) -> int {
+                 become_true();
+                 return 1;
+               },
+               g_stack_end, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr),
+           0);
+    expect(clone(
+               [](void*) -> int {
+                 end_with_seven();
+                 return 1;
+               },
+               g_stack_end, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr),
            7);
 #if defined(__x86_64__)
-    expect(clone_in_our_memory([] { execl("/bin/true", "true", static_cast<char*>(nullptr)); _exit(92); }, g_stack_end), 0);
+    expect(clone_in_our_memory(
+               [] {
+                 execl("/bin/true", "true", static_cast<char*>(nullptr));
+                 _exit(92);
+               },
+               g_stack_end),
+           0);
     expect(clone_in_our_memory([] { syscall(SYS_exit, 7); }, g_stack_end), 7);
 #endif
     pid_t spawned = 0;

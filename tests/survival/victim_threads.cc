@@ -63,8 +63,8 @@ void short_lived(const Arguments& arguments) {
   die_by_kill();
 }
 
-// COUNT: allocates COUNT times in each of the last moments of a process: two atexit() handlers, a destructor of a static
-// object, a thread that is started by one of them.
+// COUNT: allocates COUNT times in each of the last moments of a process: two atexit() handlers, a destructor of a
+// static object, a thread that is started by one of them.
 long g_last_words = 0;
 void last_words() {
   for (long i = 0; i < g_last_words; ++i) free(sink(malloc(1'000)));
@@ -121,26 +121,66 @@ void wait_for_ever(int how) {
   sigaddset(&signals, SIGUSR2);
   long result = 0;
   switch (how) {
-    case 0: result = read(g_waiting.pipe[0], buffer, sizeof buffer); break;
-    case 1: result = readv(g_waiting.pipe[0], &piece, 1); break;
-    case 2: result = recv(g_waiting.sockets[0], buffer, sizeof buffer, 0); break;
-    case 3: result = recvfrom(g_waiting.sockets[0], buffer, sizeof buffer, 0, nullptr, nullptr); break;
-    case 4: result = recvmsg(g_waiting.sockets[0], &message, 0); break;
-    case 5: result = accept(g_waiting.listening, nullptr, nullptr); break;
-    case 6: result = accept4(g_waiting.listening, nullptr, nullptr, SOCK_CLOEXEC); break;
-    case 7: result = poll(&polled, 1, -1); break;
-    case 8: result = ppoll(&polled, 1, nullptr, nullptr); break;
-    case 9: result = select(g_waiting.sockets[0] + 1, &set, nullptr, nullptr, nullptr); break;
-    case 10: result = pselect(g_waiting.sockets[0] + 1, &set, nullptr, nullptr, nullptr, nullptr); break;
-    case 11: result = epoll_wait(g_waiting.epoll, &event, 1, -1); break;
-    case 12: result = epoll_pwait(g_waiting.epoll, &event, 1, -1, nullptr); break;
-    case 13: result = nanosleep(&year, nullptr); break;
-    case 14: result = clock_nanosleep(CLOCK_MONOTONIC, 0, &year, nullptr); break;
-    case 15: result = usleep(2'000'000'000); break;
-    case 16: result = sem_timedwait(&g_waiting.semaphore, &never); break;
-    case 17: result = msgrcv(g_waiting.queue, buffer, 8, 0, 0); break;
-    case 18: result = pause(); break;
-    default: result = sigsuspend(&none); break;
+    case 0:
+      result = read(g_waiting.pipe[0], buffer, sizeof buffer);
+      break;
+    case 1:
+      result = readv(g_waiting.pipe[0], &piece, 1);
+      break;
+    case 2:
+      result = recv(g_waiting.sockets[0], buffer, sizeof buffer, 0);
+      break;
+    case 3:
+      result = recvfrom(g_waiting.sockets[0], buffer, sizeof buffer, 0, nullptr, nullptr);
+      break;
+    case 4:
+      result = recvmsg(g_waiting.sockets[0], &message, 0);
+      break;
+    case 5:
+      result = accept(g_waiting.listening, nullptr, nullptr);
+      break;
+    case 6:
+      result = accept4(g_waiting.listening, nullptr, nullptr, SOCK_CLOEXEC);
+      break;
+    case 7:
+      result = poll(&polled, 1, -1);
+      break;
+    case 8:
+      result = ppoll(&polled, 1, nullptr, nullptr);
+      break;
+    case 9:
+      result = select(g_waiting.sockets[0] + 1, &set, nullptr, nullptr, nullptr);
+      break;
+    case 10:
+      result = pselect(g_waiting.sockets[0] + 1, &set, nullptr, nullptr, nullptr, nullptr);
+      break;
+    case 11:
+      result = epoll_wait(g_waiting.epoll, &event, 1, -1);
+      break;
+    case 12:
+      result = epoll_pwait(g_waiting.epoll, &event, 1, -1, nullptr);
+      break;
+    case 13:
+      result = nanosleep(&year, nullptr);
+      break;
+    case 14:
+      result = clock_nanosleep(CLOCK_MONOTONIC, 0, &year, nullptr);
+      break;
+    case 15:
+      result = usleep(2'000'000'000);
+      break;
+    case 16:
+      result = sem_timedwait(&g_waiting.semaphore, &never);
+      break;
+    case 17:
+      result = msgrcv(g_waiting.queue, buffer, 8, 0, 0);
+      break;
+    case 18:
+      result = pause();
+      break;
+    default:
+      result = sigsuspend(&none);
+      break;
   }
   printf("wait %d ended: %ld, %s\n", how, result, strerror(errno));
 }
