@@ -126,10 +126,12 @@ void say_if_heap_is_elsewhere() {
   }
   sampler::Settings settings;
   char complaint[512];
-  sampler::read_environment(environment, &settings, complaint, sizeof complaint);
+  // musl gives constructors no arguments.
+  const bool is_glibc = gnu_get_libc_version != nullptr;
+  sampler::read_environment(is_glibc ? environment : environ, &settings, complaint, sizeof complaint);
   // Said by the process that the collector started; its children would only repeat it.
   const bool is_asked_for = settings.run_id[0] != '\0' && shm::raw_syscall(SYS_getppid) == settings.collector_pid;
-  if (gnu_get_libc_version == nullptr) {
+  if (!is_glibc) {
     sampler::stay_off();
     const char* const parts[] = {
         "camprobe: this process is not recorded: it runs on musl, and libcamprobe.so needs glibc; it runs on as "
