@@ -28,6 +28,7 @@ constinit std::atomic<SessionState> g_state{SessionState::kNotStarted};
 constinit Settings g_settings = {};
 
 constinit std::atomic<std::uint32_t>* g_wiped_word = nullptr;
+constinit char g_limits[sizeof shm::RegionHeader::message] = {};
 
 // A page that reads 1 here and 0 in any copy of the process that the kernel makes. Without it (Linux before 4.14) only
 // copies made by libc's functions are noticed.
@@ -89,6 +90,7 @@ bool open_region(const char** why, int* error) {
     *error = failure.error;
     return false;
   }
+  if (g_limits[0] != '\0') g_region.say(g_limits);
   begin_control(g_settings);
   return true;
 }
@@ -139,6 +141,11 @@ bool start_session(const Settings& settings, const char** why, int* error) {
   arm_thread(t_lane, false);
   if (cpu_signal() != 0) start_timers_of_other_threads();
   return true;
+}
+
+void say_in_every_region(const char* text) {
+  std::strncpy(g_limits, text, sizeof g_limits - 1);
+  g_region.say(g_limits);
 }
 
 void before_fork() {

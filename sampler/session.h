@@ -28,6 +28,9 @@ bool start_session(const Settings& settings, const char** why, int* error);
 // The probe stays off in this process (AT_SECURE, CAMPROBE_FAMILIES=none).
 void stay_off();
 
+// Said in this process's region and in those of its forked children: what is limited for them all. Start-up.
+void say_in_every_region(const char* text);
+
 // Around a fork, in the forking thread: between the two it points at no region at all.
 void before_fork();
 void after_fork_in_parent();

@@ -61,11 +61,13 @@ void point_at_stray(ThreadLane& thread, LaneMode mode, std::int64_t countdown) {
   thread.mode = mode;
 }
 
-// A frame that was left by siglongjmp() never opens the door again. Whoever now stands higher up on the same stack
-// proves that it is gone.
+// A frame that was left by siglongjmp() never opens the door again. Whoever now stands higher up on the same stack, or
+// about as high, proves that it is gone: only a handler can be inside, and the kernel's signal frame between it and
+// what it interrupted takes more than this.
+constexpr std::uintptr_t kLessThanSignalFrame = 512;
 bool was_abandoned(const ThreadLane& thread, std::uintptr_t frame) {
   const auto on_stack = [&](std::uintptr_t at) { return at >= thread.stack.low && at < thread.stack.high; };
-  return frame > thread.entered_at && on_stack(frame) && on_stack(thread.entered_at);
+  return frame + kLessThanSignalFrame > thread.entered_at && on_stack(frame) && on_stack(thread.entered_at);
 }
 
 void repair_after_abandoning(ThreadLane& thread) {
@@ -173,14 +175,9 @@ void release_thread(ThreadLane& thread) {
   }
   if (thread.mode != LaneMode::kArmed) return;
   stop_thread_timer(thread.index);
-  const int index = thread.index;
-  thread.index = -1;
-  thread.stray = {};
-  thread.stray_flushed_allocs = thread.stray_flushed_frees = 0;
-  // Each allocation that is still to come goes to the slow path and is added up at once.
-  point_at_stray(thread, LaneMode::kEnded, 0);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  g_region.release_lane(index);
+  // The destructors of younger keys run after us, and the C library tidies up: the thread keeps its lane, so that all
+  // of that is counted too.
+  g_region.end_lane(thread.index);
 }
 
 void flush_stray_counts(ThreadLane& thread) {

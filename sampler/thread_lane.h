@@ -34,7 +34,7 @@ enum class LaneMode : std::uint8_t {
   kArmed,     // has a lane; the only mode in which anything is recorded
   kStray,     // there was no lane for it; counts only
   kDetached,  // between fork's two sides, or in a vfork child: writes nothing
-  kEnded,     // its last destructors run
+  kEnded,     // its last destructors run, and there was no lane for it
   kOff,       // the probe records nothing in this process
 };
 
@@ -115,7 +115,7 @@ inline ThreadLane* this_thread() {
 // that is not async-signal-safe; the rest follows at the thread's next event.
 void arm_thread(ThreadLane& thread, bool is_in_handler);
 
-// Gives the lane back: at the end of the thread. What the thread still does is counted as stray.
+// The thread ends: its lane goes to another once it is gone.
 void release_thread(ThreadLane& thread);
 
 // Points the thread away from the region, and back; what it did meanwhile is added (attach) or dropped

@@ -228,7 +228,11 @@ struct IoCounter {
   std::uint64_t ops, bytes, errors, ns;
 };
 
-enum class LaneState : std::uint32_t { kFree = 0, kActive = 1 };
+enum class LaneState : std::uint32_t {
+  kFree = 0,
+  kActive = 1,
+  kEnding = 2,  // its thread said that it ends, and counts on until it is gone
+};
 
 struct RingHeader {
   std::atomic<std::uint64_t> head;  // records ever written; record n lies in slot n % capacity

@@ -31,6 +31,12 @@ bool file_limit_allows(std::uint64_t bytes) {
   return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes;
 }
 
+// Whether thread `tid` of our process is no more; `own` is the number of a thread that asks, and so not the old one's.
+bool is_gone(std::uint32_t pid, std::uint32_t tid, std::uint32_t own) {
+  constexpr long kNoSuchThread = -3;
+  return tid == own || raw_syscall(SYS_tgkill, pid, tid, 0) == kNoSuchThread;
+}
+
 }  // namespace
 
 std::uint64_t monotonic_ns() {
@@ -257,8 +263,11 @@ int Region::acquire_lane(std::uint32_t tid, std::uint64_t now_ns) {
       return -1;
     }
     Lane& candidate = *lane(static_cast<int>(index));
-    std::uint32_t free = static_cast<std::uint32_t>(LaneState::kFree);
-    if (!candidate.state.compare_exchange_strong(free, static_cast<std::uint32_t>(LaneState::kActive),
+    std::uint32_t state = candidate.state.load(std::memory_order_acquire);
+    if (state == static_cast<std::uint32_t>(LaneState::kActive)) continue;
+    if (state == static_cast<std::uint32_t>(LaneState::kEnding) && !is_gone(header()->pid, candidate.tid, tid))
+      continue;
+    if (!candidate.state.compare_exchange_strong(state, static_cast<std::uint32_t>(LaneState::kActive),
                                                  std::memory_order_acquire))
       continue;
     candidate.tid = tid;
@@ -289,6 +298,11 @@ void Region::attach_rings(int index, RingWriter* ring, RingWriter* signal_ring) 
 void Region::release_lane(int index) {
   if (base_ == nullptr || index < 0) return;
   lane(index)->state.store(static_cast<std::uint32_t>(LaneState::kFree), std::memory_order_release);
+}
+
+void Region::end_lane(int index) {
+  if (base_ == nullptr || index < 0) return;
+  lane(index)->state.store(static_cast<std::uint32_t>(LaneState::kEnding), std::memory_order_release);
 }
 
 ModuleEntry* Region::claim_module() {

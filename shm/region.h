@@ -70,7 +70,11 @@ class Region {
 
   // A lane for the calling thread, active and reserved but for its rings; -1: none free or no room (counted).
   int acquire_lane(std::uint32_t tid, std::uint64_t now_ns);
+  // Its thread is gone.
   void release_lane(int lane);
+  // Its thread ends, and still counts what its last destructors do: the lane passes on once the kernel has no such
+  // thread.
+  void end_lane(int lane);
   // The writers of a lane's two rings, which reserve their pages as they come to them.
   void attach_rings(int lane, RingWriter* ring, RingWriter* signal_ring);
   Lane* lane(int index) const {

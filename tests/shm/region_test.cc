@@ -269,6 +269,31 @@ TEST(Lane, OfAThreadThatEndedPassesOnAndItsCountersStay) {
   EXPECT_EQ(lanes[0].heap_bytes, 900u);
 }
 
+TEST(Lane, OfAThreadThatEndsPassesOnOnlyWhenTheThreadIsGone) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  // Given a thread that said that it ends, and still runs its last destructors
+  std::atomic<bool> may_go{false};
+  std::atomic<int> lane{-1};
+  std::atomic<pid_t> tid{0};
+  std::thread ending([&] {
+    tid = gettid();
+    const int mine = region->acquire_lane(static_cast<std::uint32_t>(gettid()), 1);
+    region->end_lane(mine);
+    lane = mine;
+    while (!may_go) std::this_thread::yield();
+  });
+  while (lane < 0) std::this_thread::yield();
+  // Then nobody else gets its lane, until there is no such thread
+  const auto own = static_cast<std::uint32_t>(gettid());
+  EXPECT_FALSE(region.reader().lanes()[0].active);
+  EXPECT_NE(region->acquire_lane(own, 2), lane);
+  may_go = true;
+  ending.join();
+  while (tgkill(getpid(), tid, 0) == 0) std::this_thread::yield();
+  EXPECT_EQ(region->acquire_lane(own, 3), lane);
+}
+
 TEST(Lane, ThousandAndTwentyFourAreGivenThenTheLossIsCounted) {
   TestRegion region;
   ASSERT_TRUE(region.created()) << region.error();
