@@ -20,6 +20,10 @@ void begin_control(const Settings& settings);
 // heap interval if a step is due.
 void control_step(ThreadLane& thread, std::uint64_t now, bool is_in_handler);
 
+// Nothing is recorded any more, whatever a collector asks for; and back again.
+void put_families_out_of_reach();
+void put_families_back();
+
 // Time that the probe spent, since `begin`; of it, or not, in the heap's sampled paths.
 void note_probe_time(std::uint64_t begin, std::uint64_t end);
 void note_heap_time(std::uint64_t begin, std::uint64_t end);

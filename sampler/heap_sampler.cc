@@ -102,7 +102,9 @@ void always_ask_about(const void* begin, std::size_t bytes) {
 
 void clear_page_filter() {
   // Private anonymous pages come back as zeros.
-  shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(g_page_filter), static_cast<long>(kFilterBytes), MADV_DONTNEED);
+  if (shm::is_error(shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(g_page_filter),
+                                     static_cast<long>(kFilterBytes), MADV_DONTNEED)))
+    __builtin_memset(g_page_filter, 0, kFilterBytes);
   for (std::uint32_t i = 0; i < g_always_asked_count; ++i) saturate(g_always_asked[i]);
 }
 
