@@ -48,10 +48,12 @@ constexpr long kNoFile = 1'000'000'000;  // a descriptor that nobody has
 constexpr long kNoHow = 0x7fffffff;      // sampler/unwind_memory.cc
 constexpr long kPopulateWrite = 23, kWipeOnFork = 18;
 
-// Calls come more than once where a filter may look at the argument that differs. Those that the children themselves
-// live by come first.
+// Calls come more than once, one behind the other, where a filter may look at the argument that differs. First those
+// that hide the children that try them out, and that tell the user why nothing is recorded.
 constexpr Trial kTrials[] = {
     {SYS_prctl, {PR_GET_NAME, kPointer}},
+    {SYS_write, {kNoFile, kPointer, 1}},
+    {SYS_rt_sigaction, {SIGUSR1, 0, kPointer, 8}},
     {SYS_prlimit64, {0, RLIMIT_STACK, 0, kPointer}},
     {SYS_openat, {AT_FDCWD, kPath, O_RDONLY | O_CLOEXEC}},
     {SYS_openat, {AT_FDCWD, kPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC}},
@@ -60,7 +62,6 @@ constexpr Trial kTrials[] = {
     {SYS_pread64, {kNoFile, kPointer, 1, 0}},
     {SYS_getdents64, {kNoFile, kPointer, 2048}},
     {SYS_readlink, {kPath, kPointer, 1024}},
-    {SYS_write, {kNoFile, kPointer, 1}},
     {SYS_close, {kNoFile}},
     {SYS_fchmod, {kNoFile, 0600}},
     {SYS_ftruncate, {kNoFile, static_cast<long>(shm::kRegionBytes)}},
@@ -79,7 +80,6 @@ constexpr Trial kTrials[] = {
     {SYS_geteuid, {}},
     {SYS_kill, {kOwnPid, 0}},
     {SYS_tgkill, {kOwnPid, kOwnTid, 0}},
-    {SYS_rt_sigaction, {SIGUSR1, 0, kPointer, 8}},
     {SYS_rt_sigprocmask, {kNoHow, kPointer, 0, 8}},
     {SYS_rt_sigprocmask, {SIG_SETMASK, 0, kPointer, 8}},
     {SYS_rt_sigpending, {kPointer, 8}},
@@ -252,18 +252,19 @@ void make(const Trial& trial) {
 }
 
 // A copy of the process makes the calls from `first` on and says in `reached` which it is about to make. Returns the
-// one that killed it, kTrialCount if none did; -1: there is no telling.
+// one that killed it, kTrialCount if none did; -1: there is no telling. `may_hide`: prctl() is known to do no harm.
 //
 // Nothing of it is to be seen: it sends no signal when it ends, and dumps no core. It does not share our memory, since
 // kernels up to 5.15 end all who share the memory of one that dumps core; we wait for it inside clone().
-int try_calls(std::uint32_t first, volatile std::uint32_t* reached) {
+int try_calls(std::uint32_t first, bool may_hide, volatile std::uint32_t* reached) {
   const long child = enter_kernel(SYS_clone, CLONE_VFORK, 0);
   if (shm::is_error(child)) return -1;
   if (child == 0) {
-    enter_kernel(SYS_prctl, PR_SET_DUMPABLE, 0);
     for (std::uint32_t at = first; at < kTrialCount; ++at) {
       *reached = at;
+      if (at == first && may_hide && at != 0) enter_kernel(SYS_prctl, PR_SET_DUMPABLE, 0);
       if (kTrials[at].number != SYS_rt_sigreturn) make(kTrials[at]);
+      if (at == 0) enter_kernel(SYS_prctl, PR_SET_DUMPABLE, 0);
     }
     *reached = kTrialCount;
     for (;;) enter_kernel(SYS_exit_group, 0);
@@ -338,14 +339,19 @@ std::uint64_t find_calls_forbidden_by_now() {
   std::uint64_t forbidden = 0;
   for (std::uint32_t next = 0; next < kTrialCount;) {
     *reached = next;
-    const int killed_at = try_calls(next, reached);
+    const int killed_at = try_calls(next, next != 0 && (forbidden & bit_of_call(SYS_prctl)) == 0, reached);
     if (killed_at < 0) {
       forbidden = ~std::uint64_t{0};
       break;
     }
     if (static_cast<std::uint32_t>(killed_at) >= kTrialCount) break;
-    forbidden |= bit_of_call(kTrials[killed_at].number) | bit_of_call(-1);
+    const std::uint64_t call = bit_of_call(kTrials[killed_at].number);
+    forbidden |= call | bit_of_call(-1);
     next = static_cast<std::uint32_t>(killed_at) + 1;
+    // Then nothing is recorded, and the rest need not be known: all that was not made is out.
+    if ((call & shm::kCallsForARegion) != 0) {
+      for (; next < kTrialCount; ++next) forbidden |= bit_of_call(kTrials[next].number);
+    }
   }
   enter_kernel(SYS_munmap, shared, shm::kPage);
   return forbidden;

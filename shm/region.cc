@@ -93,13 +93,8 @@ bool Region::create(const Options& options, CreateFailure* failure) {
 
   if (!address_space_allows(kRegionBytes)) return fail("the address space limit (ulimit -v) is too tight", -ENOMEM);
 
-  // What is needed now or to take the file away again: none of it may be missing half-way.
-  constexpr std::uint64_t kNeeded = bit_of_call(SYS_geteuid) | bit_of_call(SYS_getpid) | bit_of_call(SYS_openat) |
-                                    bit_of_call(SYS_fchmod) | bit_of_call(SYS_ftruncate) | bit_of_call(SYS_mmap) |
-                                    bit_of_call(SYS_madvise) | bit_of_call(SYS_close) | bit_of_call(SYS_unlink) |
-                                    bit_of_call(SYS_kill);
   const long uid = raw_syscall(SYS_geteuid), pid = raw_syscall(SYS_getpid);
-  if (is_forbidden(kNeeded) || is_error(uid) || is_error(pid))
+  if (is_forbidden(kCallsForARegion) || is_error(uid) || is_error(pid))
     return fail("a seccomp filter is in the way of making a region", kNotCalled);
 
   RegionName name;

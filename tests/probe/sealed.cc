@@ -3,8 +3,8 @@
 // `sealed ACTION WAY [WITHOUT]`: allows itself the system calls that its work needs, by a seccomp filter whose ACTION
 // (kill, kill-thread, trap, errno) answers all others, installed by prctl or seccomp (WAY), and then works. `WITHOUT`
 // names calls that it does not allow either: clock, sigreturn. `sealed strict`, `sealed refused`, `sealed exec ...`
-// (the filter, then another program) and `sealed fill` (a /dev/shm that is full) are other stories. Exits with 31 if
-// everything went as it should.
+// (the filter, then another program, which may be `sealed work`) and `sealed fill` (a /dev/shm that is full) are other
+// stories. Exits with 31 if everything went as it should.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -53,8 +53,9 @@ const std::vector<long> kOwnCalls = {
 #endif
     SYS_ppoll,          SYS_newfstatat};
 // For a program that is loaded behind the filter.
-const std::vector<long> kLoaderCalls = {SYS_access,  SYS_arch_prctl, SYS_set_tid_address, SYS_prlimit64,
-                                        SYS_pread64, SYS_fstat,      SYS_readlink,        SYS_uname};
+const std::vector<long> kLoaderCalls = {SYS_access,   SYS_arch_prctl,   SYS_set_tid_address, SYS_prlimit64,
+                                        SYS_ioctl,    SYS_rt_sigaction, SYS_pread64,         SYS_fstat,
+                                        SYS_readlink, SYS_uname};
 
 bool install(uint32_t action, bool by_prctl, const std::vector<long>& allowed) {
   std::vector<sock_filter> code;
@@ -208,6 +209,7 @@ int main(int count, char** arguments) {
   if (strcmp(what, "fill") == 0) return fill();
   // Something to be sampled before, and every name bound.
   if (work() != 0) return 1;
+  if (strcmp(what, "work") == 0) return 31;
   if (strcmp(what, "strict") == 0) return strict();
   uint32_t action = SECCOMP_RET_KILL_PROCESS;
   if (strcmp(what, "kill-thread") == 0) action = SECCOMP_RET_KILL_THREAD;
