@@ -19,6 +19,7 @@
 #include "sampler/cpu_sampler.h"
 #include "sampler/session.h"
 #include "shm/raw_syscall.h"
+#include "shm/region_calls.h"
 
 namespace camprobe::sampler {
 namespace {

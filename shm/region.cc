@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "shm/raw_syscall.h"
+#include "shm/region_calls.h"
 
 namespace camprobe::shm {
 

@@ -10,7 +10,6 @@
 #include "shm/intern.h"
 #include "shm/layout.h"
 #include "shm/live_table.h"
-#include "shm/raw_syscall.h"
 #include "shm/region_name.h"
 #include "shm/reservation.h"
 #include "shm/ring.h"
@@ -22,12 +21,6 @@ struct CreateFailure {
   const char* what = nullptr;
   int error = 0;
 };
-
-// What making a region needs, then or to take its file away again: none of it may be missing half-way.
-inline constexpr std::uint64_t kCallsForARegion =
-    bit_of_call(SYS_geteuid) | bit_of_call(SYS_getpid) | bit_of_call(SYS_openat) | bit_of_call(SYS_fchmod) |
-    bit_of_call(SYS_ftruncate) | bit_of_call(SYS_mmap) | bit_of_call(SYS_madvise) | bit_of_call(SYS_close) |
-    bit_of_call(SYS_unlink) | bit_of_call(SYS_kill);
 
 class Region {
  public:

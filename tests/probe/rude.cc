@@ -176,7 +176,7 @@ int use_up_descriptors() {
   const int created = pthread_create(
       &thread, nullptr,
       [](void*) -> void* {
-        for (int i = 0; i < 20'000; ++i) {
+        for (int i = 0; i < 2'000; ++i) {
           g_sink = malloc(3'000);
           free(g_sink);
         }

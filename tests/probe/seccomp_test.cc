@@ -38,6 +38,7 @@ TEST(Seccomp, AFilterThatForbidsWhatTheProbeCallsIsNeverMet) {
   for (const char* action : {"kill", "kill-thread", "trap", "errno"}) {
     for (const char* way : {"prctl", "seccomp"}) {
       for (const tests::Run run : {tests::Run::kCollected, tests::Run::kNone}) {
+        if (run == tests::Run::kNone && std::string(action) != "kill") continue;
         const std::vector<std::string> arguments = {CAMPROBE_SEALED, action, way};
         Probed with({.arguments = arguments, .environment = kDensest, .run = run, .seconds = 60});
         const std::string said = expect_same_end(with, arguments, run);
