@@ -23,6 +23,7 @@ using drain::kSecondNs;
 struct Recording::Target {
   run::Process row;
   std::optional<proc::ProcessSeries> series;
+  std::optional<proc::OutOfMemoryWatch> out_of_memory;
   std::unique_ptr<drain::RegionDrain> region;
   std::string region_path;
   std::uint64_t seen_ns = 0;  // when we first saw it
@@ -124,6 +125,7 @@ void Recording::describe(Target& target) {
   if (const auto command = files->command(); !command.empty()) target.row.command = joined(command);
   if (is_node(target.row.executable)) target.directory = files->directory();
   if (const auto limit = proc::memory_limit(*files)) target.row.memory_limit_bytes = drain::to_integer(*limit);
+  if (!target.out_of_memory) target.out_of_memory.emplace(*files);
   if (!target.series) target.series.emplace(std::move(*files));
 }
 
@@ -266,6 +268,9 @@ void Recording::end_target(Target& target, std::uint64_t died_ns, bool has_exece
   }
   if (follows_run_ && !target.directory.empty() && !has_execed) {
     attach::remove_v8_logs(target.directory, static_cast<pid_t>(target.row.pid));
+  }
+  if (target.row.ended_how == "killed" && target.out_of_memory && target.out_of_memory->has_struck()) {
+    add_note(target.row.note, "ended by the kernel's out-of-memory killer");
   }
   target.row.ended_ns = std::max(target.row.began_ns, clock_.run_ns(ended_ns));
   writer_.update(target.row);

@@ -4,6 +4,7 @@
 // environment and its descriptors are as they were.
 #include <errno.h>
 #include <link.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 #include "probe/real.h"
 #include "probe/span.h"
 #include "probe/thread.h"
+#include "sampler/seccomp.h"
 #include "sampler/session.h"
 #include "sampler/settings.h"
 #include "sampler/thread_lane.h"
@@ -27,7 +29,29 @@ extern "C" [[gnu::weak]] const char* gnu_get_libc_version();
 namespace camprobe::probe {
 namespace {
 
+// Nothing that a write can bring about, a reader that is gone or a file at its limit, may end the program.
+class SignalsOfWrites {
+ public:
+  SignalsOfWrites() {
+    struct sigaction ignored = {};
+    ignored.sa_handler = SIG_IGN;
+    g_real.sigaction(SIGPIPE, &ignored, &pipe_);
+    g_real.sigaction(SIGXFSZ, &ignored, &size_);
+  }
+  SignalsOfWrites(const SignalsOfWrites&) = delete;
+  SignalsOfWrites& operator=(const SignalsOfWrites&) = delete;
+  ~SignalsOfWrites() {
+    g_real.sigaction(SIGPIPE, &pipe_, nullptr);
+    g_real.sigaction(SIGXFSZ, &size_, nullptr);
+  }
+
+ private:
+  struct sigaction pipe_ = {}, size_ = {};
+};
+
 void say(const char* const* parts) {
+  if (shm::is_forbidden(shm::bit_of_call(SYS_rt_sigaction))) return;
+  const SignalsOfWrites held_back;
   char line[512];
   std::size_t length = 0;
   for (; *parts != nullptr; ++parts)
@@ -143,6 +167,11 @@ void say_if_heap_is_elsewhere() {
   if (settings.families == 0) {
     sampler::stay_off();
   } else {
+    const sampler::ProcessStatus status = sampler::read_process_status();
+    if (status.is_filtered || !status.is_known) sampler::forbid_calls(sampler::find_calls_forbidden_by_now());
+    // Each tick would stop the program in its debugger, or stand in its trace.
+    const bool is_traced = status.tracer_pid != 0 && settings.cpu_hz != 0;
+    if (is_traced) settings.cpu_hz = 0;
     dl_iterate_phdr(find_allocator, nullptr);
     start_process_hooks();
     start_thread_hooks();
@@ -157,6 +186,7 @@ void say_if_heap_is_elsewhere() {
           "camprobe: this process is not recorded: ", why, " (", name_of_error(error), ")\n", nullptr};
       say(parts);
     }
+    if (is_traced) sampler::region().say("no CPU samples: a debugger or tracer started this program");
   }
   // Once for a whole tree of processes: a child was given the same environment.
   if (complaint[0] != '\0' && !sampler::is_part_of_recorded_tree()) {

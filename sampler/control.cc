@@ -24,6 +24,10 @@ constexpr std::uint64_t kMuchSamplingNs = 2'000'000;
 // A sample that took longer was interrupted: what somebody else did meanwhile is not its cost.
 constexpr std::uint64_t kLongestSampleNs = 20'000;
 
+// Families that may be on at all.
+constinit std::atomic<std::uint32_t> g_reach{shm::kAllFamilies};
+constinit std::uint32_t g_families_before = 0;
+
 constinit std::atomic<std::uint64_t> g_next_step{0};
 constinit std::atomic<std::uint32_t> g_stepping{0};  // the thread that steps now
 constinit std::atomic<std::uint64_t> g_heap_ns{0};
@@ -108,7 +112,8 @@ void measure_from_now() {
 void act_on_control_block(ThreadLane& thread, bool is_in_handler, std::uint32_t version) {
   shm::ControlBlock& control = *g_region.control();
   shm::RegionHeader& head = *g_region.header();
-  const std::uint32_t families = control.families.load(std::memory_order_relaxed) & shm::kAllFamilies;
+  const std::uint32_t families =
+      control.families.load(std::memory_order_relaxed) & g_reach.load(std::memory_order_relaxed);
   const std::uint64_t heap = control.heap_interval.load(std::memory_order_relaxed);
   const std::uint64_t hz = at_most(control.cpu_hz.load(std::memory_order_relaxed), shm::kMostCpuHz);
   const std::uint64_t wait =
@@ -198,7 +203,24 @@ void move_heap_interval(ThreadLane& thread, bool is_in_handler) {
   put_heap_interval(next);
 }
 
+void put_families(std::uint32_t families) {
+  g_wanted_families = families;
+  g_families.store(families, std::memory_order_relaxed);
+  g_region.header()->families.store(families, std::memory_order_relaxed);
+  put_heap_interval(g_wanted_interval);
+}
+
 }  // namespace
+
+void put_families_out_of_reach() {
+  g_reach.store(0, std::memory_order_relaxed);
+  g_families_before = g_families.load(std::memory_order_relaxed);
+  put_families(0);
+}
+void put_families_back() {
+  g_reach.store(shm::kAllFamilies, std::memory_order_relaxed);
+  put_families(g_families_before);
+}
 
 void begin_control(const Settings& settings) {
   g_stepping.store(0, std::memory_order_relaxed);

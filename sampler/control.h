@@ -37,7 +37,7 @@ inline bool has_news(const ThreadLane& thread) {
 // Acts on it. With the door shut.
 [[gnu::noinline, gnu::cold]] void act_on_news(ThreadLane& thread, bool is_in_handler);
 
-// For hooks that pass no door of ours while their family is off. After the real call; keeps errno.
+// For hooks that pass no door of ours. After the real call; keeps errno.
 [[gnu::noinline, gnu::cold]] void look_at_news();
 inline void look_at_control() {
   if (__builtin_expect(t_lane.mode == LaneMode::kArmed && t_lane.entered_at == 0 && has_news(t_lane), 0))
@@ -46,6 +46,10 @@ inline void look_at_control() {
 
 // What holds now, for a session that goes on in the child of a fork.
 void keep_what_holds(Settings* settings);
+
+// Nothing is recorded any more, whatever a collector asks for; and back again.
+void put_families_out_of_reach();
+void put_families_back();
 
 // Time that the probe spent, since `begin`; of it, or not, in the heap's sampled paths.
 void note_probe_time(std::uint64_t begin, std::uint64_t end);

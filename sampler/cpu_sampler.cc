@@ -33,6 +33,10 @@ using SigAction = int (*)(int, const struct sigaction*, struct sigaction*);
 constinit SigAction g_real_sigaction = nullptr;
 // Its address marks our timers' signals.
 constinit char g_mark = 0;
+// What a timer needs from its beginning to its end.
+constexpr std::uint64_t kTimerCalls = shm::bit_of_call(SYS_timer_create) | shm::bit_of_call(SYS_timer_settime) |
+                                      shm::bit_of_call(SYS_timer_delete) | shm::bit_of_call(SYS_rt_sigaction) |
+                                      shm::bit_of_call(SYS_rt_sigreturn) | shm::bit_of_call(SYS_clock_gettime);
 
 itimerspec timer_setting(std::uint64_t first_ns, std::uint64_t period_ns) {
   const auto spec = [](std::uint64_t ns) {
@@ -50,6 +54,7 @@ clockid_t cpu_clock_of(std::uint32_t tid) {
 void start_timer(std::int32_t lane, std::uint32_t tid, std::uint64_t random) {
   const std::uint64_t period = g_period_ns.load(std::memory_order_relaxed);
   if (period == 0 || lane < 0 || g_timers[lane].load(std::memory_order_relaxed) != 0) return;
+  if (shm::is_forbidden(kTimerCalls)) return;
   sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = g_signal;
@@ -99,7 +104,7 @@ std::uintptr_t program_counter(const ucontext_t* context) {
 
 // Somebody else sent our signal: it has to do what it does without us, which is to end the process or nothing.
 void deliver_to_default(int signal) {
-  if (signal_is_ignored()) return;
+  if (signal_is_ignored() || shm::is_forbidden(shm::bit_of_call(SYS_rt_sigaction))) return;
   struct sigaction action = {};
   action.sa_handler = SIG_DFL;
   g_real_sigaction(signal, &action, nullptr);
@@ -169,6 +174,7 @@ struct DirectoryEntry {  // struct linux_dirent64
 }  // namespace
 
 bool start_cpu_sampling(std::uint64_t hz) {
+  if (shm::is_forbidden(kTimerCalls)) return false;
   g_real_sigaction = reinterpret_cast<SigAction>(dlsym(RTLD_NEXT, "sigaction"));
   if (g_real_sigaction == nullptr) return false;
   struct sigaction action = {};
@@ -265,17 +271,46 @@ bool signal_is_ignored() {
   return g_signal_is_ignored.load(std::memory_order_relaxed);
 }
 
-void give_signal_away() {
-  const int signal = g_signal;
-  if (signal == 0) return;
+namespace {
+
+// No timers, no handler, nothing pending.
+void let_go_of_signal(bool stays_ignored) {
   g_period_ns.store(0, std::memory_order_relaxed);
   for (std::uint32_t lane = 0; lane < shm::kLanes; ++lane) stop_thread_timer(static_cast<std::int32_t>(lane));
+  const int signal = g_signal;
+  g_signal = 0;
+  if (shm::is_forbidden(shm::bit_of_call(SYS_rt_sigaction))) return;
   struct sigaction action = {};
   action.sa_handler = SIG_IGN;  // drops what is pending
   g_real_sigaction(signal, &action, nullptr);
+  if (stays_ignored) return;
   action.sa_handler = SIG_DFL;
   g_real_sigaction(signal, &action, nullptr);
-  g_signal = 0;
+}
+
+constinit bool g_is_paused = false;
+constinit std::uint64_t g_paused_hz = 0;
+
+}  // namespace
+
+void pause_cpu_sampling() {
+  if (g_signal == 0) return;
+  g_is_paused = true;
+  g_paused_hz = g_region.header()->cpu_hz.load(std::memory_order_relaxed);
+  let_go_of_signal(signal_is_ignored());
+}
+
+void resume_cpu_sampling() {
+  const bool was_paused = g_is_paused;
+  g_is_paused = false;
+  if (!was_paused || !start_cpu_sampling(g_paused_hz)) return;
+  start_thread_timer(t_lane);
+  start_timers_of_other_threads();
+}
+
+void give_signal_away() {
+  if (g_signal == 0) return;
+  let_go_of_signal(false);
   g_region.header()->cpu_hz.store(0, std::memory_order_relaxed);
   g_region.say("CPU sampling stopped: the program wants the signal that it uses");
 }

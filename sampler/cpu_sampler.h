@@ -40,6 +40,9 @@ int cpu_signal();
 // What the program has set for it, which counts when somebody else sends it: ignored, or else its default.
 void ignore_signal(bool is_ignored);
 bool signal_is_ignored();
+// No tick comes from here on, until it is resumed: handlers could not return (sampler/seccomp.h).
+void pause_cpu_sampling();
+void resume_cpu_sampling();
 // The program installs a handler for our signal: stops sampling for good and says so in the region.
 void give_signal_away();
 

@@ -103,8 +103,9 @@ void always_ask_about(const void* begin, std::size_t bytes) {
 
 void clear_sampled_filter() {
   // Private anonymous pages come back as zeros.
-  shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(g_sampled_filter), static_cast<long>(kFilterBytes),
-                   MADV_DONTNEED);
+  if (shm::is_error(shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(g_sampled_filter),
+                                     static_cast<long>(kFilterBytes), MADV_DONTNEED)))
+    __builtin_memset(g_sampled_filter, 0, kFilterBytes);
   for (std::uint32_t i = 0; i < g_always_asked_count; ++i) saturate(g_always_asked[i]);
 }
 

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "sampler/give_way.h"
 #include "sampler/thread_lane.h"
 #include "sampler/unwind_modules.h"
 #include "shm/raw_syscall.h"
@@ -222,7 +223,7 @@ void note_closed_modules() {
   // A thread that is adding one now is done in a moment; it holds no lock that we could hold.
   for (int tries = 0; g_adding.test_and_set(std::memory_order_acquire); ++tries) {
     if (tries == 1000) return;
-    shm::raw_syscall(SYS_sched_yield);
+    give_way();
   }
   const std::uint32_t count = g_known_count.load(std::memory_order_relaxed);
   bool any = false;

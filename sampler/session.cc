@@ -60,8 +60,8 @@ void remove_earlier_images() {
     if (image == own.image) continue;
     char path[shm::kRegionPathMax];
     shm::format_region_path({own.uid, own.pid, own.start_ticks, image}, path);
-    const long fd =
-        shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    const long fd = shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path),
+                                     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);  // it may be somebody's FIFO
     if (shm::is_error(fd)) {
       if (image > own.image) break;
       continue;
@@ -76,11 +76,17 @@ void remove_earlier_images() {
     const auto* head = reinterpret_cast<const shm::RegionHeader*>(head_bytes);
     if (got != sizeof head_bytes || reader_got != sizeof reader || head->pid != own.pid) continue;
     if (head->state.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(shm::RegionState::kExec)) continue;
-    if (!is_alive(head->collector_pid) && !is_alive(reader)) shm::raw_syscall(SYS_unlink, reinterpret_cast<long>(path));
+    if (!is_collecting(head->collector_pid) && !is_collecting(reader))
+      shm::raw_syscall(SYS_unlink, reinterpret_cast<long>(path));
   }
 }
 
 bool open_region(const char** why, int* error) {
+  if (shm::is_forbidden(shm::bit_of_call(SYS_clock_gettime))) {
+    *why = "a seccomp filter does not allow clock_gettime";
+    *error = -static_cast<int>(shm::kNotCalled);
+    return false;
+  }
   shm::Region::Options options;
   options.run_id = g_settings.run_id[0] != '\0' ? g_settings.run_id : nullptr;
   options.collector_pid = g_settings.collector_pid;
@@ -102,8 +108,9 @@ void put_state(shm::RegionState state) {
 // Asks for the process's number too: a child made by clone(CLONE_VM) is in our memory but not the process whose end or
 // exec the region tells of.
 bool may_write() {
-  return g_region.is_mapped() && owns_region() && t_lane.mode != LaneMode::kDetached &&
-         static_cast<std::uint32_t>(shm::raw_syscall(SYS_getpid)) == g_region.header()->pid;
+  if (!g_region.is_mapped() || !owns_region() || t_lane.mode == LaneMode::kDetached) return false;
+  const long pid = shm::raw_syscall(SYS_getpid);
+  return pid == shm::kNotCalled || static_cast<std::uint32_t>(pid) == g_region.header()->pid;
 }
 
 }  // namespace
@@ -201,7 +208,8 @@ void end_session() {
   if (head.state.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(shm::RegionState::kRunning)) return;
   head.exit_ns = now_ns();
   put_state(shm::RegionState::kExited);
-  if (!is_alive(head.collector_pid) && !is_alive(g_region.control()->reader_pid.load(std::memory_order_relaxed)))
+  if (!is_collecting(head.collector_pid) &&
+      !is_collecting(g_region.control()->reader_pid.load(std::memory_order_relaxed)))
     g_region.unlink();
 }
 
@@ -231,11 +239,28 @@ bool is_part_of_recorded_tree() {
   return is_found;
 }
 
+namespace {
+
+// In a pid namespace other than the machine's first, whose number is the same on every Linux.
+bool is_walled_in() {
+  constexpr char kFirst[] = "pid:[4026531836]";
+  char found[sizeof kFirst] = {};
+  const long got = shm::raw_syscall(SYS_readlink, reinterpret_cast<long>("/proc/self/ns/pid"),
+                                    reinterpret_cast<long>(found), sizeof found - 1);
+  return got > 0 && std::strcmp(found, kFirst) != 0;
+}
+
+}  // namespace
+
+bool is_collecting(std::uint32_t pid) {
+  return pid != 0 && (is_alive(pid) || is_walled_in());
+}
+
 bool is_alive(std::uint32_t pid) {
   if (pid == 0 || pid > 0x7fffffff) return false;
   constexpr long kNotPermitted = -1;
   const long result = shm::raw_syscall(SYS_kill, pid, 0);
-  return result == 0 || result == kNotPermitted;
+  return result == 0 || result == kNotPermitted || result == shm::kNotCalled;
 }
 
 }  // namespace camprobe::sampler

@@ -53,6 +53,10 @@ bool is_part_of_recorded_tree();
 using ForgetInChild = void (*)();
 extern constinit ForgetInChild g_forget_in_child;
 
+// Whether there is a collector of this process id. Behind the wall of a pid namespace nobody can tell, so there it is
+// believed in: what it does not take away, `camprobe list --clean` does.
+bool is_collecting(std::uint32_t pid);
+
 // Whether a process of this id is alive (as far as we may know).
 bool is_alive(std::uint32_t pid);
 

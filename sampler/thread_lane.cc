@@ -84,6 +84,7 @@ bool reclaim_lanes(std::uint64_t now) {
   if (now < due || !next.compare_exchange_strong(due, now + 1'000'000'000)) return false;
   constexpr long kNoSuchThread = -3;
   const long pid = shm::raw_syscall(SYS_getpid);
+  if (shm::is_error(pid)) return false;
   bool any = false;
   for (std::uint32_t index = 0; index < g_region.header()->lanes_used.load(std::memory_order_relaxed); ++index) {
     const shm::Lane& lane = *g_region.lane(static_cast<int>(index));
@@ -143,9 +144,10 @@ void arm_thread(ThreadLane& thread, bool is_in_handler) {
   }
   // A handler that comes in between finds a thread without a lane.
   point_at_stray(thread, LaneMode::kStray, kStrayBytes);
-  thread.tid = static_cast<std::uint32_t>(shm::raw_syscall(SYS_gettid));
+  const long tid = shm::raw_syscall(SYS_gettid);
+  thread.tid = tid > 0 ? static_cast<std::uint32_t>(tid) : 0;
   const std::uint64_t now = now_ns();
-  int index = g_region.acquire_lane(thread.tid, now);
+  int index = tid > 0 ? g_region.acquire_lane(thread.tid, now) : -1;
   if (index < 0 && reclaim_lanes(now)) index = g_region.acquire_lane(thread.tid, now);
   if (index < 0) {
     if (!is_in_handler && g_on_thread_armed != nullptr) g_on_thread_armed(thread);

@@ -5,12 +5,11 @@
 #include <elf.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include <atomic>
 
+#include "sampler/give_way.h"
 #include "sampler/unwind.h"
-#include "shm/raw_syscall.h"
 
 namespace camprobe::sampler {
 
@@ -171,10 +170,9 @@ bool module_closing_begin() {
       return false;
     }
     if (i < kYields) {
-      shm::raw_syscall(SYS_sched_yield);
+      give_way();
     } else {
-      const timespec nap{0, 500'000};
-      shm::raw_syscall(SYS_nanosleep, reinterpret_cast<long>(&nap));
+      nap();
     }
   }
 }

@@ -109,7 +109,9 @@ class Region {
 // Of the calling process, from /proc/self/stat; 0 where there is no /proc.
 std::uint64_t own_start_ticks();
 
-// CLOCK_MONOTONIC and CLOCK_REALTIME, nanoseconds.
+// CLOCK_MONOTONIC and CLOCK_REALTIME, nanoseconds. After freeze_clocks() they stand still where clock_gettime is
+// forbidden: the vDSO, too, makes the system call on machines whose clock it cannot read.
+void freeze_clocks();
 std::uint64_t monotonic_ns();
 std::uint64_t realtime_ns();
 
