@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/compare.h"
 #include "cli/export.h"
 #include "cli/gate.h"
 #include "cli/load.h"
@@ -52,6 +53,8 @@ int main(int argc, char** argv) {
   camprobe::cli::add_report_command(app, exit_code);
   camprobe::cli::add_load_command(app, exit_code);
   camprobe::cli::add_gate_command(app, exit_code);
+  camprobe::cli::add_compare_command(app, exit_code);
+  camprobe::cli::add_baseline_command(app, exit_code);
   camprobe::cli::add_export_command(app, exit_code);
   camprobe::cli::add_list_command(app, exit_code);
   camprobe::cli::add_mark_command(app, exit_code);
