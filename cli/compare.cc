@@ -134,8 +134,7 @@ Exit code 0; 99 where --fail-on is met; 2 where a run cannot be read.)");
   command->add_option("RUN", *named, "The base, then the runs; with --base all are runs")->required()->type_name("");
   command->add_option("--base", options->base, "A run of the base; again for another")
       ->type_name("RUN")
-      ->expected(1)
-      ->take_all();
+      ->allow_extra_args(false);
   add_compare_options(*command, *options);
   command->callback([options, named, &exit_code] {
     options->runs = *named;
