@@ -69,7 +69,7 @@ class Workflow(unittest.TestCase):
         self.assertIn("<!doctype html>", (out / "soak.html").read_text()[:200])
         self.assertIn("what changed", (out / "difference.svg").read_text())
         comment = (self.scratch / "body.md").read_text()
-        self.assertIn("latency_p95_ms", comment)
+        self.assertIn("latency_p50_ms", comment)
         self.assertIn("### Gates", comment)
         self.assertIn("| base |", comment)
         self.assertLess(len(comment.encode()), 65536)
