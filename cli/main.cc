@@ -9,7 +9,9 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/compare.h"
 #include "cli/export.h"
+#include "cli/gate.h"
 #include "cli/load.h"
 #include "cli/report.h"
 #include "collector/version.h"
@@ -50,6 +52,9 @@ int main(int argc, char** argv) {
   camprobe::cli::add_attach_command(app, exit_code);
   camprobe::cli::add_report_command(app, exit_code);
   camprobe::cli::add_load_command(app, exit_code);
+  camprobe::cli::add_gate_command(app, exit_code);
+  camprobe::cli::add_compare_command(app, exit_code);
+  camprobe::cli::add_baseline_command(app, exit_code);
   camprobe::cli::add_export_command(app, exit_code);
   camprobe::cli::add_list_command(app, exit_code);
   camprobe::cli::add_mark_command(app, exit_code);

@@ -7,19 +7,33 @@
 #include <cstdio>
 
 #include "cli/terminal.h"
-#include "collector/analysis/from_run.h"
 #include "exporters/report_text.h"
 #include "run/reader.h"
 
 namespace camprobe::cli {
 
-void print_summary(const std::string& run) {
+bool print_summary(const std::string& run, const std::vector<gates::Gate>& gates) {
   auto reader = run::Reader::open(run);
   if (!reader) {
     fmt::print(stderr, "camprobe: {}\n", reader.error());
-    return;
+    return gates.empty();
   }
-  fmt::print(stderr, "{}", exporters::report_text(analysis::analyse(*reader), style_of_terminal(STDERR_FILENO)));
+  const run::Report report = gates::analyse_with_gates(*reader, gates);
+  fmt::print(stderr, "{}", exporters::report_text(report, style_of_terminal(STDERR_FILENO)));
+  return gates::all_passed(report);
+}
+
+bool keeps_to(const std::string& run, const std::vector<gates::Gate>& gates) {
+  auto reader = run::Reader::open(run);
+  if (!reader) {
+    fmt::print(stderr, "camprobe: {}\n", reader.error());
+    return false;
+  }
+  const run::Report report = gates::analyse_with_gates(*reader, gates);
+  for (const run::ReportGate& gate : report.gates) {
+    if (!gate.passed) fmt::print(stderr, "camprobe: gate not passed: {}: {}\n", gate.name, gate.text);
+  }
+  return gates::all_passed(report);
 }
 
 }  // namespace camprobe::cli

@@ -271,6 +271,16 @@ void write_sampling(Page& page, const run::Report& r) {
   }
 }
 
+void write_gates(Page& page, const run::Report& r) {
+  for (const bool passed : {false, true}) {
+    for (const run::ReportGate& gate : r.gates) {
+      if (gate.passed != passed) continue;
+      page.paragraph(passed ? "  pass" : "  FAIL", gate.name, 8, passed ? kGreen : kRed);
+      page.paragraph("", gate.text, 8, nullptr, kFaint);
+    }
+  }
+}
+
 void write_tables(Page& page, const run::Report& r) {
   if (!r.load.windows.empty()) {
     page.heading("Load");
@@ -391,6 +401,10 @@ std::string report_text(const run::Report& r, const TextStyle& style) {
   std::size_t number = 0;
   for (const run::Finding& f : r.findings) write_finding(page, f, ++number);
 
+  if (!r.gates.empty()) {
+    page.heading("Gates");
+    write_gates(page, r);
+  }
   if (!r.analysis.not_judged.empty() || !r.lost.empty() || r.load.skipped_rows > 0) {
     page.heading("What could not be told");
     for (const std::string& sentence : r.analysis.not_judged) page.paragraph("  -", sentence, 4);
@@ -414,6 +428,17 @@ std::string report_text(const run::Report& r, const TextStyle& style) {
     judged += fmt::format(" A heap leak below {} per 1,000 requests may have gone unseen.", in_bytes(least->value));
   }
   page.paragraph("", judged, 0, nullptr, kFaint);
+  return page.take();
+}
+
+std::string gates_text(const run::Report& r, const TextStyle& style) {
+  Page page(style);
+  const auto failed = static_cast<std::size_t>(
+      std::count_if(r.gates.begin(), r.gates.end(), [](const auto& gate) { return !gate.passed; }));
+  const std::string summary = failed == 0 ? fmt::format("all {} gates passed", r.gates.size())
+                                          : fmt::format("{} of {} gates not passed", failed, r.gates.size());
+  page.paragraph(failed == 0 ? "PASS" : "FAIL", summary, 6, failed == 0 ? kGreen : kRed, kBold);
+  write_gates(page, r);
   return page.take();
 }
 

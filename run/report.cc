@@ -194,6 +194,20 @@ Json cam(const ReportCam& c) {
 
 }  // namespace
 
+Json to_json(const ReportGate& g) {
+  return {{"name", g.name},
+          {"passed", g.passed},
+          {"state", g.state},
+          {"text", g.text},
+          {"metric", g.metric},
+          {"unit", g.unit},
+          {"endpoint", text_or_null(g.endpoint)},
+          {"window", text_or_null(g.window)},
+          {"value", or_null(g.value)},
+          {"min", or_null(g.min)},
+          {"max", or_null(g.max)}};
+}
+
 Json to_json(const Report& r) {
   Json findings = Json::array(), spans = Json::array(), sockets = Json::array(), gates = Json::array(),
        lost_kinds = Json::array(), sampling = Json::array(), thresholds = Json::object();
@@ -211,7 +225,7 @@ Json to_json(const Report& r) {
                        {"write_ops", p.write_ops},
                        {"write_bytes", p.write_bytes}});
   }
-  for (const ReportGate& g : r.gates) gates.push_back({{"name", g.name}, {"passed", g.passed}, {"text", g.text}});
+  for (const ReportGate& g : r.gates) gates.push_back(to_json(g));
   std::uint64_t lost = 0;
   for (const ReportLost& l : r.lost) {
     lost += l.records;
@@ -262,6 +276,8 @@ Json to_json(const Report& r) {
             {"comparisons", r.analysis.comparisons},
             {"smallest_leak_per_1000_requests", object_or_null(r.analysis.smallest_leak_per_1000_requests)},
             {"not_judged", r.analysis.not_judged},
+            {"leaks_judged", r.analysis.leaks_judged},
+            {"degradation_judged", r.analysis.degradation_judged},
             {"thresholds_version", r.analysis.thresholds_version},
             {"thresholds", thresholds}}}};
 }

@@ -166,6 +166,10 @@ struct ReportStack {
 struct ReportGate {
   std::string name, text;
   bool passed = true;
+  std::string state = "passed";  // passed | crossed | missing: could not be evaluated
+  std::string metric, unit;      // as docs/gates.md lists them
+  std::string endpoint, window;  // empty: the whole run
+  std::optional<double> value, min, max;
 };
 
 struct ReportLost {
@@ -208,9 +212,11 @@ struct Report {
     std::uint64_t stacks = 0, candidates = 0, comparisons = 0;
     std::optional<Estimate> smallest_leak_per_1000_requests;  // that this run would have found
     std::vector<std::string> not_judged;                      // sentences: what could not be told, and why
+    bool leaks_judged = false, degradation_judged = false;    // enough was seen for "none" to mean something
   } analysis;
 };
 
+nlohmann::ordered_json to_json(const ReportGate& gate);
 nlohmann::ordered_json to_json(const Report& report);
 
 }  // namespace camprobe::run

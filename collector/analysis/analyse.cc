@@ -32,17 +32,6 @@ std::string rfc3339(std::int64_t realtime_ns) {
                      utc.tm_hour, utc.tm_min, utc.tm_sec, realtime_ns / 1'000'000 % 1000);
 }
 
-run::ReportQuantiles quantiles_of(const run::Histogram& histogram) {
-  run::ReportQuantiles q;
-  q.count = histogram.count();
-  const auto ms = [&](double share) -> std::optional<double> {
-    const auto ns = histogram.quantile(share);
-    return ns ? std::optional(static_cast<double>(*ns) / 1e6) : std::nullopt;
-  };
-  q.p50 = ms(0.5), q.p95 = ms(0.95), q.p99 = ms(0.99), q.max = ms(1);
-  return q;
-}
-
 std::uint64_t unsigned_of(std::int64_t n) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0));
 }
@@ -155,7 +144,7 @@ void describe_load(run::Reader& reader, const RunInput& input, run::Report& repo
                    [](const auto& a, const auto& b) { return a.requests > b.requests; });
 }
 
-// CAM's figures, and the table of spans. Sums over all spans, exact.
+// The table of spans. Sums over all spans, exact.
 void describe_spans(run::Reader& reader, run::Report& report) {
   std::map<run::NameId, run::Histogram> latency;
   std::map<run::NameId, double> total;
@@ -163,48 +152,11 @@ void describe_spans(run::Reader& reader, run::Report& report) {
     if (auto histogram = run::Histogram::from_json(stat.latency)) latency[stat.name].merge(*histogram);
     total[stat.name] += static_cast<double>(stat.total_ns) / 1e9;
   }
-  for (const auto& [id, histogram] : latency) {
-    const std::string& name = reader.name(id);
-    run::ReportSpan span{name, quantiles_of(histogram), total[id]};
-    if (name == "cam.arbitration") report.cam.arbitration = span.latency;
-    if (name == "cam.consensus") report.cam.consensus = span.latency;
-    report.spans.push_back(std::move(span));
-  }
+  for (const auto& [id, histogram] : latency)
+    report.spans.push_back({reader.name(id), quantiles_of(histogram), total[id]});
   std::stable_sort(report.spans.begin(), report.spans.end(),
                    [](const auto& a, const auto& b) { return a.total_seconds > b.total_seconds; });
-
-  struct Sum {
-    std::int64_t spans = 0, changes = 0;
-    double sum = 0;
-  };
-  std::map<std::pair<std::string, std::string>, Sum> attributes;
-  std::map<std::string, std::uint64_t> providers;
-  std::map<run::ProcessId, std::int64_t> deciding;  // arbitrations with a provider, by process: each has a first one
-  for (const run::SpanAttribute& a : reader.span_attributes()) {
-    Sum& sum = attributes[{reader.name(a.name), reader.name(a.key)}];
-    sum.spans += a.spans;
-    sum.changes += a.changes;
-    sum.sum += a.sum;
-    if (reader.name(a.name) == "cam.arbitration" && reader.name(a.key) == "provider") {
-      providers[a.text] += unsigned_of(a.spans);
-      deciding[a.process] += a.spans;
-    }
-  }
-  const Sum& provider = attributes[{"cam.arbitration", "provider"}];
-  const std::int64_t pairs = provider.spans - static_cast<std::int64_t>(deciding.size());
-  if (pairs > 0) report.cam.provider_switch_rate = static_cast<double>(provider.changes) / static_cast<double>(pairs);
-  double cost = 0, baseline = 0;
-  for (const auto& [key, sum] : attributes) {
-    if (key.second != "baseline_cost" || sum.sum <= 0) continue;
-    const auto paid = attributes.find({key.first, "cost"});
-    if (paid == attributes.end()) continue;
-    cost += paid->second.sum;
-    baseline += sum.sum;
-  }
-  if (baseline > 0) report.cam.cost_optimization_rate = 1 - cost / baseline;
-  report.cam.providers.assign(providers.begin(), providers.end());
-  std::stable_sort(report.cam.providers.begin(), report.cam.providers.end(),
-                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  report.cam = cam_figures(reader, {run::Slice{}});
 }
 
 // `end`: of the load. What a server closes as it shuts down was open when it mattered.
@@ -417,15 +369,15 @@ std::string headline(const run::Report& report, bool may_be_slower) {
 }  // namespace
 
 run::Report analyse(run::Reader& reader, const Thresholds& k) {
+  return analyse(reader, input_from(reader, k), k);
+}
+
+run::Report analyse(run::Reader& reader, const RunInput& input, const Thresholds& k) {
   run::Report report;
-  RunInput input = input_from(reader, k);
   describe_run(reader, report);
   // Whoever is alive at one instant is a survivor: everything would look like a leak.
   const bool is_snapshot = report.run.state == "snapshot";
-  if (is_snapshot) {
-    input.populations.clear();
-    input.origins.clear();
-  }
+  const std::vector<Population> nobody;
   describe_load(reader, input, report);
   describe_spans(reader, report);
   describe_sockets(reader, input.stretch.end, report);
@@ -435,7 +387,7 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
   describe_recording(reader, report);
   describe_sampling(reader, report);
 
-  const LeakAnalysis leaks = find_leaks(input.populations, input.stretch, input.clock, k);
+  const LeakAnalysis leaks = find_leaks(is_snapshot ? nobody : input.populations, input.stretch, input.clock, k);
   Degradation degradation;
   if (!input.service.all.points.empty() && !leaks.too_short && !is_snapshot)
     degradation = find_degradation(input.service, input.stretch, k);
@@ -482,6 +434,9 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
                                     [](const auto& f) { return f.kind != "budget" && f.verdict == "inconclusive"; });
   const bool may_be_slower = std::any_of(degradation.changes.begin(), degradation.changes.end(),
                                          [](const auto& change) { return change.open; });
+  analysis.leaks_judged = enough;
+  analysis.degradation_judged =
+      !input.service.all.points.empty() && !leaks.too_short && degradation.same_load && !may_be_slower;
   report.verdict = any_confirmed ? "fail" : !enough || any_open || may_be_slower ? "inconclusive" : "pass";
   report.summary = headline(report, may_be_slower);
   return report;

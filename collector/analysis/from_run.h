@@ -46,5 +46,11 @@ RunInput input_from(run::Reader& reader, const Thresholds& thresholds);
 
 // A damaged run gives the report of what could be read; reader.error() then says so.
 run::Report analyse(run::Reader& reader, const Thresholds& thresholds = {});
+run::Report analyse(run::Reader& reader, const RunInput& input, const Thresholds& thresholds);
+
+run::ReportQuantiles quantiles_of(const run::Histogram& histogram);  // in milliseconds
+
+// CAM's figures from the spans of these parts of the run, which must not overlap.
+run::ReportCam cam_figures(run::Reader& reader, const std::vector<run::Slice>& slices);
 
 }  // namespace camprobe::analysis
