@@ -31,16 +31,19 @@ int set(const Arguments& arguments) {
   if (!change) return refuse(change.error());
   auto region = attach::region_of(arguments.pid);
   if (!region) return refuse(region.error());
-  bool is_in_force = true;
+  auto holds = attach::what_holds(*region);
+  if (!holds) return refuse(holds.error());
+  bool is_in_force = !holds->is_waiting;
   if (!arguments.settings.empty()) {
     const auto version = attach::ask_for(*region, *change);
     if (!version) return refuse(version.error());
     is_in_force = attach::wait_until_seen(*region, *version, kPatience);
+    // Otherwise what held before does.
+    if (is_in_force) holds = attach::what_holds(*region);
+    if (!holds) return refuse(holds.error());
   }
-  const auto holds = attach::what_holds(*region);
-  if (!holds) return refuse(holds.error());
   for (const auto& [name, value] : attach::in_words(*holds)) fmt::print("{:<8} {}\n", name, value);
-  if (!is_in_force || (arguments.settings.empty() && holds->is_waiting)) {
+  if (!is_in_force) {
     fmt::print(stderr,
                "camprobe set: pid {} did nothing since it was asked, and above is what held before: what was asked for "
                "holds from when it works again\n",

@@ -69,7 +69,7 @@ TEST(HeapBudget, AnIdleServerIsSampledAllTheSame) {
   const std::uint64_t bytes = 20'000'000;
   for (int step = 0; step < 50; ++step)
     interval = budget.next(interval, kBudget,
-                           {1000, kStepWall, bytes / interval * kSampleNs, bytes / interval, 100, kCapacity});
+                           {1000, kStepWall, bytes / interval * kSampleNs, 0, bytes / interval, 100, kCapacity});
   EXPECT_LE(interval, 256u << 10);
   EXPECT_LE(static_cast<double>(bytes) / static_cast<double>(interval) * kSampleNs, kStepWall * 0.0005);
 }
