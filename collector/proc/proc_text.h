@@ -5,6 +5,8 @@
 // that does not hold what it should yields nothing, never a guess.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
