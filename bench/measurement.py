@@ -54,8 +54,8 @@ def hierarchical_bootstrap(clusters, resamples=2000, seed=1):
         means.append(statistics.fmean(statistics.median(generator.choices(cluster, k=len(cluster))) for cluster in drawn))
     means.sort()
     n = len(clusters)
-    if n < 2:
-        return estimate, -math.inf, math.inf
+    if n < 2:  # nothing is known of how starts differ: the spread of the one is all there is
+        return median_interval(clusters[0])
     widen = student_quantile(n - 1) / 1.96 * math.sqrt(n / (n - 1))
     low, high = means[int(0.025 * resamples)], means[int(0.975 * resamples) - 1]
     return estimate, estimate + (low - estimate) * widen, estimate + (high - estimate) * widen
