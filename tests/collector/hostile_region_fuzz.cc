@@ -6,7 +6,7 @@
 //
 //   rows    in proportion to what was ever written to the region
 //   text    valid UTF-8, no longer than a name can be
-//   times   within the run and the region's life, no end before its beginning
+//   times   within the run or, of what is older, since the machine's start; no end before its beginning
 //   counts  not negative; numbers finite
 //   reading no query fails
 //
@@ -64,9 +64,10 @@ constexpr std::uint64_t kMs = 1'000'000, kMostRounds = 160;
 constexpr std::int64_t kLateNs = 5'000'000'000;  // where the run begins after the process
 
 struct Bounds {
-  std::uint64_t rows = 0;     // of any table
-  std::int64_t first_ns = 0;  // the region's beginning, in the run's time
-  std::int64_t last_ns = 0;   // a second after its end: records may be that much ahead of the reader's clock
+  std::uint64_t rows = 0;  // of any table
+  // The machine's start, in the run's time: what a fork's child holds may be older than its region.
+  std::int64_t first_ns = 0;
+  std::int64_t last_ns = 0;  // a second after its end: records may be that much ahead of the reader's clock
   std::size_t text = 3 * shm::kMaxNameBytes;  // a byte that is no UTF-8 becomes three
 };
 
@@ -236,7 +237,7 @@ class Recorded {
 
   Bounds bounds(std::uint64_t words_written) const {
     Bounds bounds;
-    bounds.first_ns = static_cast<std::int64_t>(shm::HostileRegion::kCreatedNs - started_ns_);
+    bounds.first_ns = -static_cast<std::int64_t>(started_ns_);
     bounds.last_ns = static_cast<std::int64_t>(now_ns_ - started_ns_) + drain::kSecondNs;
     constexpr std::uint64_t kTemplate = 4000, kEachRound = 200;
     // A word is at most a table's key, or what makes a lane look new; what stays in a table may be taken up each round.
