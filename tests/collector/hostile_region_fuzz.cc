@@ -206,7 +206,7 @@ class Recorded {
     const FakeTime time(now_ns_);
     drain_ = std::make_unique<drain::RegionDrain>(std::move(region), *writer_, symbolizer_,
                                                   drain::RunClock{started_ns_}, process_);
-    drain_->claim(true);
+    drain_->claim();
   }
 
   void round(std::uint64_t milliseconds, bool ends_second) {
@@ -224,7 +224,7 @@ class Recorded {
       const FakeTime time(now_ns_);
       const std::uint64_t end_ns = drain_->finish(saw_its_end ? now_ns_ : 0);
       check(end_ns <= now_ns_, "it ended in the future");
-      drain_->claim(false);
+      drain_->release();
       drain_.reset();
       rounds_ += 5;
     }
