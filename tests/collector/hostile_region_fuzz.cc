@@ -60,7 +60,7 @@ void check(bool holds, const std::string& what) {
   std::abort();
 }
 
-constexpr std::uint64_t kMs = 1'000'000, kMostRounds = 160;
+constexpr std::uint64_t kMs = 1'000'000, kMostRounds = 32;
 constexpr std::int64_t kLateNs = 5'000'000'000;  // where the run begins after the process
 
 struct Bounds {
