@@ -25,6 +25,7 @@
 // that it cannot find. And no name comes from the loader's own object, which has another name there.
 extern "C" [[gnu::weak]] void* __libc_stack_end;
 extern "C" [[gnu::weak]] const char* gnu_get_libc_version();
+extern "C" [[gnu::weak]] int dladdr1(const void*, Dl_info*, void**, int) noexcept;
 
 namespace camprobe::probe {
 namespace {
@@ -128,9 +129,13 @@ int find_allocator(dl_phdr_info* info, std::size_t, void*) {
 void say_if_heap_is_elsewhere() {
   void* first = dlsym(RTLD_DEFAULT, "malloc");
   Dl_info us, theirs;
+  ElfW(Sym)* symbol = nullptr;
   if (first == nullptr || dladdr(reinterpret_cast<void*>(start_process_hooks), &us) == 0 ||
-      dladdr(first, &theirs) == 0 || us.dli_fbase == theirs.dli_fbase)
+      dladdr1(first, &theirs, reinterpret_cast<void**>(&symbol), RTLD_DL_SYMENT) == 0 ||
+      us.dli_fbase == theirs.dli_fbase)
     return;
+  // A program at a fixed address that asks for malloc's address has it as its own stub's: that leads to us.
+  if (symbol == nullptr || symbol->st_shndx == SHN_UNDEF) return;
   char text[sizeof shm::RegionHeader::message] = {};
   std::size_t length = 0;
   const char* const parts[] = {"the heap is not seen: malloc() is that of ", theirs.dli_fname,
@@ -154,14 +159,19 @@ void say_if_heap_is_elsewhere() {
   const bool is_glibc = gnu_get_libc_version != nullptr;
   sampler::read_environment(is_glibc ? environment : environ, &settings, complaint, sizeof complaint);
   // Said by the process that the collector started; its children would only repeat it.
-  const bool is_asked_for = settings.run_id[0] != '\0' && shm::raw_syscall(SYS_getppid) == settings.collector_pid;
+  // Asked only once it is known which calls a filter kills for.
+  const auto is_asked_for = [&] {
+    return settings.run_id[0] != '\0' && shm::raw_syscall(SYS_getppid) == settings.collector_pid;
+  };
   if (!is_glibc) {
     sampler::stay_off();
     const char* const parts[] = {
         "camprobe: this process is not recorded: it runs on musl, and libcamprobe.so needs glibc; it runs on as "
         "without\n",
         nullptr};
-    if (settings.verbose || is_asked_for) say(parts);
+    const sampler::ProcessStatus status = sampler::read_process_status();
+    const bool may_ask = status.is_known && !status.is_filtered;
+    if (settings.verbose || (may_ask && is_asked_for())) say(parts);
     return;
   }
   if (settings.families == 0) {
@@ -181,7 +191,7 @@ void say_if_heap_is_elsewhere() {
     int error = 0;
     if (sampler::start_session(settings, &why, &error)) {
       say_if_heap_is_elsewhere();
-    } else if (settings.verbose || is_asked_for) {
+    } else if (settings.verbose || is_asked_for()) {
       const char* const parts[] = {
           "camprobe: this process is not recorded: ", why, " (", name_of_error(error), ")\n", nullptr};
       say(parts);

@@ -212,6 +212,7 @@ TEST(ReportJson, IsWhatTheSchemaSays) {
   gate.name = "p95";
   gate.text = "p95 3 ms <= 50 ms";
   gate.metric = "latency_p95_ms";
+  gate.unit = "ms";
   gate.value = 3;
   gate.max = 50;
   report.gates.push_back(gate);

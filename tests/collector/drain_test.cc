@@ -341,7 +341,8 @@ TEST_F(DrainTest, NonsenseIsCountedNotBelieved) {
               shm::OpenPayload{-5, 1, {}, static_cast<shm::DescriptorKind>(200), {}});
   ring_.write(base_ + kMs, RecordKind::kClose, 0, 0, 0, shm::ClosePayload{1 << 30, 9, 1, 1, 1, 1});
   ring_.write(base_ + kMs, RecordKind::kMark, 0, 0, 0, shm::MarkPayload{0xfffffff0, {}});
-  ring_.write(base_ + kMs, RecordKind::kSetting, 0, 0, 0, shm::SettingPayload{static_cast<shm::Setting>(77), 0, 1, 0, 0});
+  ring_.write(base_ + kMs, RecordKind::kSetting, 0, 0, 0,
+              shm::SettingPayload{static_cast<shm::Setting>(77), 0, 1, 0, 0});
   for (int round = 0; round < 3; ++round) {
     drain_->drain();
     drain_->end_second(round);

@@ -57,7 +57,11 @@ class Budget(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             run = scratch.run()
             self.assertEqual(run.rows("SELECT DISTINCT value FROM setting WHERE name = 'cpu_hz'"), [(10000,)])
-            self.assertEqual(steps.intervals(run)[-1][1], 4 << 20, "as sparse as it gets")
+            report = json.loads(harness.camprobe("report", scratch.run_path, "--format", "json").stdout)
+            share = report["processes"][0]["probe"]["cpu_share"]
+            self.assertGreater(share, 0)
+            # The rate stands whatever it costs; what the ticks take, heap sampling leaves.
+            self.assertLess(share, 2 * 0.002)
             # The kernel may not tick so often; what was asked for is weighed all the same.
             used = sum(step.cpu_ns for step in steps.read(result.stdout))
             self.assertLess(abs(run.value("SELECT SUM(weight_ns) FROM cpu") - used) / used, 0.1)

@@ -50,7 +50,7 @@ class ProcessNamespace(unittest.TestCase):
             live = run.by_frame("(SELECT stack, bytes FROM heap_object WHERE died_ns IS NULL)", "bytes")
             self.assertTrue(any("keep_for_ever" in function for function in live), sorted(live))
             # What /proc says of it was found too, though its number there is another.
-            self.assertGreater(run.value("SELECT COUNT(*) FROM point p JOIN metric m ON m.id = p.metric WHERE p.process = ? AND m.name = 'rss_bytes'", process), 1)
+            self.assertGreater(run.value("SELECT COUNT(*) FROM point p JOIN metric m ON m.id = p.metric WHERE p.process = ? AND m.name = 'process_resident_bytes'", process), 1)
 
 
 class Stopped(unittest.TestCase):
@@ -114,12 +114,12 @@ class MemoryCgroup:
 
 class OutOfMemory(unittest.TestCase):
     PROGRAM = """
-        import sys
-        open(sys.argv[1], 'w').write('0')
+        import time
         def keep_all():
             kept = []
             while True:
                 kept.append(bytearray(256 << 10))
+                time.sleep(0.01)  # objects become rows of their own when they are a second old
         keep_all()
         """
 
@@ -129,8 +129,9 @@ class OutOfMemory(unittest.TestCase):
             self.skipTest("no memory cgroup can be made here")
         with cgroup, harness.Scratch() as scratch:
             (scratch.directory / "eat.py").write_text(textwrap.dedent(self.PROGRAM))
-            # The program goes into the group itself; its collector stays outside.
-            result = harness.camprobe("run", "-o", scratch.run_path, "--", "/usr/bin/python3", scratch.directory / "eat.py", cgroup.procs)
+            # A shell goes into the group and becomes the program there; its collector stays outside.
+            result = harness.camprobe("run", "-o", scratch.run_path, "--", "/bin/sh", "-c", 'echo 0 > "$0" && exec "$@"', cgroup.procs,
+                                      "/usr/bin/python3", scratch.directory / "eat.py")
             self.assertEqual(result.returncode, 137, result.stdout + result.stderr)
             run = scratch.run()
             how, note = run.rows("SELECT ended_how, note FROM process WHERE exit_status = 137")[0]

