@@ -8,13 +8,15 @@
 //     every second   drain.end_second(s)   tables and counters, booked on the second s that has ended
 //     at the end     drain.finish(when)
 //
-// Rings are read one after the other, so a round's records are sorted by time before they are used; a record whose span
-// is not known yet waits one round for it.
+// Rings are read one after the other. Spans are taken as they come (drain/spans.h); a round's other records, which are
+// far fewer, are put in order of their times before they are used, and one whose span is not known yet waits one round
+// for it.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "collector/drain/counters.h"
@@ -38,8 +40,7 @@ class RegionDrain {
   // Announces us to the probe, so that it leaves its region to us when the process ends; false lets it go.
   void claim(bool is_ours);
 
-  // Records drained.
-  std::uint64_t drain();
+  shm::DrainResult drain();
   void end_second(std::int64_t second);
   // The last of it. `died_ns`: when the process was seen to be dead, 0 where nobody saw it: then the region itself
   // says. Gives the time that was taken for its end.
@@ -51,7 +52,7 @@ class RegionDrain {
     std::uint32_t lane = 0;
     int rounds = 0;
   };
-  void end_second_at(std::uint64_t now_ns, std::int64_t second);
+  void end_second_at(std::uint64_t now_ns, std::int64_t second, bool is_last);
   bool is_plausible(const shm::ReadRecord& record, std::uint64_t now_ns) const;
   bool wait_for_span(const Taken& taken);
   void use(const Taken& taken);
@@ -67,7 +68,7 @@ class RegionDrain {
   ThreadDrain threads_;
   CounterDrain counters_;
   std::vector<Taken> taken_, waiting_;
-  bool looked_at_open_ = false;
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> order_;  // of taken_: time, index
   std::uint32_t modules_used_ = 0;
   std::uint64_t second_count_ = 0;
   std::uint64_t last_record_ns_ = 0;

@@ -82,9 +82,10 @@ void read_everything(int fd) {
   if (!reader) return;
   reader->status();
   for (int i = 0; i < 2; ++i) {
-    reader->drain([&](const ReadLane&, bool, const ReadRecord& record) {
+    reader->drain([&](const LaneOwner&, bool, const ReadRecord& record) {
       reader->stack(record.stack);
       reader->name(record.span_end.name);
+      reader->open_span_name(record.span);
     });
   }
   reader->lanes();
