@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,7 +63,8 @@ std::optional<std::string> read_file(const std::string& path) {
 std::optional<ProcessFiles> ProcessFiles::open(pid_t pid, std::uint64_t start_ticks) {
   const int directory = ::open(("/proc/" + std::to_string(pid)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return std::nullopt;
-  ProcessFiles files(pid, directory);
+  // Before stat() below: a directory that still answers is that of the process which has the pid.
+  ProcessFiles files(pid, directory, static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   const auto stat = files.stat();
   if (!stat || (start_ticks != 0 && stat->start_ticks != start_ticks)) return std::nullopt;
   files.start_ticks_ = stat->start_ticks;
@@ -69,17 +72,22 @@ std::optional<ProcessFiles> ProcessFiles::open(pid_t pid, std::uint64_t start_ti
 }
 
 ProcessFiles::ProcessFiles(ProcessFiles&& other) noexcept
-    : pid_(other.pid_), directory_(std::exchange(other.directory_, -1)), start_ticks_(other.start_ticks_) {}
+    : pid_(other.pid_),
+      directory_(std::exchange(other.directory_, -1)),
+      pidfd_(std::exchange(other.pidfd_, -1)),
+      start_ticks_(other.start_ticks_) {}
 
 ProcessFiles& ProcessFiles::operator=(ProcessFiles&& other) noexcept {
   std::swap(pid_, other.pid_);
   std::swap(directory_, other.directory_);
+  std::swap(pidfd_, other.pidfd_);
   std::swap(start_ticks_, other.start_ticks_);
   return *this;
 }
 
 ProcessFiles::~ProcessFiles() {
   if (directory_ >= 0) ::close(directory_);
+  if (pidfd_ >= 0) ::close(pidfd_);
 }
 
 std::optional<std::string> ProcessFiles::read(const char* name) const {
@@ -92,6 +100,10 @@ std::optional<ProcessStat> ProcessFiles::stat() const {
 }
 
 bool ProcessFiles::is_dead() const {
+  if (pidfd_ >= 0) {
+    pollfd ended{pidfd_, POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 1;
+  }
   const auto now = stat();
   return !now || now->state == 'Z' || now->state == 'X';
 }

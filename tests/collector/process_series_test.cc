@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "run/reader.h"
 #include "tests/run/sample_run.h"
 #include "tests/run/scratch.h"
@@ -77,6 +79,32 @@ TEST(ProcessFiles, ADeadChildIsDeadBeforeItIsWaitedForAndItsPidIsNotTrusted) {
   EXPECT_TRUE(files->is_dead());
   ASSERT_EQ(waitpid(child, nullptr, 0), child);
   EXPECT_TRUE(files->is_dead());
+}
+
+TEST(ProcessFiles, AProcessWhoseFirstThreadHasEndedIsNotDead) {
+  int alive[2];
+  ASSERT_EQ(pipe(alive), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    std::thread([&] {
+      usleep(100'000);  // until the first thread has gone
+      if (write(alive[1], "x", 1) != 1) _exit(1);
+      pause();
+    }).detach();
+    pthread_exit(nullptr);
+  }
+  auto files = ProcessFiles::open(child);
+  ASSERT_TRUE(files);
+  char byte = 0;
+  ASSERT_EQ(read(alive[0], &byte, 1), 1);
+  EXPECT_FALSE(files->is_dead());
+  kill(child, SIGKILL);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_TRUE(files->is_dead());
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  close(alive[0]);
+  close(alive[1]);
 }
 
 TEST(ProcessFiles, NamesWithSpacesAndParentheses) {
