@@ -205,6 +205,7 @@ def measure(options, directory):
         started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, **how))
         return started[-1]
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("collector: terminated"))  # what was started is ended on the way out
     run = directory / "bench.camrun"
     window = options.warm_up + options.seconds
     try:
@@ -244,7 +245,7 @@ def measure(options, directory):
                 rates[target.name] = next((float(line.split(",")[1].split()[0]) for line in text.splitlines() if line.startswith("finished in")), None)
             else:
                 load.terminate()
-        for pid in servers:
+        for pid in servers:  # the shell ends with them, and camprobe with the shell
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         peak_before_end = samples[-1]["VmHWM"]

@@ -9,6 +9,7 @@
 #include <functional>
 #include <mutex>
 #include <set>
+#include <span>
 #include <thread>
 
 #include "collector/symbols/process_symbols.h"
@@ -27,9 +28,9 @@ struct Job {
   std::uint64_t taken_ns = 0;
 };
 
-// What the collector as a whole may take while names are looked up: a little less than it promises, for what a single
-// look-up may add.
-constexpr std::size_t kResidentBytes = std::size_t{52} << 20;
+// What the collector as a whole may take while names are looked up: less than it promises, for what a single look-up
+// may add (the lines and functions of one large compilation unit).
+constexpr std::size_t kResidentBytes = std::size_t{48} << 20;
 
 }  // namespace
 
@@ -42,6 +43,7 @@ struct Symbolizer::State {
   std::set<std::string> problems;
   std::size_t busy_with = 0;  // jobs
   bool is_ending = false;
+  bool is_urgent = true;  // not to be put off: something else than a stack is to be done, or somebody waits
   std::size_t processes = 0;
 
   // The thread's own.
@@ -57,13 +59,14 @@ struct Symbolizer::State {
   }
   void post(Job job) {
     const std::lock_guard lock(mutex);
+    is_urgent |= job.other != nullptr;
     jobs.push_back(std::move(job));
     has_job.notify_one();
   }
 
   void work();
   std::vector<Job> take_batch();
-  void name(std::vector<Job>& batch);
+  void name(std::span<const Job> batch);  // of one process
 };
 
 namespace {
@@ -101,6 +104,11 @@ void Symbolizer::State::work() {
   // Names come in bursts, when a program starts or does something new. Between them nothing is kept that can be read
   // again.
   constexpr std::chrono::seconds kIdle{5};
+  // A few new stacks a second go on coming for long. They are gathered, as each batch may have to read large files
+  // again; not for longer, as JIT code moves and programs end.
+  constexpr std::chrono::seconds kGather{2};
+  constexpr std::size_t kMany = 1024;
+  auto next = std::chrono::steady_clock::now();
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);
   bool has_loaded = false;
   std::unique_lock lock(mutex);
@@ -115,15 +123,23 @@ void Symbolizer::State::work() {
       lock.lock();
       continue;
     }
+    has_job.wait_until(lock, next, [&] { return is_ending || is_urgent || jobs.size() >= kMany; });
     if (is_ending) return;
     std::vector<Job> batch = take_batch();
+    if (jobs.empty()) is_urgent = false;
     busy_with = batch.size();
     lock.unlock();
     if (batch.front().other) {
       batch.front().other();
     } else {
-      name(batch);
+      for (std::span<const Job> left = batch; !left.empty();) {
+        std::size_t of_one = 1;
+        while (of_one < left.size() && left[of_one].process == left.front().process) ++of_one;
+        name(left.first(of_one));
+        left = left.subspan(of_one);
+      }
       has_loaded = true;
+      next = std::chrono::steady_clock::now() + kGather;
     }
     batch.clear();
     lock.lock();
@@ -132,19 +148,20 @@ void Symbolizer::State::work() {
   }
 }
 
-// The next job; with it, the stacks of the same process that stand behind it.
+// The next job; with it, all stacks that stand behind it before anything else does. Each process's are in their order,
+// so nothing is named with modules that were opened or closed later.
 std::vector<Job> Symbolizer::State::take_batch() {
-  constexpr std::size_t kMost = 512;
+  constexpr std::size_t kMost = 2048;
   std::vector<Job> batch;
   do {
     batch.push_back(std::move(jobs.front()));
     jobs.pop_front();
-  } while (!batch.front().other && batch.size() < kMost && !jobs.empty() && !jobs.front().other &&
-           jobs.front().process == batch.front().process);
+  } while (!batch.front().other && batch.size() < kMost && !jobs.empty() && !jobs.front().other);
+  std::stable_sort(batch.begin(), batch.end(), [](const Job& a, const Job& b) { return a.process < b.process; });
   return batch;
 }
 
-void Symbolizer::State::name(std::vector<Job>& batch) {
+void Symbolizer::State::name(std::span<const Job> batch) {
   symbols::ProcessSymbols* process = targets[batch.front().process].get();
   if (process == nullptr) return;
   std::vector<symbols::RawStack> stacks;
@@ -239,6 +256,8 @@ std::size_t Symbolizer::waiting() const {
 
 bool Symbolizer::finish(std::chrono::milliseconds limit) {
   std::unique_lock lock(state_->mutex);
+  state_->is_urgent = true;
+  state_->has_job.notify_one();
   return state_->is_idle.wait_for(lock, limit, [&] { return state_->jobs.empty() && state_->busy_with == 0; });
 }
 

@@ -141,7 +141,7 @@ void ModuleSymbols::unload_all() {
 }
 
 void ModuleSymbols::stay_within_resident_bytes() {
-  constexpr std::uint64_t kOften = 16, kSeldom = 1024;
+  constexpr std::uint64_t kOften = 8, kSeldom = 1024;
   if (limits_.resident_bytes == 0 || usage_.misses < next_look_at_resident_) return;
   next_look_at_resident_ = usage_.misses + kOften;
   if (resident_bytes() <= limits_.resident_bytes) return;
