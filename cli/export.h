@@ -10,7 +10,7 @@ namespace camprobe::cli {
 
 struct ExportOptions {
   std::string run;
-  std::string what = "cpu";
+  std::string what{};  // "": cpu, or everything for csv
   std::string format = "folded";
   std::optional<std::string> from{};
   std::optional<std::string> to{};

@@ -9,7 +9,9 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/compare.h"
 #include "cli/export.h"
+#include "cli/gate.h"
 #include "cli/load.h"
 #include "cli/report.h"
 #include "collector/version.h"
@@ -50,9 +52,14 @@ int main(int argc, char** argv) {
   camprobe::cli::add_attach_command(app, exit_code);
   camprobe::cli::add_report_command(app, exit_code);
   camprobe::cli::add_load_command(app, exit_code);
+  camprobe::cli::add_gate_command(app, exit_code);
+  camprobe::cli::add_compare_command(app, exit_code);
+  camprobe::cli::add_baseline_command(app, exit_code);
   camprobe::cli::add_export_command(app, exit_code);
   camprobe::cli::add_list_command(app, exit_code);
   camprobe::cli::add_mark_command(app, exit_code);
+  camprobe::cli::add_set_command(app, exit_code);
+  camprobe::cli::add_snapshot_command(app, exit_code);
   camprobe::cli::add_doctor_command(app, exit_code);
 
   // CLI11 would only say that a command is missing.

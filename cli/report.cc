@@ -2,17 +2,19 @@
 #include "cli/report.h"
 
 #include <fmt/core.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 
+#include "cli/gate.h"
 #include "cli/output.h"
-#include "collector/analysis/from_run.h"
+#include "cli/terminal.h"
+#include "collector/gates/gate.h"
+#include "collector/gates/gates_file.h"
 #include "exporters/report_json.h"
+#include "exporters/report_junit.h"
+#include "exporters/report_markdown.h"
 #include "exporters/report_text.h"
 #include "run/reader.h"
 #include "viewer/html.h"
@@ -26,24 +28,12 @@ bool goes_to_terminal(const std::string& output) {
   return (output.empty() || output == "-") && ::isatty(STDOUT_FILENO) != 0;
 }
 
-// As wide as the terminal, and as lines are still read well.
-exporters::TextStyle style_for(const std::string& output) {
-  exporters::TextStyle style;
-  if (!goes_to_terminal(output)) return style;
-  winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-    style.width = std::min<std::size_t>(size.ws_col, 120);
-  const char* no_colour = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
-  style.colour =
-      (no_colour == nullptr || *no_colour == '\0') && terminal != nullptr && std::string_view(terminal) != "dumb";
-  return style;
-}
-
 std::string format_of(const ReportOptions& options) {
   if (!options.format.empty()) return options.format;
   if (options.output.ends_with(".html") || options.output.ends_with(".htm")) return "html";
   if (options.output.ends_with(".json")) return "json";
+  if (options.output.ends_with(".md")) return "md";
+  if (options.output.ends_with(".xml")) return "junit";
   return "text";
 }
 
@@ -55,22 +45,29 @@ int run_report(const ReportOptions& options) {
     return 2;
   };
   const std::string format = format_of(options);
-  if (format != "text" && format != "json" && format != "html") {
-    return fail(fmt::format("--format {}: no such format; choose text, json or html", format));
+  if (format != "text" && format != "json" && format != "html" && format != "md" && format != "junit") {
+    return fail(fmt::format("--format {}: no such format; choose text, json, html, md or junit", format));
   }
   if (format == "html" && goes_to_terminal(options.output))
     return fail("--format html: a page is no text for a terminal; name a file with -o");
 
+  const auto gates = gates::chosen_gates(options.tier, options.gates);
+  if (!gates) return fail(gates.error());
   auto run = run::Reader::open(options.run);
   if (!run) return fail(run.error());
-  const run::Report report = analysis::analyse(*run);
+  const run::Report report = gates::analyse_with_gates(*run, *gates);
   std::string text;
   if (format == "html") {
     text = viewer::self_contained_page(viewer::page_data(*run, run::to_json(report)));
   } else if (format == "json") {
     text = exporters::report_json(report);
+  } else if (format == "md") {
+    text = exporters::report_markdown(report);
+  } else if (format == "junit") {
+    text = exporters::report_junit(report);
   } else {
-    text = exporters::report_text(report, style_for(options.output));
+    const bool to_terminal = goes_to_terminal(options.output);
+    text = exporters::report_text(report, to_terminal ? style_of_terminal(STDOUT_FILENO) : exporters::TextStyle{});
   }
   if (const auto written = write_output(options.output, text); !written) return fail(written.error());
   if (run->error()) {
@@ -89,14 +86,19 @@ void add_report_command(CLI::App& app, int& exit_code) {
       "json   for programs, by docs/report.schema.json\n"
       "html   one page with charts and flame graphs that needs no network: camprobe report server.camrun -o "
       "report.html\n"
+      "md     Markdown for a pull request's comment or $GITHUB_STEP_SUMMARY, under 65 kB\n"
+      "junit  XML that CI systems show as test results\n"
       "The verdict does not change the exit code. Exit code 1: the run is damaged, the report is of what could be "
       "read;\n"
       "2: it cannot be read at all.");
   command->add_option("RUN", options->run, "The run file")->required()->type_name("");
-  command->add_option("--format", options->format, "text, json or html (default: as the name after -o ends, else text)")
+  command
+      ->add_option("--format", options->format,
+                   "text, json, html, md or junit (default: as the name after -o ends, else text)")
       ->type_name("FORMAT");
   command->add_option("-o,--output", options->output, "Write to this file (default: standard output)")
       ->type_name("FILE");
+  add_gate_options(*command, options->tier, options->gates);
   command->callback([options, &exit_code] { exit_code = run_report(*options); });
 }
 

@@ -1,4 +1,4 @@
-// cli/report.h: `camprobe report RUN`: what a run shows, as text, JSON or a page in one HTML file.
+// cli/report.h: `camprobe report RUN`: what a run shows, as text, JSON, Markdown, JUnit XML or a page in one HTML file.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -8,8 +8,9 @@ namespace camprobe::cli {
 
 struct ReportOptions {
   std::string run;
-  std::string format{};  // text | json | html; "": told by the output's name, text otherwise
-  std::string output{};  // "" or "-": standard output
+  std::string format{};         // text | json | html | md | junit; "": told by the output's name, text otherwise
+  std::string output{};         // "" or "-": standard output
+  std::string tier{}, gates{};  // judged as well, and part of the report
 };
 
 // Returns the exit code, whatever the verdict is: 0; 2 where the run cannot be read, after one line on standard error;

@@ -1,10 +1,14 @@
 // cli/run.cc: `camprobe run -- PROGRAM ARGS`: starts a program with the probe and records it until it ends.
+#include <fmt/core.h>
+
 #include <cstdint>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/duration.h"
+#include "cli/gate.h"
 #include "cli/summary.h"
+#include "collector/gates/gates_file.h"
 #include "collector/session.h"
 
 namespace camprobe::cli {
@@ -14,6 +18,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
     RunOptions options;
     std::int64_t duration = 0, load_wait = 30, grace = 10;
     bool has_no_report = false;
+    std::string tier, gates;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("run", "Start a program with the probe and record it until it ends");
@@ -21,7 +26,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
 and end the load; Ctrl-C three times in two seconds kills the program.
 camprobe ends with the program's exit code (128 + signal number if it was killed); with 0 where camprobe itself
 ended the program after its load or --duration; with 1 where the load failed or never began; with 2 where the load's results
-cannot be read, or nothing was started.
+cannot be read, or nothing was started. A gate (--tier, --gates) that is not passed makes it 99, whatever the program says.
 
 With --load, the command is started by sh -c once the program (or a child of it) listens on TCP. When it is done,
 the program is ended by SIGTERM, and the load tool's results go into the run. h2load, autocannon, Artillery and k6
@@ -47,6 +52,7 @@ are recognised in the command and asked for results; for a script of yours, name
   command->add_option("--grace", arguments->grace, "How long after SIGTERM it is killed [10s]")
       ->transform(duration_from(0))
       ->type_name("TIME");
+  add_gate_options(*command, arguments->tier, arguments->gates);
   command->add_flag("--no-report", arguments->has_no_report, "Do not print the report at the end");
   command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
   command->add_option("PROGRAM", arguments->options.program, "The program and its arguments, after --")
@@ -59,9 +65,20 @@ are recognised in the command and asked for results; for a script of yours, name
     if (arguments->duration > 0) arguments->options.duration = std::chrono::seconds(arguments->duration);
     arguments->options.load_wait = std::chrono::seconds(arguments->load_wait);
     arguments->options.grace = std::chrono::seconds(arguments->grace);
+    // Before anything is started: hours of load are not spent on a limit that cannot be read.
+    const auto gates = gates::chosen_gates(arguments->tier, arguments->gates);
+    if (!gates) {
+      fmt::print(stderr, "camprobe run: {}\n", gates.error());
+      exit_code = 2;
+      return;
+    }
     const Outcome outcome = record_program(arguments->options);
     exit_code = outcome.exit_code;
-    if (!outcome.run.empty() && !arguments->options.is_quiet && !arguments->has_no_report) print_summary(outcome.run);
+    if (outcome.run.empty()) return;
+    const bool is_silent = arguments->options.is_quiet || arguments->has_no_report;
+    if (is_silent && gates->empty()) return;
+    const bool passed = is_silent ? keeps_to(outcome.run, *gates) : print_summary(outcome.run, *gates);
+    if (!passed) exit_code = kGateCrossed;
   });
 }
 

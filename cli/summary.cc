@@ -2,36 +2,38 @@
 #include "cli/summary.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <string_view>
 
-#include "collector/analysis/from_run.h"
+#include "cli/terminal.h"
 #include "exporters/report_text.h"
 #include "run/reader.h"
 
 namespace camprobe::cli {
 
-void print_summary(const std::string& run) {
+bool print_summary(const std::string& run, const std::vector<gates::Gate>& gates) {
   auto reader = run::Reader::open(run);
   if (!reader) {
     fmt::print(stderr, "camprobe: {}\n", reader.error());
-    return;
+    return gates.empty();
   }
-  exporters::TextStyle style;
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-    style.width = std::min<std::size_t>(size.ws_col, 120);
-    const char* no_colour = std::getenv("NO_COLOR");
-    const char* terminal = std::getenv("TERM");
-    style.colour =
-        (no_colour == nullptr || *no_colour == '\0') && terminal != nullptr && std::string_view(terminal) != "dumb";
+  const run::Report report = gates::analyse_with_gates(*reader, gates);
+  fmt::print(stderr, "{}", exporters::report_text(report, style_of_terminal(STDERR_FILENO)));
+  return gates::all_passed(report);
+}
+
+bool keeps_to(const std::string& run, const std::vector<gates::Gate>& gates) {
+  auto reader = run::Reader::open(run);
+  if (!reader) {
+    fmt::print(stderr, "camprobe: {}\n", reader.error());
+    return false;
   }
-  fmt::print(stderr, "{}", exporters::report_text(analysis::analyse(*reader), style));
+  const run::Report report = gates::analyse_with_gates(*reader, gates);
+  for (const run::ReportGate& gate : report.gates) {
+    if (!gate.passed) fmt::print(stderr, "camprobe: gate not passed: {}: {}\n", gate.name, gate.text);
+  }
+  return gates::all_passed(report);
 }
 
 }  // namespace camprobe::cli

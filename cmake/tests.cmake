@@ -16,9 +16,10 @@ endfunction()
 
 # camprobe_fuzz(NAME LIBS lib... SOURCES file... CORPUS dir): a file with LLVMFuzzerTestOneInput. With clang and
 # CAMPROBE_FUZZ_LONG it becomes a libFuzzer program; otherwise tests/fuzz_driver.cc runs it over its corpus and a
-# bounded number of mutations of it, so that every test run fuzzes a little with any compiler.
+# bounded number of mutations of it (RUNS, 20,000 by default), so that every test run fuzzes a little with any compiler.
+file(WRITE "${CMAKE_BINARY_DIR}/fuzz_targets" "")  # name and corpus of each, for scripts/fuzz
 function(camprobe_fuzz name)
-  cmake_parse_arguments(T "" "CORPUS;TIMEOUT" "LIBS;SOURCES" ${ARGN})
+  cmake_parse_arguments(T "" "CORPUS;RUNS;TIMEOUT" "LIBS;SOURCES" ${ARGN})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 120)
   endif()
@@ -28,9 +29,13 @@ function(camprobe_fuzz name)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer,address)
   else()
     add_executable(${name} ${T_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz_driver.cc)
-    add_test(NAME ${name} COMMAND ${name} ${T_CORPUS})
+    if(NOT T_RUNS)
+      set(T_RUNS 20000)
+    endif()
+    add_test(NAME ${name} COMMAND ${name} -runs=${T_RUNS} ${T_CORPUS})
     set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT})
   endif()
+  file(APPEND "${CMAKE_BINARY_DIR}/fuzz_targets" "${name} ${T_CORPUS}\n")
   target_link_libraries(${name} PRIVATE ${T_LIBS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
 endfunction()

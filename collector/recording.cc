@@ -24,6 +24,7 @@ using drain::kSecondNs;
 struct Recording::Target {
   run::Process row;
   std::optional<proc::ProcessSeries> series;
+  std::optional<proc::OutOfMemoryWatch> out_of_memory;
   std::unique_ptr<drain::RegionDrain> region;
   std::string region_path;
   std::uint64_t seen_ns = 0;  // when we first saw it
@@ -43,8 +44,10 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// A target can say something new each second: a few such sentences are enough, and the row is written with each.
 void add_note(std::string& notes, const std::string& note) {
-  if (notes.find(note) != std::string::npos) return;
+  constexpr std::size_t kMostBytes = 2048;
+  if (notes.find(note) != std::string::npos || notes.size() + note.size() > kMostBytes) return;
   notes += (notes.empty() ? "" : "; ") + note;
 }
 
@@ -125,6 +128,7 @@ void Recording::describe(Target& target) {
   if (const auto command = files->command(); !command.empty()) target.row.command = joined(command);
   if (is_node(target.row.executable)) target.directory = files->directory();
   if (const auto limit = proc::memory_limit(*files)) target.row.memory_limit_bytes = drain::to_integer(*limit);
+  if (!target.out_of_memory) target.out_of_memory.emplace(*files);
   if (!target.series) target.series.emplace(std::move(*files));
 }
 
@@ -196,7 +200,7 @@ void Recording::discover() {
       continue;  // a dead process of another run
     }
     must_look_again_ |= !followed_.empty();
-    adopt(std::move(*region), file.path, file.is_alive);
+    adopt(std::move(*region), file.path, file.is_alive).region->claim();
   }
 }
 
@@ -204,7 +208,7 @@ void Recording::discover_if_changed() {
   if (region_directory_.may_have_changed() || must_look_again_) discover();
 }
 
-void Recording::adopt(shm::RegionReader region, const std::string& path, bool is_alive) {
+Recording::Target& Recording::adopt(shm::RegionReader region, const std::string& path, bool is_alive) {
   const shm::RegionInfo info = region.info();
   known_paths_.insert(path);
   if (!followed_.empty()) followed_.insert(static_cast<pid_t>(info.pid));
@@ -239,9 +243,9 @@ void Recording::adopt(shm::RegionReader region, const std::string& path, bool is
   if (is_new) target->row.id = writer_.add(target->row);
   target->region =
       std::make_unique<drain::RegionDrain>(std::move(region), writer_, symbolizer_, clock_, target->row.id);
-  target->region->claim(true);
   note_probe_state(*target);
   writer_.update(target->row);
+  return *target;
 }
 
 void Recording::note_probe_state(Target& target) {
@@ -283,6 +287,9 @@ void Recording::end_target(Target& target, std::uint64_t died_ns, bool has_exece
   if (follows_run_ && !target.directory.empty() && !has_execed) {
     attach::remove_v8_logs(target.directory, static_cast<pid_t>(target.row.pid));
   }
+  if (target.row.ended_how == "killed" && target.out_of_memory && target.out_of_memory->has_struck()) {
+    add_note(target.row.note, "ended by the kernel's out-of-memory killer");
+  }
   target.row.ended_ns = std::max(target.row.began_ns, clock_.run_ns(ended_ns));
   writer_.update(target.row);
   if (target.region != nullptr) {
@@ -316,11 +323,17 @@ run::Result<void> Recording::take_dead(const attach::RegionFile& file) {
   std::string why;
   auto region = shm::RegionReader::open(file.path, &why);
   if (!region) return run::Error{why};
-  adopt(std::move(*region), file.path, false);
-  Target& target = *targets_.back();
+  Target& target = adopt(std::move(*region), file.path, false);
   target.region->drain();
   end_target(target, 0, false);
   return {};
+}
+
+void Recording::take_snapshot(shm::RegionReader region) {
+  const std::string path = region.path();
+  Target& target = adopt(std::move(region), path, true);
+  target.region->look_once();
+  target.region->drain();
 }
 
 void Recording::write_frames() {
@@ -396,6 +409,7 @@ void Recording::look_at(Target& target, std::uint64_t now_ns) {
   if (has_died && target.region == nullptr) discover();
   if (target.has_ended) return;
   if (target.region != nullptr) {
+    target.region->claim();
     const shm::DrainResult drained = target.region->drain();
     records_ += drained.records;
     target.next_drain_ns = now_ns + target.pace.after(drained.fullest_per_1024);
@@ -446,7 +460,7 @@ run::Result<void> Recording::finish(std::string_view state, const std::function<
     if (target->has_ended) continue;
     if (target->region != nullptr) {
       target->region->finish(now_ns);
-      target->region->claim(false);
+      if (state != kSnapshot) target->region->release();
       target->region.reset();
     }
     target->row.ended_how = "running";

@@ -31,6 +31,9 @@
 
 namespace camprobe {
 
+// meta.state of a run that shows a running process at one instant.
+inline constexpr const char* kSnapshot = "snapshot";
+
 class Recording {
  public:
   // How often a target's rings are drained: never more seldom than kDrainEvery, within which a thread at the default
@@ -55,6 +58,8 @@ class Recording {
   void child_ended(pid_t pid, int wait_status);
   // A dead process, from the region it left.
   run::Result<void> take_dead(const attach::RegionFile& region);
+  // A process that goes on, as it stands, without announcing ourselves; finish(kSnapshot) then writes what there is.
+  void take_snapshot(shm::RegionReader region);
 
   // How long until there is something to do again.
   std::chrono::milliseconds poll();
@@ -81,7 +86,7 @@ class Recording {
   void discover();
   void discover_if_changed();
   bool belongs(const shm::RegionInfo& info) const;
-  void adopt(shm::RegionReader region, const std::string& path, bool is_alive);
+  Target& adopt(shm::RegionReader region, const std::string& path, bool is_alive);
   Target& add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image);
   void describe(Target& target);
   void look_at(Target& target, std::uint64_t now_ns);

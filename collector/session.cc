@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "collector/attach/control.h"
 #include "collector/attach/launch.h"
 #include "collector/attach/program.h"
 #include "collector/attach/regions.h"
@@ -531,6 +532,26 @@ Outcome record_running(const AttachOptions& options) {
     load_code = take_load(recording, options.load_results, options.load_results, {}, false) ? 0 : 2;
   finish_run(recording, path, run::kComplete, options.is_quiet);
   return {load_code, path};
+}
+
+Outcome take_snapshot(const SnapshotOptions& options) {
+  auto region = attach::region_of(options.pid);
+  if (!region) return usage_error(region.error());
+  std::string name;
+  if (const auto process = proc::ProcessFiles::open(options.pid))
+    name = fs::path(process->executable()).filename().string();
+  const std::string path = options.run.empty() ? default_run(name.empty() ? "camprobe" : name) : options.run;
+  if (const auto refused = make_way(path, options.may_replace)) return usage_error(*refused);
+  run::Meta meta;
+  meta.command = {"snapshot", std::to_string(options.pid)};
+  // The run is the process's life up to now.
+  meta.started_monotonic_ns = drain::to_integer(region->info().created_ns);
+  meta.started_realtime_ns = drain::to_integer(region->info().created_realtime_ns);
+  auto created = Recording::create(path, meta);
+  if (!created) return usage_error(created.error());
+  (*created)->take_snapshot(std::move(*region));
+  finish_run(**created, path, kSnapshot, options.is_quiet);
+  return {0, path};
 }
 
 }  // namespace camprobe

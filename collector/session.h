@@ -1,8 +1,8 @@
 // collector/session.h
 //
-// The three ways to make a run, from beginning to end: start a program (with a load beside it), attach to processes
-// that run, or take what a dead one left. Each prints what the user must know to standard error, one line a fact, and
-// gives the exit code of the command: 2 for what the user can put right.
+// The ways to make a run, from beginning to end: start a program (with a load beside it), attach to processes that run,
+// take what a dead one left, or what a running one has at this instant. Each prints what the user must know to standard
+// error, one line a fact, and gives the exit code of the command: 2 for what the user can put right.
 #pragma once
 
 #include <sys/types.h>
@@ -43,5 +43,15 @@ struct AttachOptions {
 };
 
 Outcome record_running(const AttachOptions& options);
+
+struct SnapshotOptions {
+  pid_t pid = 0;
+  std::string run;
+  bool may_replace = false;
+  bool is_quiet = false;
+};
+
+// Neither the process nor a collector that records it notices.
+Outcome take_snapshot(const SnapshotOptions& options);
 
 }  // namespace camprobe

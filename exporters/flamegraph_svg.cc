@@ -35,6 +35,7 @@ struct Node {
   std::uint32_t depth = 0;
   double self = 0;
   double total = 0;
+  double before = 0;  // of a difference
   std::vector<std::uint32_t> children;
 };
 
@@ -45,15 +46,17 @@ std::vector<Node> tree_of(const Slice& slice) {
   for (const WeightedStack& stack : slice.stacks) {
     std::uint32_t at = 0;
     nodes[0].total += stack.weight;
+    nodes[0].before += stack.before;
     for (const FrameIndex frame : stack.root_first) {
       const std::uint64_t key = (static_cast<std::uint64_t>(at) << 32) | frame;
       const auto [found, is_new] = children.try_emplace(key, static_cast<std::uint32_t>(nodes.size()));
       if (is_new) {
         nodes[at].children.push_back(found->second);
-        nodes.push_back(Node{frame, nodes[at].depth + 1, 0, 0, {}});
+        nodes.push_back(Node{frame, nodes[at].depth + 1, 0, 0, 0, {}});
       }
       at = found->second;
       nodes[at].total += stack.weight;
+      nodes[at].before += stack.before;
     }
     nodes[at].self += stack.weight;
   }
@@ -126,7 +129,16 @@ std::string colour_of(const Frame& frame, const std::map<std::string, std::uint3
   return fmt::format("#{:06x}", mixed);
 }
 
+// Red where it grew, blue where it fell, the stronger the larger the change is beside the frame; white: as before.
+std::string colour_of_change(double before, double after) {
+  const double change = std::clamp((after - before) / std::max(std::max(before, after), 1e-300), -1.0, 1.0);
+  const auto faded = static_cast<int>(std::lround(250 - 150 * std::sqrt(std::abs(change))));
+  return change >= 0 ? fmt::format("#fa{0:02x}{0:02x}", faded)
+                     : fmt::format("#{0:02x}{1:02x}fa", faded, (faded + 250) / 2);
+}
+
 std::string default_title(const Slice& slice) {
+  if (slice.is_difference) return fmt::format("{}: what changed", name_of(slice.what));
   const std::string total = in_unit(slice.total, unit_of(slice.what));
   const auto at = [](std::int64_t ns) { return fmt::format("{:g} s", std::round(static_cast<double>(ns) / 1e8) / 10); };
   if (slice.what == What::kLive) return fmt::format("live: {} at {}", total, at(slice.range.to_ns));
@@ -180,6 +192,11 @@ std::string to_flamegraph_svg(const Slice& slice, const SvgOptions& options) {
     const std::string name = shortened(printable_utf8(frame.function), kLongestName);
     std::string about = fmt::format("{}\ntotal {} ({}), self {} ({})", name, in_unit(node.total, unit), percent(share),
                                     in_unit(node.self, unit), percent(node.self / all));
+    if (slice.is_difference) {
+      const double after = 2 * node.total - node.before;
+      about += fmt::format("\nbefore {}, after {}", in_unit(node.before, unit), in_unit(after, unit));
+      if (node.before > 0 && after > 0) about += fmt::format(" ({:+.1f} %)", 100 * (after / node.before - 1));
+    }
     if (!frame.file.empty())
       about += frame.line > 0 ? fmt::format("\n{}:{}", frame.file, frame.line) : "\n" + frame.file;
     if (!frame.module.empty()) about += "\n" + frame.module;
@@ -197,8 +214,11 @@ std::string to_flamegraph_svg(const Slice& slice, const SvgOptions& options) {
         "<rect x=\"{:.2f}\" y=\"{}\" width=\"{:.2f}\" height=\"{}\" rx=\"2\" fill=\"{}\"/><text x=\"{:.2f}\" "
         "y=\"{}\">{}</text></g>\n",
         place.x * kWhole, share * kWhole, node.depth, xml_text(name), title, x, y, std::max(0.4, share * kPixels - 0.6),
-        kRow - 1, is_root ? "#cfd3d8" : colour_of(frame, modules), x + 4, y + 13,
-        xml_text(label_for(name, share * kPixels)));
+        kRow - 1,
+        is_root               ? "#cfd3d8"
+        : slice.is_difference ? colour_of_change(node.before, 2 * node.total - node.before)
+                              : colour_of(frame, modules),
+        x + 4, y + 13, xml_text(label_for(name, share * kPixels)));
     double child_x = place.x;
     std::vector<Place> children;
     for (const std::uint32_t child : node.children) {

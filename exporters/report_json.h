@@ -12,4 +12,7 @@ namespace camprobe::exporters {
 // Ends with a newline. Text that is not valid UTF-8 is made so; `indent` < 0 gives one line.
 std::string report_json(const run::Report& report, int indent = 2);
 
+// The gates alone: {"schema": "camprobe.gates-result/1", "passed": ..., "run": ..., "gates": [as in the report]}.
+std::string gates_json(const run::Report& report, int indent = 2);
+
 }  // namespace camprobe::exporters

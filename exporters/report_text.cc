@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "exporters/safe_text.h"
@@ -212,6 +213,74 @@ void write_finding(Page& page, const run::Finding& f, std::size_t number) {
   if (f.verdict != "inconclusive") line("sure", in_percent(f.confidence));
 }
 
+std::string setting_text(const std::string& name, double value) {
+  if (value <= 0) return "off";
+  if (name == "cpu_hz") return fmt::format("{:g} Hz", value);
+  return "every " + (name == "heap_interval_bytes" ? in_bytes(value) : in_seconds(value / 1e9));
+}
+
+// "every 32 KiB to 0:04, every 64 KiB to 0:20, then every 32 KiB".
+std::string held_text(const run::ReportHeld& held) {
+  constexpr std::size_t kListed = 8;
+  const std::vector<run::ReportStretch>& stretches = held.stretches;
+  if (stretches.empty()) return "";
+  if (stretches.size() > kListed || held.left_out > 0) {
+    double least = stretches.front().value, most = least, whole = 0;
+    std::map<double, double> seconds;
+    for (const run::ReportStretch& s : stretches) {
+      least = std::min(least, s.value), most = std::max(most, s.value);
+      seconds[s.value] += s.to_s - s.from_s;
+      whole += s.to_s - s.from_s;
+    }
+    const auto usual = std::max_element(seconds.begin(), seconds.end(),
+                                        [](const auto& a, const auto& b) { return a.second < b.second; });
+    return fmt::format("{} for {} of the time, from {} to {} in {} stretches (--format json lists them)",
+                       setting_text(held.name, usual->first), in_percent(whole > 0 ? usual->second / whole : 1),
+                       setting_text(held.name, least), setting_text(held.name, most), stretches.size() + held.left_out);
+  }
+  std::string text;
+  for (std::size_t i = 0; i < stretches.size(); ++i) {
+    const std::string value = setting_text(held.name, stretches[i].value);
+    const bool is_last = i + 1 == stretches.size();
+    text += (i == 0 ? "" : is_last ? ", then " : ", ") + value;
+    if (!is_last) text += " to " + at_time(stretches[i].to_s);
+  }
+  return text;
+}
+
+// Which intervals held when, and what the probe took.
+void write_sampling(Page& page, const run::Report& r) {
+  constexpr std::size_t kMostProcesses = 4;
+  std::size_t shown = 0;
+  for (const run::ReportProcess& p : r.processes) {
+    if (p.settings.empty() || shown == kMostProcesses) continue;
+    if (++shown == 1) page.heading("Sampling");
+    const auto line = [&](const char* label, const std::string& text) {
+      if (!text.empty()) page.paragraph(fmt::format("  {}", label), text, 14, kFaint);
+    };
+    line("pid", std::to_string(p.pid));
+    for (const run::ReportHeld& held : p.settings) {
+      if (held.name == "heap_interval_bytes") line("heap", held_text(held));
+      if (held.name == "cpu_hz") line("CPU", held_text(held));
+      if (held.name == "wait_interval_ns") line("waiting", held_text(held));
+    }
+    if (p.probe_cpu_share) {
+      line("probe", fmt::format("{} of the process's CPU time by its own measure{}", in_percent(*p.probe_cpu_share),
+                                p.probe_budget ? ", budget " + in_percent(*p.probe_budget) : ""));
+    }
+  }
+}
+
+void write_gates(Page& page, const run::Report& r) {
+  for (const bool passed : {false, true}) {
+    for (const run::ReportGate& gate : r.gates) {
+      if (gate.passed != passed) continue;
+      page.paragraph(passed ? "  pass" : "  FAIL", gate.name, 8, passed ? kGreen : kRed);
+      page.paragraph("", gate.text, 8, nullptr, kFaint);
+    }
+  }
+}
+
 void write_tables(Page& page, const run::Report& r) {
   if (!r.load.windows.empty()) {
     page.heading("Load");
@@ -305,6 +374,7 @@ void write_tables(Page& page, const run::Report& r) {
     }
     page.table(std::move(rows));
   }
+  write_sampling(page, r);
 }
 
 }  // namespace
@@ -331,6 +401,10 @@ std::string report_text(const run::Report& r, const TextStyle& style) {
   std::size_t number = 0;
   for (const run::Finding& f : r.findings) write_finding(page, f, ++number);
 
+  if (!r.gates.empty()) {
+    page.heading("Gates");
+    write_gates(page, r);
+  }
   if (!r.analysis.not_judged.empty() || !r.lost.empty() || r.load.skipped_rows > 0) {
     page.heading("What could not be told");
     for (const std::string& sentence : r.analysis.not_judged) page.paragraph("  -", sentence, 4);
@@ -353,13 +427,18 @@ std::string report_text(const run::Report& r, const TextStyle& style) {
   if (const auto& least = r.analysis.smallest_leak_per_1000_requests) {
     judged += fmt::format(" A heap leak below {} per 1,000 requests may have gone unseen.", in_bytes(least->value));
   }
-  for (const run::ReportSetting& s : r.sampling) {
-    if (s.name == "heap_interval_bytes") {
-      judged += fmt::format(" Heap sampled every {}{}.", in_bytes(s.last),
-                            s.changes > 0 ? fmt::format(", {} at first", in_bytes(s.first)) : "");
-    }
-  }
   page.paragraph("", judged, 0, nullptr, kFaint);
+  return page.take();
+}
+
+std::string gates_text(const run::Report& r, const TextStyle& style) {
+  Page page(style);
+  const auto failed = static_cast<std::size_t>(
+      std::count_if(r.gates.begin(), r.gates.end(), [](const auto& gate) { return !gate.passed; }));
+  const std::string summary = failed == 0 ? fmt::format("all {} gates passed", r.gates.size())
+                                          : fmt::format("{} of {} gates not passed", failed, r.gates.size());
+  page.paragraph(failed == 0 ? "PASS" : "FAIL", summary, 6, failed == 0 ? kGreen : kRed, kBold);
+  write_gates(page, r);
   return page.take();
 }
 

@@ -18,4 +18,7 @@ struct TextStyle {
 
 std::string report_text(const run::Report& report, const TextStyle& style = {});
 
+// The gates alone, failed ones first.
+std::string gates_text(const run::Report& report, const TextStyle& style = {});
+
 }  // namespace camprobe::exporters

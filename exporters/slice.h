@@ -59,11 +59,13 @@ TimeRange range_of(const std::optional<std::string>& from, const std::optional<s
 
 struct WeightedStack {
   std::vector<FrameIndex> root_first;  // into Slice::frames
-  double weight = 0;
+  double weight = 0;                   // of a difference: the mean of before and after
+  double before = 0;                   // of a difference only (difference.h)
 };
 
 struct Slice {
   What what = What::kCpu;
+  bool is_difference = false;
   TimeRange range;
   std::vector<Frame> frames;
   std::vector<WeightedStack> stacks;  // heaviest first, equal stacks merged, every weight above zero

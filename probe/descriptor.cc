@@ -10,6 +10,7 @@
 
 #include <cstring>
 
+#include "sampler/control.h"
 #include "sampler/interval.h"
 #include "shm/raw_syscall.h"
 #include "shm/region.h"
@@ -26,14 +27,23 @@ using shm::IoKind;
 using shm::Peer;
 using shm::raw_syscall;
 
-// Nanoseconds of waiting until the thread's next wait sample; negative: sample now.
+// Nanoseconds of waiting until the thread's next wait sample; negative: sample now. And the interval that it was drawn
+// with, which is what its sample is weighed by.
 constinit thread_local std::int64_t t_wait_countdown = 0;
+constinit thread_local std::uint64_t t_wait_interval = 0;
 
 // A call that came back sooner did not wait for anybody: it is work, not waiting.
 constexpr std::uint64_t kWaitedNs = 20'000;
 
 bool is_open(std::uint32_t generation) {
   return generation % 2 == 1;
+}
+
+bool is_socket(DescriptorKind kind);
+
+// Whether the family that a descriptor belongs to is on.
+bool is_followed(DescriptorKind kind) {
+  return sampler::enabled(is_socket(kind) ? shm::Family::kSocket : shm::Family::kFile);
 }
 
 bool is_socket(DescriptorKind kind) {
@@ -105,11 +115,12 @@ std::uint32_t saturated(std::uint64_t count) {
 }
 
 // The entry of a descriptor about to be used; one the probe never saw being opened is looked at and entered as found.
-DescriptorEntry* entry_in_use(ThreadLane& thread, int fd, std::uint64_t now) {
+DescriptorEntry* entry_in_use(ThreadLane& thread, int fd) {
   DescriptorEntry* entry = sampler::region().known_descriptor(fd);
   if (entry != nullptr && is_open(entry->generation.load(std::memory_order_acquire))) return entry;
   entry = sampler::region().descriptor(fd);
   if (entry == nullptr) return nullptr;
+  const std::uint64_t now = sampler::now_ns();
   const DescriptorKind kind = kind_of_found(fd);
   fill(thread, entry, fd, kind, kind == DescriptorKind::kSocket ? peer_of_descriptor(fd) : no_peer(), 0,
        shm::kFlagFound, now);
@@ -119,12 +130,13 @@ DescriptorEntry* entry_in_use(ThreadLane& thread, int fd, std::uint64_t now) {
 
 // Waiting is sampled by its nanoseconds as allocation is by its bytes: long waits nearly always, short ones now and
 // then, each weighed by what it stands for.
-void sample_wait(ThreadLane& thread, int fd, std::uint64_t began_ns, std::uint64_t ended_ns, const char* call,
-                 void* hook_frame) {
-  const std::uint64_t waited = ended_ns - began_ns;
-  if (waited < kWaitedNs || !sampler::enabled(shm::Family::kWait)) return;
+void sample_wait(ThreadLane& thread, int fd, std::uint64_t waited, const char* call, void* hook_frame) {
+  if (!sampler::enabled(shm::Family::kWait)) return;
   const std::uint64_t interval = sampler::region().header()->wait_interval_ns.load(std::memory_order_relaxed);
   if (interval == 0) return;
+  // Drawn anew when the interval has changed: gaps have no memory.
+  if (t_wait_interval != interval) t_wait_countdown = thread.random.next_gap({interval});
+  t_wait_interval = interval;
   t_wait_countdown -= static_cast<std::int64_t>(waited);
   if (t_wait_countdown >= 0) return;
   t_wait_countdown = thread.random.next_gap({interval});
@@ -133,8 +145,23 @@ void sample_wait(ThreadLane& thread, int fd, std::uint64_t began_ns, std::uint64
   payload.interval_ns = interval;
   payload.call = sampler::region().intern_name(call, static_cast<std::uint32_t>(std::strlen(call)));
   payload.fd = fd;
+  const std::uint64_t ended_ns = sampler::now_ns();
   sampler::write_record(thread, shm::RecordKind::kWait, sampler::capture_above(thread, hook_frame), payload, 0,
                         ended_ns);
+  sampler::note_probe_time(ended_ns, sampler::now_ns());
+}
+
+// What transferred() and finished() seldom do, behind the door. `thread` was asked for in vain: ProbeScope counts why.
+[[gnu::noinline, gnu::cold]] void count_unrecorded() {
+  const ProbeScope scope;
+}
+[[gnu::noinline, gnu::cold]] DescriptorEntry* find_entry(int fd) {
+  ProbeScope scope;
+  return scope ? entry_in_use(*scope, fd) : nullptr;
+}
+[[gnu::noinline, gnu::cold]] void note_wait(int fd, std::uint64_t waited, const char* call, void* hook_frame) {
+  ProbeScope scope;
+  if (scope) sample_wait(*scope, fd, waited, call, hook_frame);
 }
 
 }  // namespace
@@ -178,6 +205,7 @@ Peer peer_of_descriptor(int fd) {
 }
 
 void opened(int fd, DescriptorKind kind, const Peer& peer, void* hook_frame) {
+  if (!is_followed(kind)) return;
   ProbeScope scope;
   if (!scope) return;
   const std::uint64_t now = sampler::now_ns();
@@ -185,13 +213,15 @@ void opened(int fd, DescriptorKind kind, const Peer& peer, void* hook_frame) {
   if (entry == nullptr) return;
   fill(*scope, entry, fd, kind, peer, sampler::capture_above(*scope, hook_frame), 0, now);
   record_open(*scope, entry, fd, now);
+  sampler::note_probe_time(now, sampler::now_ns());
 }
 
 void becomes(int fd, DescriptorKind kind, const Peer& peer) {
+  if (!is_followed(kind)) return;
   ProbeScope scope;
   if (!scope) return;
   const std::uint64_t now = sampler::now_ns();
-  DescriptorEntry* entry = entry_in_use(*scope, fd, now);
+  DescriptorEntry* entry = entry_in_use(*scope, fd);
   if (entry == nullptr || (entry->kind == kind && std::memcmp(&entry->peer, &peer, sizeof peer) == 0)) return;
   entry->peer = peer;
   entry->kind = kind;
@@ -226,27 +256,33 @@ void closing_range(unsigned low, unsigned high) {
 void duplicated(int from, int to, void* hook_frame) {
   if (from == to) return;
   closing(to);
+  if (!follows_descriptors()) return;
   const DescriptorEntry* source = sampler::region().known_descriptor(from);
   const bool known = source != nullptr && is_open(source->generation.load(std::memory_order_acquire));
   opened(to, known ? source->kind : kind_of_found(to), known ? source->peer : no_peer(), hook_frame);
 }
 
-void transferred(int fd, Direction direction, ssize_t result, std::uint64_t began_ns, const char* call,
-                 void* hook_frame) {
+// Counts without shutting the door, and without looking at errno unless the call failed: these run after every system
+// call of a server's, and each page or call of the C library that they spare is a few per cent of the hook. A handler
+// of the program's that comes between two counters and transfers something itself is counted beside.
+[[gnu::hot]] void transferred(int fd, Direction direction, ssize_t result, sampler::CallStart began, const char* call,
+                              void* hook_frame) {
   const int error = result < 0 ? errno : 0;
   if (error == EBADF) return;
-  ProbeScope scope;
-  if (!scope) return;
-  const std::uint64_t now = sampler::now_ns();
-  const std::uint64_t took = now - began_ns;
+  const std::uint64_t took = began.elapsed_ns();
+  ThreadLane* thread = sampler::this_thread();
+  if (thread == nullptr) return count_unrecorded();
   // "Nothing there yet" is an answer, not an error; and an operation is a call that succeeded.
   const bool failed = error != 0 && error != EAGAIN && error != EWOULDBLOCK && error != EINTR;
   const std::uint64_t operations = result >= 0 ? 1 : 0;
   const std::uint64_t bytes = result > 0 ? static_cast<std::uint64_t>(result) : 0;
-  DescriptorEntry* entry = entry_in_use(*scope, fd, now);
+  DescriptorEntry* entry = sampler::region().known_descriptor(fd);
+  if (entry == nullptr || !is_open(entry->generation.load(std::memory_order_acquire))) [[unlikely]]
+    entry = find_entry(fd);
   const DescriptorKind kind = entry != nullptr ? entry->kind : DescriptorKind::kOther;
+  if (!is_followed(kind)) return;
 
-  shm::IoCounter& counter = scope->lane->io[static_cast<std::uint32_t>(io_kind(kind, direction))];
+  shm::IoCounter& counter = thread->lane->io[static_cast<std::uint32_t>(io_kind(kind, direction))];
   counter.ops += operations;
   counter.bytes += bytes;
   counter.errors += failed ? 1 : 0;
@@ -258,18 +294,20 @@ void transferred(int fd, Direction direction, ssize_t result, std::uint64_t bega
     if (failed) (reads ? entry->read_errors : entry->write_errors).fetch_add(1, std::memory_order_relaxed);
     (reads ? entry->read_ns : entry->write_ns).fetch_add(took, std::memory_order_relaxed);
   }
-  if (kind != DescriptorKind::kFile) sample_wait(*scope, fd, began_ns, now, call, hook_frame);
+  if (took >= kWaitedNs && kind != DescriptorKind::kFile) note_wait(fd, took, call, hook_frame);
+  sampler::look_at_control();
 }
 
-void finished(IoKind kind, int fd, bool failed, std::uint64_t began_ns, const char* call, void* hook_frame) {
-  ProbeScope scope;
-  if (!scope) return;
-  const std::uint64_t now = sampler::now_ns();
-  shm::IoCounter& counter = scope->lane->io[static_cast<std::uint32_t>(kind)];
+[[gnu::hot]] void finished(IoKind kind, int fd, bool failed, std::uint64_t took, const char* call, void* hook_frame) {
+  if (kind != IoKind::kWait && !sampler::enabled(shm::Family::kSocket)) return;
+  ThreadLane* thread = sampler::this_thread();
+  if (thread == nullptr) return count_unrecorded();
+  shm::IoCounter& counter = thread->lane->io[static_cast<std::uint32_t>(kind)];
   counter.ops += 1;
   counter.errors += failed ? 1 : 0;
-  counter.ns += now - began_ns;
-  sample_wait(*scope, fd, began_ns, now, call, hook_frame);
+  counter.ns += took;
+  if (took >= kWaitedNs) note_wait(fd, took, call, hook_frame);
+  sampler::look_at_control();
 }
 
 }  // namespace camprobe::probe

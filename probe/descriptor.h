@@ -30,6 +30,12 @@ inline bool follows_descriptors() {
           (static_cast<std::uint32_t>(shm::Family::kSocket) | static_cast<std::uint32_t>(shm::Family::kFile))) != 0;
 }
 
+// Closings are followed while both families are off, too: an entry from before that nobody closed would look like a
+// descriptor that is open for ever, and its number like the old one when it is used again.
+inline bool follows_closings() {
+  return sampler::region().is_mapped();
+}
+
 // A descriptor came into being by a call of the program's.
 [[gnu::noinline]] void opened(int fd, shm::DescriptorKind kind, const shm::Peer& peer, void* hook_frame);
 // A known descriptor learned what it is for: listen, connect. Its opening stack stays.
@@ -38,14 +44,14 @@ inline bool follows_descriptors() {
 [[gnu::noinline]] void closing(int fd);
 // Every known descriptor in [low, high] is about to go (close_range, closefrom).
 [[gnu::noinline]] void closing_range(unsigned low, unsigned high);
-// `to` now refers to what `from` refers to (dup and its kin succeeded).
+// `to` now refers to what `from` refers to (dup and its kin succeeded). Wherever closings are followed.
 [[gnu::noinline]] void duplicated(int from, int to, void* hook_frame);
 
 // Counts one transfer that has returned: `result` is the call's, bytes or -1 with errno set.
-[[gnu::noinline]] void transferred(int fd, Direction direction, ssize_t result, std::uint64_t began_ns,
+[[gnu::noinline]] void transferred(int fd, Direction direction, ssize_t result, sampler::CallStart began,
                                    const char* call, void* hook_frame);
 // Counts an accept, connect or wait that has returned.
-[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, std::uint64_t began_ns, const char* call,
+[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, std::uint64_t took_ns, const char* call,
                                 void* hook_frame);
 
 // The other end as the program named it, or none.

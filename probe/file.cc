@@ -35,7 +35,7 @@ bool takes_mode(int flags) {
 }
 
 [[gnu::always_inline]] inline void about_to_close(int fd) {
-  if (probe::follows_descriptors()) probe::closing(fd);
+  if (probe::follows_closings()) probe::closing(fd);
 }
 
 // fileno() sets errno where a stream has no descriptor (fmemopen).

@@ -9,7 +9,8 @@
 // caller of the slow twin is the program.
 //
 // Counters count calls: an allocation that fails is counted (it is as rare as it is interesting), free(NULL) is not,
-// realloc() is a free and an allocation. malloc(0) is counted but cannot be sampled: it asks for no byte.
+// realloc() is a free and an allocation, and only an allocation where it fails (but for one of less than 16 MiB that
+// finds no memory: the fast path is gone by then). malloc(0) is counted but cannot be sampled: it asks for no byte.
 #include <errno.h>
 
 #include "probe/bootstrap.h"
@@ -80,24 +81,35 @@ template <auto Real, typename... Args>
   return reallocate_tracked(block, bytes, __builtin_dwarf_cfa());
 }
 
+// realloc() of a block that was not sampled, with the countdown spent. What cannot succeed asks for so much that it
+// comes here: it must not be counted as a free.
+[[gnu::noinline, gnu::cold]] void* realloc_sampled(void* block, std::size_t bytes) {
+  void* caller = __builtin_dwarf_cfa();
+  const std::uint64_t interval = sampler::take_turn(bytes);
+  void* fresh = g_real.realloc(block, bytes);
+  if (fresh != nullptr) count_free();
+  if (interval != 0) sampler::track_block(fresh, bytes, interval, caller);
+  return fresh;
+}
+
 }  // namespace
 }  // namespace camprobe::probe
 
 using namespace camprobe;         // NOLINT: hooks are global functions
 using namespace camprobe::probe;  // NOLINT
 
-CAMPROBE_HOOK void* malloc(std::size_t bytes) noexcept {
+CAMPROBE_HOT_HOOK void* malloc(std::size_t bytes) noexcept {
   if (count_allocation(bytes)) return allocate_sampled<&RealFunctions::malloc>(bytes, bytes);
   return g_real.malloc(bytes);
 }
 
-CAMPROBE_HOOK void free(void* block) noexcept {
+CAMPROBE_HOT_HOOK void free(void* block) noexcept {
   if (__builtin_expect(sampler::may_be_sampled(block), 0)) return free_tracked(block);
   count_free();
   g_real.free(block);
 }
 
-CAMPROBE_HOOK void* calloc(std::size_t count, std::size_t bytes) noexcept {
+CAMPROBE_HOT_HOOK void* calloc(std::size_t count, std::size_t bytes) noexcept {
   std::size_t total;
   // What overflows fails in the real function, with the errno that it gives.
   if (__builtin_expect(__builtin_mul_overflow(count, bytes, &total), 0)) return g_real.calloc(count, bytes);
@@ -105,11 +117,11 @@ CAMPROBE_HOOK void* calloc(std::size_t count, std::size_t bytes) noexcept {
   return g_real.calloc(count, bytes);
 }
 
-CAMPROBE_HOOK void* realloc(void* block, std::size_t bytes) noexcept {
+CAMPROBE_HOT_HOOK void* realloc(void* block, std::size_t bytes) noexcept {
   // realloc(NULL) and blocks that may be sampled have a nonzero filter byte.
   if (__builtin_expect(sampler::may_be_sampled(block) || bytes == 0, 0)) return realloc_tracked(block, bytes);
+  if (count_allocation(bytes)) return realloc_sampled(block, bytes);
   count_free();
-  if (count_allocation(bytes)) return allocate_sampled<&RealFunctions::realloc>(bytes, block, bytes);
   return g_real.realloc(block, bytes);
 }
 
@@ -119,7 +131,8 @@ CAMPROBE_HOOK void* reallocarray(void* block, std::size_t count, std::size_t byt
     errno = ENOMEM;
     return nullptr;
   }
-  return reallocate_tracked(block, total, __builtin_dwarf_cfa());
+  // Not the real one of ours: where another allocator stands in front of us, the block is that one's.
+  return ::realloc(block, total);
 }
 
 CAMPROBE_HOOK void* memalign(std::size_t alignment, std::size_t bytes) noexcept {

@@ -11,14 +11,19 @@
 
 #include "probe/descriptor.h"
 #include "probe/real.h"
+#include "sampler/control.h"
 
 namespace camprobe::probe {
 
 // A call that moves bytes through `fd`.
 template <typename Call>
 [[gnu::always_inline]] inline ssize_t transfer(int fd, Direction direction, const char* name, Call call) {
-  if (!follows_descriptors()) return call();
-  const std::uint64_t began = sampler::now_ns();
+  if (!follows_descriptors()) {
+    const ssize_t result = call();
+    sampler::look_at_control();
+    return result;
+  }
+  const sampler::CallStart began;
   const ssize_t result = call();
   transferred(fd, direction, result, began, name, __builtin_dwarf_cfa());
   return result;
@@ -29,6 +34,7 @@ template <typename Call>
 [[gnu::always_inline]] inline int open_by(shm::DescriptorKind kind, Call call) {
   const int fd = call();
   if (fd >= 0 && follows_descriptors()) opened(fd, kind, no_peer(), __builtin_dwarf_cfa());
+  sampler::look_at_control();
   return fd;
 }
 

@@ -21,6 +21,13 @@
 #include "sampler/session.h"
 #include "sampler/thread_lane.h"
 
+// What only glibc has, weakly (see probe/start.cc): behind pthread_atfork() and at_quick_exit(), which are linked into
+// us and would ask for these.
+extern "C" [[gnu::weak]] int __register_atfork(void (*)(), void (*)(), void (*)(), void*);
+extern "C" [[gnu::weak]] int __cxa_at_quick_exit(void (*)(void*), void*);
+extern "C" [[gnu::weak]] int on_exit(void (*)(int, void*), void*) noexcept;
+extern "C" void* __dso_handle;
+
 namespace camprobe::probe {
 namespace {
 
@@ -42,7 +49,7 @@ void note_process(shm::ProcessEvent event, std::uint32_t pid, std::int64_t statu
 void at_exit(int status, void*) {
   sampler::note_exit_status(status);
 }
-void at_quick_exit() {
+void at_quick_exit(void*) {
   sampler::end_session();
 }
 
@@ -57,6 +64,26 @@ int exec(Exec call) {
   const sampler::ErrnoSaver keep_errno;
   sampler::after_failed_exec();
   return result;
+}
+
+// A child in our memory that has us wait for it is as vfork's: it writes nothing, and should it be killed amid a slow
+// path, none of ours is left half done. One that runs beside us is a thread with storage of its own, or touches none.
+int clone_in_our_memory(int (*run)(void*), void* stack, int flags, void* argument, pid_t* parent_tid, void* tls,
+                        pid_t* child_tid) {
+  ThreadLane& thread = sampler::t_lane;
+  const bool waits =
+      (flags & CLONE_VFORK) != 0 && (flags & (CLONE_THREAD | CLONE_SETTLS)) == 0 && thread.vfork_depth < kMostVforks;
+  if (!waits) return real().clone(run, stack, flags, argument, parent_tid, tls, child_tid);
+  if (thread.vfork_depth == 0) sampler::detach_thread(thread);
+  thread.vfork_depth += 1;
+  const int pid = real().clone(run, stack, flags, argument, parent_tid, tls, child_tid);
+  const sampler::ErrnoSaver keep_errno;
+  thread.vfork_depth -= 1;
+  if (thread.vfork_depth == 0) {
+    sampler::attach_thread_dropping(thread);
+    if (pid > 0) note_process(shm::ProcessEvent::kVforked, static_cast<std::uint32_t>(pid), 0, __builtin_dwarf_cfa());
+  }
+  return pid;
 }
 
 // What clone() runs in a child that has its own copy of the memory.
@@ -74,9 +101,9 @@ int run_clone(void* raw) {
 
 void start_process_hooks() {
   // First of all programs' handlers: so before_fork() runs last of them, and after_fork_in_child() first.
-  pthread_atfork(sampler::before_fork, sampler::after_fork_in_parent, sampler::after_fork_in_child);
+  __register_atfork(sampler::before_fork, sampler::after_fork_in_parent, sampler::after_fork_in_child, __dso_handle);
   on_exit(at_exit, nullptr);
-  ::at_quick_exit(at_quick_exit);
+  __cxa_at_quick_exit(at_quick_exit, __dso_handle);
 }
 
 }  // namespace camprobe::probe
@@ -148,7 +175,7 @@ CAMPROBE_HOOK int clone(int (*run)(void*), void* stack, int flags, void* argumen
   auto* tls = va_arg(more, void*);
   auto* child_tid = va_arg(more, pid_t*);
   va_end(more);
-  if ((flags & CLONE_VM) != 0) return real().clone(run, stack, flags, argument, parent_tid, tls, child_tid);
+  if ((flags & CLONE_VM) != 0) return clone_in_our_memory(run, stack, flags, argument, parent_tid, tls, child_tid);
   CloneBegin begin = {run, argument};
   sampler::before_fork();
   const int pid = real().clone(run != nullptr ? run_clone : nullptr, stack, flags, &begin, parent_tid, tls, child_tid);

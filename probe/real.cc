@@ -2,12 +2,14 @@
 #include "probe/real.h"
 
 #include <errno.h>
+#include <stdarg.h>
 
 #include <cstring>
 
 #include "probe/bootstrap.h"
 #include "probe/heap_operators.h"
 #include "sampler/heap_sampler.h"
+#include "shm/placement.h"
 #include "shm/raw_syscall.h"
 
 namespace camprobe::probe {
@@ -70,7 +72,7 @@ std::size_t early_usable_size(void* block) noexcept {
 
 template <typename Result>
 Result early_call(long number, long a, long b, long c = 0, long d = 0, long e = 0, long f = 0) {
-  const long result = shm::raw_syscall(number, a, b, c, d, e, f);
+  const long result = shm::enter_kernel(number, a, b, c, d, e, f);  // the program's own call
   if (!shm::is_error(result)) return (Result)(result);
   errno = static_cast<int>(-result);
   return (Result)(-1);
@@ -86,8 +88,26 @@ int early_mprotect(void* at, std::size_t bytes, int protection) noexcept {
   return early_call<int>(SYS_mprotect, reinterpret_cast<long>(at), static_cast<long>(bytes), protection);
 }
 
+long early_syscall(long number, ...) noexcept {
+  va_list more;
+  va_start(more, number);
+  const auto a = va_arg(more, long), b = va_arg(more, long), c = va_arg(more, long), d = va_arg(more, long),
+             e = va_arg(more, long), f = va_arg(more, long);
+  va_end(more);
+  return early_call<long>(number, a, b, c, d, e, f);
+}
+int early_prctl(int option, ...) noexcept {
+  va_list more;
+  va_start(more, option);
+  const auto a = va_arg(more, long), b = va_arg(more, long), c = va_arg(more, long), d = va_arg(more, long);
+  va_end(more);
+  return early_call<int>(SYS_prctl, option, a, b, c, d);
+}
+
 constexpr RealFunctions early_functions() {
   RealFunctions early = {};
+  early.syscall = early_syscall;
+  early.prctl = early_prctl;
   early.mmap = early_mmap;
   early.mmap64 = early_mmap;
   early.munmap = early_munmap;
@@ -108,8 +128,8 @@ constexpr RealFunctions early_functions() {
 
 }  // namespace
 
-constinit RealFunctions g_real = early_functions();
-constinit bool g_real_is_resolved = false;
+CAMPROBE_HOT_DATA constinit RealFunctions g_real = early_functions();
+CAMPROBE_HOT_DATA constinit bool g_real_is_resolved = false;
 
 void resolve_real() {
   if (g_is_resolving) return;

@@ -24,6 +24,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/sem.h>
 #include <sys/sendfile.h>
@@ -56,6 +57,8 @@ int __openat64_2(int, const char*, int);
 #define CAMPROBE_REAL_OTHERS(X) \
   /* mappings */ \
   X(mmap) X(mmap64) X(munmap) X(mremap) X(mprotect) \
+  /* seccomp */ \
+  X(syscall) X(prctl) \
   /* transfer */ \
   X(read) X(write) X(readv) X(writev) X(pread) X(pread64) X(pwrite) X(pwrite64) X(preadv) X(preadv64) \
   X(pwritev) X(pwritev64) X(preadv2) X(preadv64v2) X(pwritev2) X(pwritev64v2) X(__read_chk) X(__pread_chk) \
@@ -115,3 +118,5 @@ inline const RealFunctions& real() {
 // In front of a hook's definition: `CAMPROBE_HOOK ssize_t read(int fd, void* out, size_t bytes) { ... }`. Its name must
 // also stand in probe/exports.map.
 #define CAMPROBE_HOOK extern "C" __attribute__((visibility("default")))
+// The same for those that servers call all the time, which lie side by side (shm/placement.h).
+#define CAMPROBE_HOT_HOOK extern "C" __attribute__((visibility("default"), hot))

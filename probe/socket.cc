@@ -26,17 +26,22 @@ using shm::IoKind;
 template <typename Call>
 [[gnu::always_inline]] inline int duplicate_by(int from, Call call) {
   const int to = call();
-  if (to >= 0 && probe::follows_descriptors()) probe::duplicated(from, to, __builtin_dwarf_cfa());
+  if (to >= 0 && probe::follows_closings()) probe::duplicated(from, to, __builtin_dwarf_cfa());
   return to;
 }
 
 template <typename Call>
 [[gnu::always_inline]] inline int accept_by(int listener, const char* name, Call call) {
-  if (!probe::follows_descriptors()) return call();
-  const std::uint64_t began = sampler::now_ns();
+  if (!probe::follows_descriptors()) {
+    const int fd = call();
+    sampler::look_at_control();
+    return fd;
+  }
+  const sampler::CallStart began;
   const int fd = call();
   const bool nothing_there = fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
-  if (!nothing_there) probe::finished(IoKind::kAccept, listener, fd < 0, began, name, __builtin_dwarf_cfa());
+  if (!nothing_there)
+    probe::finished(IoKind::kAccept, listener, fd < 0, began.elapsed_ns(), name, __builtin_dwarf_cfa());
   if (fd >= 0) probe::opened(fd, DescriptorKind::kAccept, probe::peer_of_descriptor(fd), __builtin_dwarf_cfa());
   return fd;
 }
@@ -53,9 +58,9 @@ ssize_t bytes_of(const mmsghdr* messages, int count) {
 template <typename Call>
 [[gnu::always_inline]] inline ssize_t move_by(int from, int to, const char* name, Call call) {
   if (!probe::follows_descriptors()) return call();
-  const std::uint64_t began = sampler::now_ns();
+  const sampler::CallStart began;
   const ssize_t result = call();
-  probe::transferred(from, Direction::kRead, result, sampler::now_ns(), name, __builtin_dwarf_cfa());
+  probe::transferred(from, Direction::kRead, result, sampler::CallStart(), name, __builtin_dwarf_cfa());
   probe::transferred(to, Direction::kWrite, result, began, name, __builtin_dwarf_cfa());
   return result;
 }
@@ -89,10 +94,10 @@ CAMPROBE_HOOK int connect(int fd, const sockaddr* address, socklen_t length) {
     return real().connect(fd, address, length);
   // Before the call: a connection that another thread uses at once must already know its peer.
   probe::becomes(fd, DescriptorKind::kConnect, probe::peer_of(address, length));
-  const std::uint64_t began = sampler::now_ns();
+  const sampler::CallStart began;
   const int result = real().connect(fd, address, length);
   const bool failed = result != 0 && errno != EINPROGRESS && errno != EINTR;
-  probe::finished(IoKind::kConnect, fd, failed, began, "connect", __builtin_dwarf_cfa());
+  probe::finished(IoKind::kConnect, fd, failed, began.elapsed_ns(), "connect", __builtin_dwarf_cfa());
   return result;
 }
 
@@ -113,17 +118,17 @@ CAMPROBE_HOOK int shutdown(int fd, int how) noexcept {
   return real().shutdown(fd, how);
 }
 
-CAMPROBE_HOOK int close(int fd) {
-  if (probe::follows_descriptors()) probe::closing(fd);
+CAMPROBE_HOT_HOOK int close(int fd) {
+  if (probe::follows_closings()) probe::closing(fd);
   return real().close(fd);
 }
 CAMPROBE_HOOK int close_range(unsigned low, unsigned high, int flags) noexcept {
   constexpr int kCloseOnExec = 4;  // CLOSE_RANGE_CLOEXEC: marks, does not close
-  if ((flags & kCloseOnExec) == 0 && probe::follows_descriptors()) probe::closing_range(low, high);
+  if ((flags & kCloseOnExec) == 0 && probe::follows_closings()) probe::closing_range(low, high);
   return probe::call_if_there(real().close_range, low, high, flags);
 }
 CAMPROBE_HOOK void closefrom(int low) noexcept {
-  if (probe::follows_descriptors()) probe::closing_range(low < 0 ? 0 : static_cast<unsigned>(low), ~0u);
+  if (probe::follows_closings()) probe::closing_range(low < 0 ? 0 : static_cast<unsigned>(low), ~0u);
   if (real().closefrom != nullptr) real().closefrom(low);
 }
 
@@ -152,13 +157,14 @@ CAMPROBE_HOOK int fcntl64(int fd, int command, ...) {
   return control(real().fcntl64 != nullptr ? real().fcntl64 : real().fcntl, fd, command, argument);
 }
 
-CAMPROBE_HOOK ssize_t send(int fd, const void* data, size_t bytes, int flags) {
+CAMPROBE_HOT_HOOK ssize_t send(int fd, const void* data, size_t bytes, int flags) {
   return transfer(fd, Direction::kWrite, "send", [&] { return real().send(fd, data, bytes, flags); });
 }
-CAMPROBE_HOOK ssize_t sendto(int fd, const void* data, size_t bytes, int flags, const sockaddr* to, socklen_t length) {
+CAMPROBE_HOT_HOOK ssize_t sendto(int fd, const void* data, size_t bytes, int flags, const sockaddr* to,
+                                 socklen_t length) {
   return transfer(fd, Direction::kWrite, "sendto", [&] { return real().sendto(fd, data, bytes, flags, to, length); });
 }
-CAMPROBE_HOOK ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+CAMPROBE_HOT_HOOK ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   return transfer(fd, Direction::kWrite, "sendmsg", [&] { return real().sendmsg(fd, message, flags); });
 }
 CAMPROBE_HOOK int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
@@ -169,16 +175,16 @@ CAMPROBE_HOOK int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags)
 }
 
 // MSG_PEEK leaves the bytes where they are: counted as an operation when they are taken.
-CAMPROBE_HOOK ssize_t recv(int fd, void* data, size_t bytes, int flags) {
+CAMPROBE_HOT_HOOK ssize_t recv(int fd, void* data, size_t bytes, int flags) {
   if ((flags & MSG_PEEK) != 0) return real().recv(fd, data, bytes, flags);
   return transfer(fd, Direction::kRead, "recv", [&] { return real().recv(fd, data, bytes, flags); });
 }
-CAMPROBE_HOOK ssize_t recvfrom(int fd, void* data, size_t bytes, int flags, sockaddr* from, socklen_t* length) {
+CAMPROBE_HOT_HOOK ssize_t recvfrom(int fd, void* data, size_t bytes, int flags, sockaddr* from, socklen_t* length) {
   if ((flags & MSG_PEEK) != 0) return real().recvfrom(fd, data, bytes, flags, from, length);
   return transfer(fd, Direction::kRead, "recvfrom",
                   [&] { return real().recvfrom(fd, data, bytes, flags, from, length); });
 }
-CAMPROBE_HOOK ssize_t recvmsg(int fd, msghdr* message, int flags) {
+CAMPROBE_HOT_HOOK ssize_t recvmsg(int fd, msghdr* message, int flags) {
   if ((flags & MSG_PEEK) != 0) return real().recvmsg(fd, message, flags);
   return transfer(fd, Direction::kRead, "recvmsg", [&] { return real().recvmsg(fd, message, flags); });
 }
@@ -216,18 +222,18 @@ CAMPROBE_HOOK ssize_t copy_file_range(int from, off64_t* from_offset, int to, of
   });
 }
 
-CAMPROBE_HOOK ssize_t read(int fd, void* data, size_t bytes) {
+CAMPROBE_HOT_HOOK ssize_t read(int fd, void* data, size_t bytes) {
   return transfer(fd, Direction::kRead, "read", [&] { return real().read(fd, data, bytes); });
 }
 CAMPROBE_HOOK ssize_t __read_chk(int fd, void* data, size_t bytes, size_t room) {
   return transfer(fd, Direction::kRead, "read", [&] { return real().__read_chk(fd, data, bytes, room); });
 }
-CAMPROBE_HOOK ssize_t write(int fd, const void* data, size_t bytes) {
+CAMPROBE_HOT_HOOK ssize_t write(int fd, const void* data, size_t bytes) {
   return transfer(fd, Direction::kWrite, "write", [&] { return real().write(fd, data, bytes); });
 }
-CAMPROBE_HOOK ssize_t readv(int fd, const iovec* parts, int count) {
+CAMPROBE_HOT_HOOK ssize_t readv(int fd, const iovec* parts, int count) {
   return transfer(fd, Direction::kRead, "readv", [&] { return real().readv(fd, parts, count); });
 }
-CAMPROBE_HOOK ssize_t writev(int fd, const iovec* parts, int count) {
+CAMPROBE_HOT_HOOK ssize_t writev(int fd, const iovec* parts, int count) {
   return transfer(fd, Direction::kWrite, "writev", [&] { return real().writev(fd, parts, count); });
 }

@@ -15,6 +15,7 @@
 #include "probe/include/camprobe.h"
 #include "probe/real.h"
 #include "probe/span.h"
+#include "sampler/control.h"
 #include "sampler/thread_lane.h"
 #include "shm/region.h"
 
@@ -27,7 +28,7 @@ using shm::SpanId;
 using shm::SpanSlot;
 
 constexpr std::uint32_t kNesting = 32;
-constexpr std::uint32_t kTextBytes = 128;
+constexpr std::uint32_t kTextBytes = shm::kMaxTextBytes;
 // A slot whose span is being ended: no handle looks like that, since a slot number is below kSpans.
 constexpr SpanId kEnding = 0xffff;
 
@@ -122,7 +123,10 @@ void set_attribute(SpanId span, const char* key, AttributeType type, std::uint64
 
 // The header declares these weak, for programs; here they are the definitions.
 CAMPROBE_HOOK camprobe_span camprobe_v1_begin(const char* name, camprobe_span parent, int has_parent) {
-  if (!sampler::enabled(shm::Family::kSpan)) return 0;
+  if (!sampler::enabled(shm::Family::kSpan)) {
+    sampler::look_at_control();
+    return 0;
+  }
   ProbeScope scope;
   if (!scope) return 0;
   drop_ended();
@@ -153,7 +157,7 @@ CAMPROBE_HOOK void camprobe_v1_end(camprobe_span span) {
   if (scope) {
     shm::SpanPayload payload = {};
     payload.parent = slot->parent;
-    payload.begin_ns = slot->begin_ns;
+    payload.begin_ns = slot->begin_ns < now ? slot->begin_ns : now;  // begun on another thread's anchor
     payload.name = slot->name;
     payload.begin_tid = slot->begin_tid;
     payload.end_tid = scope->tid;

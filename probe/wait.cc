@@ -24,6 +24,14 @@ std::uint64_t ns_of(const timespec& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
+// Nanoseconds since `began` of which no doubt is left: now_ns() may be off by a little (sampler/clock.h), and a wait
+// must not end early.
+std::uint64_t gone_for_sure(std::uint64_t began) {
+  constexpr std::uint64_t kDoubt = 20'000;
+  const std::uint64_t now = shm::monotonic_ns();
+  return now > began + kDoubt ? now - began - kDoubt : 0;
+}
+
 // Makes `call(left)` until something other than our own signal ended it; `left` is null the first time (the program's
 // own arguments go in as they are, wrong ones too), then the nanoseconds that remain. `timeout_ns()`: kForever, or how
 // long the program wants to wait; asked only once the kernel has found the arguments readable. Counts the whole as one
@@ -36,13 +44,18 @@ template <typename Timeout, typename Call>
   if (result < 0 && errno == EFAULT) return result;
   const std::uint64_t wanted = timeout_ns();
   while (result < 0 && errno == EINTR && sampler::interrupted_by_us()) {
-    const std::uint64_t gone = sampler::now_ns() - began;
+    const std::uint64_t gone = gone_for_sure(began);
     const std::uint64_t left = wanted == kForever ? kForever : gone < wanted ? wanted - gone : 0;
     sampler::clear_interruption();
     result = call(&left);
   }
-  if (wanted == 0 || !sampler::enabled(shm::Family::kWait)) return result;  // a timeout of 0 is a look, not a wait
-  probe::finished(IoKind::kWait, fd, result < 0 && errno != EINTR, began, name, __builtin_dwarf_cfa());
+  if (wanted == 0 || !sampler::enabled(shm::Family::kWait)) {  // a timeout of 0 is a look, not a wait
+    sampler::look_at_control();
+    return result;
+  }
+  const std::uint64_t ended = sampler::now_ns();
+  probe::finished(IoKind::kWait, fd, result < 0 && errno != EINTR, ended > began ? ended - began : 0, name,
+                  __builtin_dwarf_cfa());
   return result;
 }
 
@@ -71,12 +84,12 @@ const timespec* rest_or(const timespec* timeout, const std::uint64_t* left, cons
 
 }  // namespace
 
-CAMPROBE_HOOK int epoll_wait(int fd, epoll_event* events, int most, int timeout) {
+CAMPROBE_HOT_HOOK int epoll_wait(int fd, epoll_event* events, int most, int timeout) {
   return wait_by(
       fd, "epoll_wait", [&] { return timeout_of_ms(timeout); },
       [&](const std::uint64_t* left) { return real().epoll_wait(fd, events, most, left ? ms_of(*left) : timeout); });
 }
-CAMPROBE_HOOK int epoll_pwait(int fd, epoll_event* events, int most, int timeout, const sigset_t* mask) {
+CAMPROBE_HOT_HOOK int epoll_pwait(int fd, epoll_event* events, int most, int timeout, const sigset_t* mask) {
   return wait_by(
       fd, "epoll_pwait", [&] { return timeout_of_ms(timeout); },
       [&](const std::uint64_t* left) {
@@ -92,7 +105,7 @@ CAMPROBE_HOOK int epoll_pwait2(int fd, epoll_event* events, int most, const time
       });
 }
 
-CAMPROBE_HOOK int poll(pollfd* polled, nfds_t count, int timeout) {
+CAMPROBE_HOT_HOOK int poll(pollfd* polled, nfds_t count, int timeout) {
   return wait_by(
       -1, "poll", [&] { return timeout_of_ms(timeout); },
       [&](const std::uint64_t* left) { return real().poll(polled, count, left ? ms_of(*left) : timeout); });

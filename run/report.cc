@@ -118,6 +118,25 @@ Json stacks(const std::vector<ReportStack>& top, const char* unit) {
   return list;
 }
 
+Json probe(const ReportProcess& p) {
+  Json settings = Json::array(), gaps = Json::array();
+  std::size_t left_out = 0;
+  for (const ReportHeld& held : p.settings) {
+    left_out += held.left_out;
+    for (const ReportStretch& s : held.stretches) {
+      settings.push_back(
+          {{"name", held.name}, {"value", number(s.value)}, {"from_s", number(s.from_s)}, {"to_s", number(s.to_s)}});
+    }
+  }
+  for (const ReportGap& gap : p.not_recorded)
+    gaps.push_back({{"family", gap.family}, {"from_s", number(gap.from_s)}, {"to_s", number(gap.to_s)}});
+  return {{"cpu_share", or_null(p.probe_cpu_share)},
+          {"budget", or_null(p.probe_budget)},
+          {"settings", settings},
+          {"settings_left_out", left_out},
+          {"not_recorded", gaps}};
+}
+
 Json processes(const Report& report) {
   Json list = Json::array();
   for (const ReportProcess& p : report.processes) {
@@ -134,7 +153,8 @@ Json processes(const Report& report) {
                     {"peak_rss_bytes", or_null(p.peak_rss_bytes)},
                     {"last_rss_bytes", or_null(p.last_rss_bytes)},
                     {"cpu_seconds", or_null(p.cpu_seconds)},
-                    {"memory_limit_bytes", or_null(p.memory_limit_bytes)}});
+                    {"memory_limit_bytes", or_null(p.memory_limit_bytes)},
+                    {"probe", probe(p)}});
   }
   return list;
 }
@@ -174,6 +194,20 @@ Json cam(const ReportCam& c) {
 
 }  // namespace
 
+Json to_json(const ReportGate& g) {
+  return {{"name", g.name},
+          {"passed", g.passed},
+          {"state", g.state},
+          {"text", g.text},
+          {"metric", g.metric},
+          {"unit", g.unit},
+          {"endpoint", text_or_null(g.endpoint)},
+          {"window", text_or_null(g.window)},
+          {"value", or_null(g.value)},
+          {"min", or_null(g.min)},
+          {"max", or_null(g.max)}};
+}
+
 Json to_json(const Report& r) {
   Json findings = Json::array(), spans = Json::array(), sockets = Json::array(), gates = Json::array(),
        lost_kinds = Json::array(), sampling = Json::array(), thresholds = Json::object();
@@ -191,7 +225,7 @@ Json to_json(const Report& r) {
                        {"write_ops", p.write_ops},
                        {"write_bytes", p.write_bytes}});
   }
-  for (const ReportGate& g : r.gates) gates.push_back({{"name", g.name}, {"passed", g.passed}, {"text", g.text}});
+  for (const ReportGate& g : r.gates) gates.push_back(to_json(g));
   std::uint64_t lost = 0;
   for (const ReportLost& l : r.lost) {
     lost += l.records;
@@ -242,6 +276,8 @@ Json to_json(const Report& r) {
             {"comparisons", r.analysis.comparisons},
             {"smallest_leak_per_1000_requests", object_or_null(r.analysis.smallest_leak_per_1000_requests)},
             {"not_judged", r.analysis.not_judged},
+            {"leaks_judged", r.analysis.leaks_judged},
+            {"degradation_judged", r.analysis.degradation_judged},
             {"thresholds_version", r.analysis.thresholds_version},
             {"thresholds", thresholds}}}};
 }

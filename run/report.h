@@ -80,6 +80,25 @@ struct ReportQuantiles {
   std::optional<double> p50, p95, p99, max;  // ms
 };
 
+// A value that held for a stretch of the run.
+struct ReportStretch {
+  double value = 0, from_s = 0, to_s = 0;
+};
+
+// A setting of the probe (heap_interval_bytes, cpu_hz, wait_interval_ns, families, budget_ppm), from stretch to
+// stretch.
+struct ReportHeld {
+  std::string name;
+  std::vector<ReportStretch> stretches;
+  std::size_t left_out = 0;  // further ones
+};
+
+// When a family was off: what it would have recorded is not known, and not zero.
+struct ReportGap {
+  std::string family;
+  double from_s = 0, to_s = 0;
+};
+
 struct ReportProcess {
   std::int64_t id = 0, pid = 0;
   std::string executable, command;
@@ -89,6 +108,10 @@ struct ReportProcess {
   std::optional<std::int64_t> exit_status;
   std::string probe_state, note;
   std::optional<double> peak_rss_bytes, last_rss_bytes, cpu_seconds, memory_limit_bytes;
+  std::optional<double> probe_cpu_share;  // of the process's CPU time, as the probe measured its own
+  std::optional<double> probe_budget;     // what it was to keep to
+  std::vector<ReportHeld> settings;
+  std::vector<ReportGap> not_recorded;
 };
 
 struct ReportLoadWindow {
@@ -143,6 +166,10 @@ struct ReportStack {
 struct ReportGate {
   std::string name, text;
   bool passed = true;
+  std::string state = "passed";  // passed | crossed | missing: could not be evaluated
+  std::string metric, unit;      // as docs/gates.md lists them
+  std::string endpoint, window;  // empty: the whole run
+  std::optional<double> value, min, max;
 };
 
 struct ReportLost {
@@ -185,9 +212,11 @@ struct Report {
     std::uint64_t stacks = 0, candidates = 0, comparisons = 0;
     std::optional<Estimate> smallest_leak_per_1000_requests;  // that this run would have found
     std::vector<std::string> not_judged;                      // sentences: what could not be told, and why
+    bool leaks_judged = false, degradation_judged = false;    // enough was seen for "none" to mean something
   } analysis;
 };
 
+nlohmann::ordered_json to_json(const ReportGate& gate);
 nlohmann::ordered_json to_json(const Report& report);
 
 }  // namespace camprobe::run

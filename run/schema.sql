@@ -11,7 +11,7 @@ PRAGMA application_id = 0x63616d70;  -- "camp"
 PRAGMA user_version = 1;
 
 -- schema, run_id, camprobe_version, started_realtime_ns, started_monotonic_ns, ended_ns, command (JSON array), host, kernel,
--- cpus, memory_bytes, state (recording | complete | post-mortem), load_command, ...
+-- cpus, memory_bytes, state (recording | complete | post-mortem | snapshot), load_command, ...
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);

@@ -77,6 +77,10 @@ std::string in_unit(double value, std::string_view unit) {
   if (unit == "ms") return in_seconds(value / 1e3);
   if (unit == "ns") return in_seconds(value / 1e9);
   if (unit == "ratio") return in_percent(value);
+  if (unit == "cores") return in_count(value) + (value == 1 ? " core" : " cores");
+  if (unit == "bytes per hour") return in_bytes(value) + "/h";
+  if (unit == "per hour") return in_count(value) + "/h";
+  if (unit == "per second") return in_count(value) + "/s";
   return in_count(value);
 }
 

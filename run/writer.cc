@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <compare>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <tuple>
@@ -34,6 +35,12 @@ using FrameKey = std::tuple<std::string, std::string, std::int64_t, std::string,
 
 FrameKey key_of(const Frame& f) {
   return {f.function, f.file, f.line.value_or(-1), f.module, f.kind};
+}
+
+// As much as fits, where two durations or counts that a target made up are too much together.
+std::int64_t sum_of(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
 }
 
 std::string random_id() {
@@ -358,7 +365,7 @@ void Writer::count(const SpanEnd& span) {
   stat.second = span.second;
   stat.name = span.name;
   ++stat.spans;
-  stat.total_ns += duration;
+  stat.total_ns = sum_of(stat.total_ns, duration);
   stat.max_ns = std::max(stat.max_ns, duration);
   histogram.record(static_cast<std::uint64_t>(duration));
 }
@@ -609,7 +616,7 @@ bool Writer::State::write_spans(const Pending& rows) {
     old.bind(stat.process).bind(stat.second).bind(stat.name);
     if (old.step()) {
       stat.spans += old.integer();
-      stat.total_ns += old.integer();
+      stat.total_ns = sum_of(stat.total_ns, old.integer());
       stat.max_ns = std::max(stat.max_ns, old.integer());
       if (const auto before = Histogram::from_json(old.text())) histogram.merge(*before);
     }

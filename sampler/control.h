@@ -4,10 +4,16 @@
 // control block. There is no thread of ours in a target, so whoever passes a slow path looks at the clock it has read
 // anyway and does the step when one is due. Async-signal-safe, lock-free; one thread at a time does a step, the others
 // pass by.
+//
+// A wish in the control block is seen by the first thread that passes any of our doors: a sampled allocation, an I/O or
+// waiting call (also with its family off), a sleep, a span, a tick of a CPU timer (ten times a second of CPU time and
+// more). Only a process whose threads all stay blocked, or compute less than that, keeps the wish until it works again.
+// We do not wake it: a signal from outside would end system calls that nothing of ours calls again.
 #pragma once
 
 #include <cstdint>
 
+#include "sampler/heap_sampler.h"
 #include "sampler/settings.h"
 #include "sampler/thread_lane.h"
 
@@ -19,6 +25,31 @@ void begin_control(const Settings& settings);
 // From every slow path and handler (which has a ring of its own): acts on the control block if it changed, moves the
 // heap interval if a step is due.
 void control_step(ThreadLane& thread, std::uint64_t now, bool is_in_handler);
+
+// Whether the control block has a wish that nobody has acted on, or the calling thread's countdown is of an interval
+// that no longer holds. A few loads of words that hardly ever change.
+inline bool has_news(const ThreadLane& thread) {
+  return g_region.control()->version.load(std::memory_order_relaxed) !=
+             g_region.header()->control_seen.load(std::memory_order_relaxed) ||
+         thread.heap_draw_seen != g_heap_draw.load(std::memory_order_relaxed);
+}
+
+// Acts on it. With the door shut.
+[[gnu::noinline, gnu::cold]] void act_on_news(ThreadLane& thread, bool is_in_handler);
+
+// For hooks that pass no door of ours. After the real call; keeps errno.
+[[gnu::noinline, gnu::cold]] void look_at_news();
+inline void look_at_control() {
+  if (__builtin_expect(t_lane.mode == LaneMode::kArmed && t_lane.entered_at == 0 && has_news(t_lane), 0))
+    look_at_news();
+}
+
+// What holds now, for a session that goes on in the child of a fork.
+void keep_what_holds(Settings* settings);
+
+// Nothing is recorded any more, whatever a collector asks for; and back again.
+void put_families_out_of_reach();
+void put_families_back();
 
 // Time that the probe spent, since `begin`; of it, or not, in the heap's sampled paths.
 void note_probe_time(std::uint64_t begin, std::uint64_t end);

@@ -18,7 +18,10 @@
 namespace camprobe::sampler {
 namespace {
 
-constexpr std::uint64_t kHousekeepingNs = 1'000'000'000;
+// Of CPU time, between two ticks that take no sample but look at the control block.
+constexpr std::uint64_t kHousekeepingNs = 100'000'000;
+// Samples between two looks at the thread's name; the first few look each time their number doubles.
+constexpr std::uint64_t kNameEvery = 64;
 
 constinit int g_signal = 0;
 constinit std::atomic<bool> g_signal_is_ignored{false};
@@ -30,6 +33,10 @@ using SigAction = int (*)(int, const struct sigaction*, struct sigaction*);
 constinit SigAction g_real_sigaction = nullptr;
 // Its address marks our timers' signals.
 constinit char g_mark = 0;
+// What a timer needs from its beginning to its end.
+constexpr std::uint64_t kTimerCalls = shm::bit_of_call(SYS_timer_create) | shm::bit_of_call(SYS_timer_settime) |
+                                      shm::bit_of_call(SYS_timer_delete) | shm::bit_of_call(SYS_rt_sigaction) |
+                                      shm::bit_of_call(SYS_rt_sigreturn) | shm::bit_of_call(SYS_clock_gettime);
 
 itimerspec timer_setting(std::uint64_t first_ns, std::uint64_t period_ns) {
   const auto spec = [](std::uint64_t ns) {
@@ -47,6 +54,7 @@ clockid_t cpu_clock_of(std::uint32_t tid) {
 void start_timer(std::int32_t lane, std::uint32_t tid, std::uint64_t random) {
   const std::uint64_t period = g_period_ns.load(std::memory_order_relaxed);
   if (period == 0 || lane < 0 || g_timers[lane].load(std::memory_order_relaxed) != 0) return;
+  if (shm::is_forbidden(kTimerCalls)) return;
   sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = g_signal;
@@ -96,7 +104,7 @@ std::uintptr_t program_counter(const ucontext_t* context) {
 
 // Somebody else sent our signal: it has to do what it does without us, which is to end the process or nothing.
 void deliver_to_default(int signal) {
-  if (signal_is_ignored()) return;
+  if (signal_is_ignored() || shm::is_forbidden(shm::bit_of_call(SYS_rt_sigaction))) return;
   struct sigaction action = {};
   action.sa_handler = SIG_DFL;
   g_real_sigaction(signal, &action, nullptr);
@@ -106,16 +114,19 @@ void deliver_to_default(int signal) {
 void take_sample(ThreadLane& thread, const siginfo_t* info, const ucontext_t* context, std::uint64_t begin) {
   std::uintptr_t* frames = scratch_of(thread).handler;
   const Walk walk = walk_context(frames, kFrames, thread.stack, context);
-  const StackId stack = intern_walk(frames, walk);
+  const StackId stack = intern_walk(frames, walk, true);
   const std::uint64_t period = g_period_ns.load(std::memory_order_relaxed);
   shm::CpuPayload payload = {};
   payload.overruns = info->si_overrun > 0 ? static_cast<std::uint32_t>(info->si_overrun) : 0;
   payload.period_ns = period;
   payload.weight_ns = (std::uint64_t{1} + payload.overruns) * period;
   payload.program_counter = program_counter(context);
+  const std::uint64_t number = thread.lane->signal_ring.head.load(std::memory_order_relaxed);
   thread.signal_ring.write(begin, shm::RecordKind::kCpu, 0, stack, current_span(thread), payload);
-  // Threads are named after they start, often by their parent: asked for here, where the thread is known to matter.
-  shm::raw_syscall(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(thread.lane->name));
+  // Threads are named after they start, often by their parent: asked for here, where the thread is known to matter, and
+  // seldom, because the system call takes longer than the sample.
+  if ((number & (number - 1)) == 0 || number % kNameEvery == 0)
+    shm::raw_syscall(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(thread.lane->name));
 }
 
 // What a tick needs below its frame: 2 KiB were measured.
@@ -147,10 +158,8 @@ void tick(int signal, siginfo_t* info, const ucontext_t* context) {
   const std::uint64_t begin = now_ns();
   if (g_is_sampling.load(std::memory_order_relaxed)) take_sample(thread, info, context, begin);
   control_step(thread, begin, true);
-  // A thread that allocates little would notice a new interval late. With the door open nothing of ours is half done.
-  if (thread.heap_draw_seen != g_heap_draw.load(std::memory_order_relaxed) && thread.entered_at == 0 &&
-      (thread.lane->heap_version.load(std::memory_order_relaxed) & 1) == 0 && thread.lane->heap_countdown >= 0)
-    draw_countdown(thread);
+  // With the door open nothing of ours is half done.
+  if (thread.entered_at == 0 && has_news(thread)) act_on_news(thread, true);
   note_probe_time(begin, now_ns());
 }
 
@@ -165,7 +174,7 @@ struct DirectoryEntry {  // struct linux_dirent64
 }  // namespace
 
 bool start_cpu_sampling(std::uint64_t hz) {
-  if (hz == 0) return true;
+  if (shm::is_forbidden(kTimerCalls)) return false;
   g_real_sigaction = reinterpret_cast<SigAction>(dlsym(RTLD_NEXT, "sigaction"));
   if (g_real_sigaction == nullptr) return false;
   struct sigaction action = {};
@@ -180,8 +189,7 @@ bool start_cpu_sampling(std::uint64_t hz) {
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     if (g_real_sigaction(signal, &action, nullptr) != 0) return false;
     g_signal = signal;
-    g_period_ns.store(1'000'000'000 / hz, std::memory_order_relaxed);
-    g_is_sampling.store(true, std::memory_order_relaxed);
+    set_cpu_rate(hz);
     return true;
   }
   return false;
@@ -236,17 +244,21 @@ void start_timers_of_other_threads() {
   shm::raw_syscall(SYS_close, fd);
 }
 
-void set_cpu_rate(std::uint64_t hz) {
-  if (g_signal == 0) return;
-  if (hz > 10'000) hz = 10'000;
+std::uint64_t set_cpu_rate(std::uint64_t hz) {
+  if (g_signal == 0) return 0;
   const std::uint64_t period = hz == 0 ? kHousekeepingNs : 1'000'000'000 / hz;
   g_is_sampling.store(hz != 0, std::memory_order_relaxed);
   g_period_ns.store(period, std::memory_order_relaxed);
-  const itimerspec setting = timer_setting(period, period);
+  IntervalGenerator phase(now_ns());
   for (auto& slot : g_timers) {
     const std::int64_t timer = slot.load(std::memory_order_relaxed);
-    if (timer != 0) shm::raw_syscall(SYS_timer_settime, timer - 1, 0, reinterpret_cast<long>(&setting), 0);
+    if (timer == 0) continue;
+    // A random phase: what is left of the old period has no sample of its own, and what a tick of the new one stands
+    // for beyond the time since the change makes up for it on the average.
+    const itimerspec setting = timer_setting(1 + phase.next_bits() % period, period);
+    shm::raw_syscall(SYS_timer_settime, timer - 1, 0, reinterpret_cast<long>(&setting), 0);
   }
+  return hz;
 }
 
 int cpu_signal() {
@@ -259,17 +271,47 @@ bool signal_is_ignored() {
   return g_signal_is_ignored.load(std::memory_order_relaxed);
 }
 
-void give_signal_away() {
-  const int signal = g_signal;
-  if (signal == 0) return;
+namespace {
+
+// No timers, no handler, nothing pending.
+void let_go_of_signal(bool stays_ignored) {
   g_period_ns.store(0, std::memory_order_relaxed);
   for (std::uint32_t lane = 0; lane < shm::kLanes; ++lane) stop_thread_timer(static_cast<std::int32_t>(lane));
+  const int signal = g_signal;
+  g_signal = 0;
+  if (shm::is_forbidden(shm::bit_of_call(SYS_rt_sigaction))) return;
   struct sigaction action = {};
   action.sa_handler = SIG_IGN;  // drops what is pending
   g_real_sigaction(signal, &action, nullptr);
+  if (stays_ignored) return;
   action.sa_handler = SIG_DFL;
   g_real_sigaction(signal, &action, nullptr);
-  g_signal = 0;
+}
+
+constinit bool g_is_paused = false;
+constinit std::uint64_t g_paused_hz = 0;
+
+}  // namespace
+
+void pause_cpu_sampling() {
+  if (g_signal == 0) return;
+  g_is_paused = true;
+  g_paused_hz = g_region.header()->cpu_hz.load(std::memory_order_relaxed);
+  let_go_of_signal(signal_is_ignored());
+}
+
+void resume_cpu_sampling() {
+  const bool was_paused = g_is_paused;
+  g_is_paused = false;
+  if (!was_paused || !start_cpu_sampling(g_paused_hz)) return;
+  start_thread_timer(t_lane);
+  start_timers_of_other_threads();
+}
+
+void give_signal_away() {
+  if (g_signal == 0) return;
+  let_go_of_signal(false);
+  g_region.header()->cpu_hz.store(0, std::memory_order_relaxed);
   g_region.say("CPU sampling stopped: the program wants the signal that it uses");
 }
 

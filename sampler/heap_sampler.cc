@@ -9,7 +9,7 @@
 namespace camprobe::sampler {
 
 // Page aligned, so that a forked child can drop it with one call.
-alignas(4096) constinit std::uint8_t g_page_filter[kFilterBytes] = {};
+alignas(4096) constinit std::uint8_t g_sampled_filter[kFilterBytes] = {};
 
 namespace {
 
@@ -23,12 +23,12 @@ constinit Range g_always_asked[4] = {{0, 1}};  // free(NULL)
 constinit std::uint32_t g_always_asked_count = 1;
 
 void saturate(const Range& range) {
-  for (std::uintptr_t page = range.begin >> 12; page <= (range.end - 1) >> 12; ++page)
-    g_page_filter[page & (kFilterBytes - 1)] = kSaturated;
+  for (std::uintptr_t key = range.begin >> kFilterKeyShift; key <= (range.end - 1) >> kFilterKeyShift; ++key)
+    g_sampled_filter[key & (kFilterBytes - 1)] = kSaturated;
 }
 
 void filter_add(const void* block) {
-  std::uint8_t* slot = &g_page_filter[filter_slot(block)];
+  std::uint8_t* slot = &g_sampled_filter[filter_slot(block)];
   std::uint8_t now = __atomic_load_n(slot, __ATOMIC_RELAXED);
   while (now != kSaturated && !__atomic_compare_exchange_n(slot, &now, static_cast<std::uint8_t>(now + 1), true,
                                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
@@ -36,7 +36,7 @@ void filter_add(const void* block) {
 }
 
 void filter_remove(const void* block) {
-  std::uint8_t* slot = &g_page_filter[filter_slot(block)];
+  std::uint8_t* slot = &g_sampled_filter[filter_slot(block)];
   std::uint8_t now = __atomic_load_n(slot, __ATOMIC_RELAXED);
   while (now != kSaturated && now != 0 &&
          !__atomic_compare_exchange_n(slot, &now, static_cast<std::uint8_t>(now - 1), true, __ATOMIC_RELAXED,
@@ -71,7 +71,8 @@ void record_free(const shm::LiveSample& sample) {
   const std::uint64_t allocs = t_lane.lane->heap_allocs;
   ProbeScope scope;
   if (!scope) return;
-  const std::uint64_t begin = now_ns();
+  const std::uint64_t now = now_ns();
+  const std::uint64_t begin = now > sample.born_ns ? now : sample.born_ns;  // born on another thread's anchor
   std::uint16_t flags = 0;
   if (sample.tid != scope->tid) flags |= shm::kFlagOtherThread;
   if (sample.sample == scope->last_sample && allocs == scope->last_sample_allocs) flags |= shm::kFlagTemporary;
@@ -100,9 +101,11 @@ void always_ask_about(const void* begin, std::size_t bytes) {
   for (std::uint32_t i = 0; i < g_always_asked_count; ++i) saturate(g_always_asked[i]);
 }
 
-void clear_page_filter() {
+void clear_sampled_filter() {
   // Private anonymous pages come back as zeros.
-  shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(g_page_filter), static_cast<long>(kFilterBytes), MADV_DONTNEED);
+  if (shm::is_error(shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(g_sampled_filter),
+                                     static_cast<long>(kFilterBytes), MADV_DONTNEED)))
+    __builtin_memset(g_sampled_filter, 0, kFilterBytes);
   for (std::uint32_t i = 0; i < g_always_asked_count; ++i) saturate(g_always_asked[i]);
 }
 

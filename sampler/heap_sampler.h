@@ -3,10 +3,11 @@
 // The heap's slow paths: what happens when a thread's countdown is spent, and when a block is freed that may have been
 // sampled. The fast paths stand in probe/heap.cc.
 //
-// How free() learns that a pointer was sampled: one byte for each page (hashed to 2^18) counts the sampled blocks
-// there. Zero, nearly always: the block was not sampled. Else the exact table is asked (shm/live_table.h). No pointer
-// is altered, no block gets a header. Counters that reached 255 stay there for ever: a false "maybe" costs one look-up,
-// a false "no" a sample that never dies.
+// How free() learns that a pointer was sampled: one byte for each 64 bytes of address (modulo 256 MiB) counts the
+// sampled blocks that begin there. Zero, nearly always: the block was not sampled. Else the exact table is asked
+// (shm/live_table.h). No pointer is altered, no block gets a header. Counters that reached 255 stay there for ever: a
+// false "maybe" costs one look-up, a false "no" a sample that never dies. What the key and the size of the filter cost
+// and spare is measured in docs/cost.md.
 //
 // Alternatives that were left: a bit in the pointer (alters it), a header before sampled blocks (alters layout, breaks
 // realloc and aligned frees of pointers from before), an address hash with tombstones (rots: peers went from 2.8 to 66
@@ -23,23 +24,25 @@
 
 namespace camprobe::sampler {
 
-inline constexpr std::size_t kFilterBytes = std::size_t{1} << 18;
+inline constexpr std::size_t kFilterBytes = std::size_t{1} << 22;
+inline constexpr unsigned kFilterKeyShift = 6;
 inline constexpr std::uint8_t kSaturated = 255;
 
-// Read by free()'s fast path. Page 0 is saturated, so that free(NULL) leaves the fast path without a test of its own.
-[[gnu::visibility("hidden")]] extern constinit std::uint8_t g_page_filter[kFilterBytes];
+// Read by free()'s fast path. The first byte is saturated, so that free(NULL) leaves the fast path without a test of
+// its own.
+[[gnu::visibility("hidden")]] extern constinit std::uint8_t g_sampled_filter[kFilterBytes];
 
 inline std::size_t filter_slot(const void* block) {
-  return (reinterpret_cast<std::uintptr_t>(block) >> 12) & (kFilterBytes - 1);
+  return (reinterpret_cast<std::uintptr_t>(block) >> kFilterKeyShift) & (kFilterBytes - 1);
 }
 inline bool may_be_sampled(const void* block) {
-  return g_page_filter[filter_slot(block)] != 0;
+  return g_sampled_filter[filter_slot(block)] != 0;
 }
 
 // From now on every block in [begin, begin + bytes) takes the slow path.
 void always_ask_about(const void* begin, std::size_t bytes);
 // Forgets all but what always_ask_about() was told: in the child of a fork.
-void clear_page_filter();
+void clear_sampled_filter();
 
 // ------------------------------------------------------------------------------------------------ allocating
 

@@ -16,6 +16,8 @@
 
 #include <cstdint>
 
+#include "shm/setting_text.h"
+
 namespace camprobe::sampler {
 
 // Mean distance between samples, in bytes. Zero turns sampling off.
@@ -23,8 +25,8 @@ struct SampleInterval {
   std::uint64_t bytes;
 };
 
-inline constexpr SampleInterval kSmallestInterval{64};
-inline constexpr SampleInterval kLargestInterval{std::uint64_t{1} << 40};
+inline constexpr SampleInterval kSmallestInterval{shm::kSmallestHeapInterval};
+inline constexpr SampleInterval kLargestInterval{shm::kLargestHeapInterval};
 
 // Draws gaps for one thread. Owned by exactly one thread; not shared, so nothing here is atomic.
 class IntervalGenerator {

@@ -1,9 +1,7 @@
 // sampler/mapping_table.cc: see sampler/mapping_table.h.
 #include "sampler/mapping_table.h"
 
-#include <time.h>
-
-#include "shm/raw_syscall.h"
+#include "sampler/give_way.h"
 
 namespace camprobe::sampler {
 namespace {
@@ -42,10 +40,9 @@ class TableLock {
         continue;
       }
       if (tries < kYields) {
-        shm::raw_syscall(SYS_sched_yield);
+        give_way();
       } else {
-        const timespec nap = {0, 500'000};
-        shm::raw_syscall(SYS_nanosleep, reinterpret_cast<long>(&nap));
+        nap();
       }
     }
   }

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "sampler/give_way.h"
 #include "sampler/thread_lane.h"
 #include "sampler/unwind_modules.h"
 #include "shm/raw_syscall.h"
@@ -222,7 +223,7 @@ void note_closed_modules() {
   // A thread that is adding one now is done in a moment; it holds no lock that we could hold.
   for (int tries = 0; g_adding.test_and_set(std::memory_order_acquire); ++tries) {
     if (tries == 1000) return;
-    shm::raw_syscall(SYS_sched_yield);
+    give_way();
   }
   const std::uint32_t count = g_known_count.load(std::memory_order_relaxed);
   bool any = false;
@@ -240,8 +241,8 @@ void note_closed_modules() {
   g_adding.clear(std::memory_order_release);
 }
 
-shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk) {
-  const shm::StackId id = g_region.intern_stack_in_place(frames, walk.depth, walk.end == WalkEnd::root);
+shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk, bool is_one_of_many) {
+  const shm::StackId id = g_region.intern_stack_in_place(frames, walk.depth, walk.end == WalkEnd::root, is_one_of_many);
   if (id == 0 || g_find_object == nullptr) return id;
   const std::uint64_t tag = (std::uint64_t{g_generation.load(std::memory_order_acquire)} << 32) | id;
   std::atomic<std::uint64_t>& checked = g_checked[id & (kCheckedSlots - 1)];

@@ -33,6 +33,6 @@ void note_closed_modules();
 
 // Puts a walk into the depot and makes sure that the table knows its modules. `frames` must have room for one more
 // word. Async-signal-safe. 0: the depot is full.
-shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk);
+shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk, bool is_one_of_many = false);
 
 }  // namespace camprobe::sampler

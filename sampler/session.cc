@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "sampler/clock.h"
 #include "sampler/control.h"
 #include "sampler/cpu_sampler.h"
 #include "sampler/heap_sampler.h"
@@ -27,6 +28,7 @@ constinit std::atomic<SessionState> g_state{SessionState::kNotStarted};
 constinit Settings g_settings = {};
 
 constinit std::atomic<std::uint32_t>* g_wiped_word = nullptr;
+constinit char g_limits[sizeof shm::RegionHeader::message] = {};
 
 // A page that reads 1 here and 0 in any copy of the process that the kernel makes. Without it (Linux before 4.14) only
 // copies made by libc's functions are noticed.
@@ -58,8 +60,8 @@ void remove_earlier_images() {
     if (image == own.image) continue;
     char path[shm::kRegionPathMax];
     shm::format_region_path({own.uid, own.pid, own.start_ticks, image}, path);
-    const long fd =
-        shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    const long fd = shm::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path),
+                                     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);  // it may be somebody's FIFO
     if (shm::is_error(fd)) {
       if (image > own.image) break;
       continue;
@@ -74,11 +76,17 @@ void remove_earlier_images() {
     const auto* head = reinterpret_cast<const shm::RegionHeader*>(head_bytes);
     if (got != sizeof head_bytes || reader_got != sizeof reader || head->pid != own.pid) continue;
     if (head->state.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(shm::RegionState::kExec)) continue;
-    if (!is_alive(head->collector_pid) && !is_alive(reader)) shm::raw_syscall(SYS_unlink, reinterpret_cast<long>(path));
+    if (!is_collecting(head->collector_pid) && !is_collecting(reader))
+      shm::raw_syscall(SYS_unlink, reinterpret_cast<long>(path));
   }
 }
 
 bool open_region(const char** why, int* error) {
+  if (shm::is_forbidden(shm::bit_of_call(SYS_clock_gettime))) {
+    *why = "a seccomp filter does not allow clock_gettime";
+    *error = -static_cast<int>(shm::kNotCalled);
+    return false;
+  }
   shm::Region::Options options;
   options.run_id = g_settings.run_id[0] != '\0' ? g_settings.run_id : nullptr;
   options.collector_pid = g_settings.collector_pid;
@@ -88,6 +96,7 @@ bool open_region(const char** why, int* error) {
     *error = failure.error;
     return false;
   }
+  if (g_limits[0] != '\0') g_region.say(g_limits);
   begin_control(g_settings);
   return true;
 }
@@ -99,8 +108,9 @@ void put_state(shm::RegionState state) {
 // Asks for the process's number too: a child made by clone(CLONE_VM) is in our memory but not the process whose end or
 // exec the region tells of.
 bool may_write() {
-  return g_region.is_mapped() && owns_region() && t_lane.mode != LaneMode::kDetached &&
-         static_cast<std::uint32_t>(shm::raw_syscall(SYS_getpid)) == g_region.header()->pid;
+  if (!g_region.is_mapped() || !owns_region() || t_lane.mode == LaneMode::kDetached) return false;
+  const long pid = shm::raw_syscall(SYS_getpid);
+  return pid == shm::kNotCalled || static_cast<std::uint32_t>(pid) == g_region.header()->pid;
 }
 
 }  // namespace
@@ -119,6 +129,7 @@ void stay_off() {
 
 bool start_session(const Settings& settings, const char** why, int* error) {
   g_settings = settings;
+  start_clock();
   start_unwinding();
   watch_for_copies();
   if (!open_region(why, error)) {
@@ -127,13 +138,21 @@ bool start_session(const Settings& settings, const char** why, int* error) {
   }
   start_module_table();
   remove_earlier_images();
-  if ((g_settings.families & static_cast<std::uint32_t>(Family::kCpu)) != 0 && !start_cpu_sampling(g_settings.cpu_hz))
+  const bool samples_cpu = g_settings.cpu_hz != 0 && enabled(Family::kCpu);
+  if (start_cpu_sampling(samples_cpu ? g_settings.cpu_hz : 0))
+    g_region.header()->cpu_hz.store(samples_cpu ? g_settings.cpu_hz : 0, std::memory_order_relaxed);
+  else if (samples_cpu)
     g_region.say("no CPU samples: no real-time signal is free");
   put_state(shm::RegionState::kRunning);
   g_state.store(SessionState::kRunning, std::memory_order_release);
   arm_thread(t_lane, false);
   if (cpu_signal() != 0) start_timers_of_other_threads();
   return true;
+}
+
+void say_in_every_region(const char* text) {
+  std::strncpy(g_limits, text, sizeof g_limits - 1);
+  g_region.say(g_limits);
 }
 
 void before_fork() {
@@ -151,7 +170,7 @@ void after_fork_in_child() {
   forget_walkers_after_fork();
   forget_timers();
   g_region.abandon();
-  clear_page_filter();
+  clear_sampled_filter();
   forget_mappings();
   if (g_forget_in_child != nullptr) g_forget_in_child();
   const StackBounds stack = t_lane.stack;
@@ -162,6 +181,7 @@ void after_fork_in_child() {
   const char* why = nullptr;
   int error = 0;
   watch_for_copies();
+  keep_what_holds(&g_settings);
   if (!g_settings.follow_fork || !open_region(&why, &error)) {
     stay_off();
     return;
@@ -188,7 +208,8 @@ void end_session() {
   if (head.state.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(shm::RegionState::kRunning)) return;
   head.exit_ns = now_ns();
   put_state(shm::RegionState::kExited);
-  if (!is_alive(head.collector_pid) && !is_alive(g_region.control()->reader_pid.load(std::memory_order_relaxed)))
+  if (!is_collecting(head.collector_pid) &&
+      !is_collecting(g_region.control()->reader_pid.load(std::memory_order_relaxed)))
     g_region.unlink();
 }
 
@@ -218,11 +239,28 @@ bool is_part_of_recorded_tree() {
   return is_found;
 }
 
+namespace {
+
+// In a pid namespace other than the machine's first, whose number is the same on every Linux.
+bool is_walled_in() {
+  constexpr char kFirst[] = "pid:[4026531836]";
+  char found[sizeof kFirst] = {};
+  const long got = shm::raw_syscall(SYS_readlink, reinterpret_cast<long>("/proc/self/ns/pid"),
+                                    reinterpret_cast<long>(found), sizeof found - 1);
+  return got > 0 && std::strcmp(found, kFirst) != 0;
+}
+
+}  // namespace
+
+bool is_collecting(std::uint32_t pid) {
+  return pid != 0 && (is_alive(pid) || is_walled_in());
+}
+
 bool is_alive(std::uint32_t pid) {
   if (pid == 0 || pid > 0x7fffffff) return false;
   constexpr long kNotPermitted = -1;
   const long result = shm::raw_syscall(SYS_kill, pid, 0);
-  return result == 0 || result == kNotPermitted;
+  return result == 0 || result == kNotPermitted || result == shm::kNotCalled;
 }
 
 }  // namespace camprobe::sampler

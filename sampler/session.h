@@ -28,6 +28,9 @@ bool start_session(const Settings& settings, const char** why, int* error);
 // The probe stays off in this process (AT_SECURE, CAMPROBE_FAMILIES=none).
 void stay_off();
 
+// Said in this process's region and in those of its forked children: what is limited for them all. Start-up.
+void say_in_every_region(const char* text);
+
 // Around a fork, in the forking thread: between the two it points at no region at all.
 void before_fork();
 void after_fork_in_parent();
@@ -49,6 +52,10 @@ bool is_part_of_recorded_tree();
 // Called in the child of a fork, before its session begins.
 using ForgetInChild = void (*)();
 extern constinit ForgetInChild g_forget_in_child;
+
+// Whether there is a collector of this process id. Behind the wall of a pid namespace nobody can tell, so there it is
+// believed in: what it does not take away, `camprobe list --clean` does.
+bool is_collecting(std::uint32_t pid);
 
 // Whether a process of this id is alive (as far as we may know).
 bool is_alive(std::uint32_t pid);

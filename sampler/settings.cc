@@ -3,59 +3,14 @@
 
 #include <cstring>
 
-#include "sampler/interval.h"
-#include "shm/layout.h"
+#include "shm/setting_text.h"
 
 namespace camprobe::sampler {
 namespace {
 
 constexpr std::uint64_t kFirstAutoInterval = 32u << 10;
-constexpr std::uint64_t kMostHz = 10'000;
-
-struct FamilyName {
-  const char* name;
-  shm::Family family;
-};
-constexpr FamilyName kFamilyNames[] = {
-    {"heap", shm::Family::kHeap},       {"cpu", shm::Family::kCpu},   {"socket", shm::Family::kSocket},
-    {"file", shm::Family::kFile},       {"wait", shm::Family::kWait}, {"thread", shm::Family::kThread},
-    {"process", shm::Family::kProcess}, {"span", shm::Family::kSpan}, {"map", shm::Family::kMap},
-};
-
 bool equal(const char* text, std::size_t length, const char* word) {
   return std::strlen(word) == length && std::memcmp(text, word, length) == 0;
-}
-
-// Decimal digits with an optional fraction of up to six digits, in millionths; `at` is moved behind them.
-bool take_millionths(const char*& at, std::uint64_t* out) {
-  if (*at < '0' || *at > '9') return false;
-  std::uint64_t whole = 0;
-  for (; *at >= '0' && *at <= '9'; ++at) {
-    if (whole > 1'000'000'000'000ull) return false;
-    whole = whole * 10 + static_cast<std::uint64_t>(*at - '0');
-  }
-  std::uint64_t fraction = 0;
-  if (*at == '.') {
-    ++at;
-    if (*at < '0' || *at > '9') return false;
-    std::uint64_t unit = 100'000;
-    for (; *at >= '0' && *at <= '9'; ++at, unit /= 10) fraction += static_cast<std::uint64_t>(*at - '0') * unit;
-  }
-  if (whole > 10'000'000'000'000ull) return false;
-  *out = whole * 1'000'000 + fraction;
-  return true;
-}
-
-bool take_whole(const char* text, std::uint64_t most, std::uint64_t* out) {
-  if (*text == '\0') return false;
-  std::uint64_t number = 0;
-  for (; *text != '\0'; ++text) {
-    if (*text < '0' || *text > '9') return false;
-    number = number * 10 + static_cast<std::uint64_t>(*text - '0');
-    if (number > most) return false;
-  }
-  *out = number;
-  return true;
 }
 
 bool read_families(const char* value, Settings* settings) {
@@ -68,9 +23,7 @@ bool read_families(const char* value, Settings* settings) {
     if (equal(at, length, "all")) {
       families = shm::kAllFamilies;
     } else if (!equal(at, length, "none")) {
-      std::uint32_t bit = 0;
-      for (const FamilyName& known : kFamilyNames)
-        if (equal(at, length, known.name)) bit = static_cast<std::uint32_t>(known.family);
+      const std::uint32_t bit = shm::family_named(at, length);
       if (bit == 0) return false;
       families |= bit;
     }
@@ -82,62 +35,23 @@ bool read_families(const char* value, Settings* settings) {
 }
 
 bool read_heap_interval(const char* value, Settings* settings) {
-  if (std::strcmp(value, "auto") == 0) {
-    settings->heap_interval_is_auto = true;
-    settings->heap_interval = kFirstAutoInterval;
-    return true;
-  }
-  std::uint64_t millionths = 0;
-  const char* unit = value;
-  if (!take_millionths(unit, &millionths)) return false;
-  unsigned shift = 0;
-  if (std::strcmp(unit, "KiB") == 0) {
-    shift = 10;
-  } else if (std::strcmp(unit, "MiB") == 0) {
-    shift = 20;
-  } else if (std::strcmp(unit, "GiB") == 0) {
-    shift = 30;
-  } else if (*unit != '\0') {
-    return false;
-  }
-  if (millionths >> (63 - shift) != 0) return false;
-  const std::uint64_t bytes = (millionths << shift) / 1'000'000;
-  if (bytes != 0 && (bytes < kSmallestInterval.bytes || bytes > kLargestInterval.bytes)) return false;
-  settings->heap_interval_is_auto = false;
-  settings->heap_interval = bytes;
+  std::uint64_t bytes = 0;
+  if (!shm::read_heap_interval(value, &bytes)) return false;
+  settings->heap_interval_is_auto = bytes == shm::kAutoHeapInterval;
+  settings->heap_interval = settings->heap_interval_is_auto ? kFirstAutoInterval : bytes;
   return true;
 }
 
 bool read_cpu_hz(const char* value, Settings* settings) {
-  return take_whole(value, kMostHz, &settings->cpu_hz);
+  return shm::read_cpu_hz(value, &settings->cpu_hz);
 }
 
 bool read_wait_interval(const char* value, Settings* settings) {
-  std::uint64_t millionths = 0;
-  const char* unit = value;
-  if (!take_millionths(unit, &millionths)) return false;
-  std::uint64_t nanoseconds_per_unit = 0;
-  if (std::strcmp(unit, "us") == 0) nanoseconds_per_unit = 1'000;
-  if (std::strcmp(unit, "ms") == 0) nanoseconds_per_unit = 1'000'000;
-  if (std::strcmp(unit, "s") == 0) nanoseconds_per_unit = 1'000'000'000;
-  if (nanoseconds_per_unit == 0) {
-    if (millionths != 0 || *unit != '\0') return false;
-    settings->wait_interval_ns = 0;
-    return true;
-  }
-  if (millionths > 3'600'000'000ull * 1'000'000'000 / nanoseconds_per_unit) return false;  // an hour
-  settings->wait_interval_ns = millionths * (nanoseconds_per_unit / 1'000) / 1'000;
-  return true;
+  return shm::read_wait_interval(value, &settings->wait_interval_ns);
 }
 
 bool read_budget(const char* value, Settings* settings) {
-  std::uint64_t millionths = 0;
-  const char* unit = value;
-  if (!take_millionths(unit, &millionths)) return false;
-  if (*unit != '\0' && std::strcmp(unit, "%") != 0) return false;
-  if (millionths < 1'000 || millionths > 100'000'000) return false;  // 0.001 % to 100 %
-  settings->budget_ppm = static_cast<std::uint32_t>(millionths / 100);
-  return true;
+  return shm::read_budget(value, &settings->budget_ppm);
 }
 
 bool read_run(const char* value, Settings* settings) {
@@ -145,7 +59,7 @@ bool read_run(const char* value, Settings* settings) {
   const std::size_t length = colon != nullptr ? static_cast<std::size_t>(colon - value) : std::strlen(value);
   if (length == 0 || length >= sizeof settings->run_id) return false;
   std::uint64_t pid = 0;
-  if (colon != nullptr && !take_whole(colon + 1, 0x7fffffff, &pid)) return false;
+  if (colon != nullptr && !shm::read_whole(colon + 1, 0x7fffffff, &pid)) return false;
   std::memcpy(settings->run_id, value, length);
   settings->run_id[length] = '\0';
   settings->collector_pid = static_cast<std::uint32_t>(pid);
@@ -203,10 +117,13 @@ const EnvironmentVariable kEnvironment[] = {
      "budget",
      read_heap_interval},
     {"CAMPROBE_CPU_HZ", "99", "`0` (off) to `10000`", "CPU samples per second of CPU time, per thread", read_cpu_hz},
-    {"CAMPROBE_WAIT_INTERVAL", "10ms", "`0` (off), or a time with `us`, `ms` or `s` behind the number",
+    {"CAMPROBE_WAIT_INTERVAL", "10ms", "`0` (off), or a time up to `3600s` with `us`, `ms` or `s` behind the number",
      "mean waiting time between two samples of blocking calls", read_wait_interval},
     {"CAMPROBE_BUDGET", "1%", "`0.001%` to `100%`",
-     "share of the process's CPU time that the probe may use; `auto` intervals keep to it", read_budget},
+     "share of the process's CPU time that the probe may use; the `auto` heap interval keeps to it, a rate or an "
+     "interval "
+     "that is given is kept whatever it costs",
+     read_budget},
     {"CAMPROBE_RUN", "", "a run's name (up to 63 bytes), `:`, the collector's process id",
      "set by `camprobe run`: the run that this process and its children belong to", read_run},
     {"CAMPROBE_FOLLOW_FORK", "1", "`0` or `1`", "whether the child of a fork is recorded too", read_follow_fork},

@@ -3,10 +3,12 @@
 
 #include <sys/prctl.h>
 
+#include "sampler/control.h"
 #include "sampler/cpu_sampler.h"
 #include "sampler/heap_sampler.h"
 #include "sampler/module_table.h"
 #include "sampler/session.h"
+#include "shm/placement.h"
 #include "shm/raw_syscall.h"
 
 namespace camprobe::sampler {
@@ -59,11 +61,13 @@ void point_at_stray(ThreadLane& thread, LaneMode mode, std::int64_t countdown) {
   thread.mode = mode;
 }
 
-// A frame that was left by siglongjmp() never opens the door again. Whoever now stands higher up on the same stack
-// proves that it is gone.
+// A frame that was left by siglongjmp() never opens the door again. Whoever now stands higher up on the same stack, or
+// about as high, proves that it is gone: only a handler can be inside, and the kernel's signal frame between it and
+// what it interrupted takes more than this.
+constexpr std::uintptr_t kLessThanSignalFrame = 512;
 bool was_abandoned(const ThreadLane& thread, std::uintptr_t frame) {
   const auto on_stack = [&](std::uintptr_t at) { return at >= thread.stack.low && at < thread.stack.high; };
-  return frame > thread.entered_at && on_stack(frame) && on_stack(thread.entered_at);
+  return frame + kLessThanSignalFrame > thread.entered_at && on_stack(frame) && on_stack(thread.entered_at);
 }
 
 void repair_after_abandoning(ThreadLane& thread) {
@@ -80,6 +84,7 @@ bool reclaim_lanes(std::uint64_t now) {
   if (now < due || !next.compare_exchange_strong(due, now + 1'000'000'000)) return false;
   constexpr long kNoSuchThread = -3;
   const long pid = shm::raw_syscall(SYS_getpid);
+  if (shm::is_error(pid)) return false;
   bool any = false;
   for (std::uint32_t index = 0; index < g_region.header()->lanes_used.load(std::memory_order_relaxed); ++index) {
     const shm::Lane& lane = *g_region.lane(static_cast<int>(index));
@@ -119,8 +124,8 @@ constinit thread_local ThreadLane t_lane = {.lane = &g_unarmed_lane,
                                             .mode_before = LaneMode::kUnarmed,
                                             .stray = {}};
 
-constinit shm::Region g_region;
-constinit const std::atomic<std::uint32_t>* g_own_memory = &g_always_ours;
+CAMPROBE_HOT_DATA constinit shm::Region g_region;
+CAMPROBE_HOT_DATA constinit const std::atomic<std::uint32_t>* g_own_memory = &g_always_ours;
 constinit ThreadArmed g_on_thread_armed = nullptr;
 
 StackScratch& scratch_of(const ThreadLane& thread) {
@@ -139,9 +144,10 @@ void arm_thread(ThreadLane& thread, bool is_in_handler) {
   }
   // A handler that comes in between finds a thread without a lane.
   point_at_stray(thread, LaneMode::kStray, kStrayBytes);
-  thread.tid = static_cast<std::uint32_t>(shm::raw_syscall(SYS_gettid));
+  const long tid = shm::raw_syscall(SYS_gettid);
+  thread.tid = tid > 0 ? static_cast<std::uint32_t>(tid) : 0;
   const std::uint64_t now = now_ns();
-  int index = g_region.acquire_lane(thread.tid, now);
+  int index = tid > 0 ? g_region.acquire_lane(thread.tid, now) : -1;
   if (index < 0 && reclaim_lanes(now)) index = g_region.acquire_lane(thread.tid, now);
   if (index < 0) {
     if (!is_in_handler && g_on_thread_armed != nullptr) g_on_thread_armed(thread);
@@ -171,14 +177,9 @@ void release_thread(ThreadLane& thread) {
   }
   if (thread.mode != LaneMode::kArmed) return;
   stop_thread_timer(thread.index);
-  const int index = thread.index;
-  thread.index = -1;
-  thread.stray = {};
-  thread.stray_flushed_allocs = thread.stray_flushed_frees = 0;
-  // Each allocation that is still to come goes to the slow path and is added up at once.
-  point_at_stray(thread, LaneMode::kEnded, 0);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  g_region.release_lane(index);
+  // The destructors of younger keys run after us, and the C library tidies up: the thread keeps its lane, so that all
+  // of that is counted too.
+  g_region.end_lane(thread.index);
 }
 
 void flush_stray_counts(ThreadLane& thread) {
@@ -248,7 +249,7 @@ ThreadLane* this_thread_slow() {
   return &thread;
 }
 
-ProbeScope::ProbeScope() : thread_(this_thread()) {
+[[gnu::hot]] ProbeScope::ProbeScope() : thread_(this_thread()) {
   if (thread_ != nullptr) {
     thread_->entered_at = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
     // A thread that was armed in a handler.
@@ -261,9 +262,12 @@ ProbeScope::ProbeScope() : thread_(this_thread()) {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-ProbeScope::~ProbeScope() {
+[[gnu::hot]] ProbeScope::~ProbeScope() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (thread_ != nullptr) thread_->entered_at = 0;
+  if (thread_ == nullptr) return;
+  // A thread that has given its lane back meanwhile has no ring to tell of it.
+  if (__builtin_expect(has_news(*thread_), 0) && thread_->mode == LaneMode::kArmed) act_on_news(*thread_, false);
+  thread_->entered_at = 0;
 }
 
 StackId capture_above(ThreadLane& thread, void* hook_frame) {

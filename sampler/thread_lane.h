@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "sampler/clock.h"
 #include "sampler/interval.h"
 #include "sampler/unwind.h"
 #include "shm/layout.h"
@@ -33,7 +34,7 @@ enum class LaneMode : std::uint8_t {
   kArmed,     // has a lane; the only mode in which anything is recorded
   kStray,     // there was no lane for it; counts only
   kDetached,  // between fork's two sides, or in a vfork child: writes nothing
-  kEnded,     // its last destructors run
+  kEnded,     // its last destructors run, and there was no lane for it
   kOff,       // the probe records nothing in this process
 };
 
@@ -90,11 +91,6 @@ inline bool owns_region() {
   return g_own_memory->load(std::memory_order_relaxed) != 0;
 }
 
-// CLOCK_MONOTONIC: the vDSO's, some 20 ns.
-inline std::uint64_t now_ns() {
-  return shm::monotonic_ns();
-}
-
 // Families that are on now; changes with the control block.
 [[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint32_t> g_families;
 inline bool enabled(Family family) {
@@ -119,7 +115,7 @@ inline ThreadLane* this_thread() {
 // that is not async-signal-safe; the rest follows at the thread's next event.
 void arm_thread(ThreadLane& thread, bool is_in_handler);
 
-// Gives the lane back: at the end of the thread. What the thread still does is counted as stray.
+// The thread ends: its lane goes to another once it is gone.
 void release_thread(ThreadLane& thread);
 
 // Points the thread away from the region, and back; what it did meanwhile is added (attach) or dropped
@@ -141,7 +137,7 @@ extern constinit ThreadArmed g_on_thread_armed;
 // Room for one captured stack (and the mark of a cut one), for ordinary code and for handlers: not on the thread's
 // stack, which may be 16 KiB.
 inline constexpr std::uint32_t kFrames = shm::kMaxFrames - 1;
-struct StackScratch {
+struct alignas(shm::kPage) StackScratch {
   std::uintptr_t ordinary[kFrames + 1];
   std::uintptr_t handler[kFrames + 1];
 };

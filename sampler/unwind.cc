@@ -10,6 +10,7 @@
 #include "sampler/unwind_memory.h"
 #include "sampler/unwind_modules.h"
 #include "sampler/unwind_registers.h"
+#include "sampler/unwind_row.h"
 #include "sampler/unwind_rule.h"
 #include "sampler/unwind_signal_frame.h"
 
@@ -197,7 +198,7 @@ Step step_bare(Registers* registers, bool is_leaf, StackMemory* memory) {
   if (!is_code_address(lookup) || !find_module(lookup, &module)) {
     return step_bare(registers, is_leaf, memory);
   }
-  if (!reader.may_read()) {
+  if (!reader.may_read() && !stays_loaded(module)) {
     return Step::closing;
   }
   Row row;
@@ -316,22 +317,24 @@ Walk walk(Registers* registers, std::uintptr_t* out, std::uint32_t max, StackBou
 
 // The registers as they are here and now. Inlined into each entry point, whose own frame the walk then starts from: its
 // call frame information describes this very instruction.
-#define CAMPROBE_CAPTURE_REGISTERS(registers)  \
-  do {                                         \
-    (registers).known = Registers::kPreserved; \
-    asm volatile(                              \
-        "movq %%rbx, 3*8(%0)\n\t"              \
-        "movq %%rbp, 6*8(%0)\n\t"              \
-        "movq %%rsp, 7*8(%0)\n\t"              \
-        "movq %%r12, 12*8(%0)\n\t"             \
-        "movq %%r13, 13*8(%0)\n\t"             \
-        "movq %%r14, 14*8(%0)\n\t"             \
-        "movq %%r15, 15*8(%0)\n\t"             \
-        "leaq 1f(%%rip), %%rax\n\t"            \
-        "1: movq %%rax, 16*8(%0)\n\t"          \
-        :                                      \
-        : "r"((registers).value)               \
-        : "rax", "memory");                    \
+#define CAMPROBE_CAPTURE_REGISTERS(registers)                                                                         \
+  do {                                                                                                                \
+    (registers).known = Registers::kPreserved;                                                                        \
+    auto& value = (registers).value;                                                                                  \
+    asm volatile(                                                                                                     \
+        "movq %%rbx, %[rbx]\n\t"                                                                                      \
+        "movq %%rbp, %[rbp]\n\t"                                                                                      \
+        "movq %%rsp, %[rsp]\n\t"                                                                                      \
+        "movq %%r12, %[r12]\n\t"                                                                                      \
+        "movq %%r13, %[r13]\n\t"                                                                                      \
+        "movq %%r14, %[r14]\n\t"                                                                                      \
+        "movq %%r15, %[r15]\n\t"                                                                                      \
+        "leaq 1f(%%rip), %%rax\n\t"                                                                                   \
+        "1: movq %%rax, %[pc]\n\t"                                                                                    \
+        : [rbx] "=m"(value[kRbx]), [rbp] "=m"(value[kRbp]), [rsp] "=m"(value[kRsp]), [r12] "=m"(value[kR12]),         \
+          [r13] "=m"(value[kR13]), [r14] "=m"(value[kR14]), [r15] "=m"(value[kR15]), [pc] "=m"(value[kReturnAddress]) \
+        :                                                                                                             \
+        : "rax", "memory");                                                                                           \
   } while (false)
 
 // Without the loader's look-up (an old glibc) only the frame pointer is left, and it must be this function's own.

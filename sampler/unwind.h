@@ -39,7 +39,7 @@ enum class WalkEnd : std::uint8_t {
   truncated_depth,  // `max` frames recorded and more to come
   no_rule,          // a pc without call frame information whose frame pointer leads nowhere
   bad_frame,        // a rule led out of the stack, or down it
-  closing,          // a pc not met before, while a module is being unloaded
+  closing,          // a pc not met before in a module that could be unloaded, while one is being unloaded
 };
 
 struct Walk {
@@ -61,11 +61,11 @@ void start_unwinding();
 // Walks the stack that a signal interrupted: out[0] is the interrupted instruction.
 Walk walk_context(std::uintptr_t* out, std::uint32_t max, StackBounds bounds, const ucontext_t* context);
 
-// Around the real dlclose(), by its hook. Between the two no walker reads any module's .eh_frame, so none can touch
-// pages that are being unmapped; pcs already in the cache are still stepped over. begin waits for walkers of other
-// threads that are reading at this moment, which takes microseconds, and at most about 100 ms (a reader may be stopped
-// by a debugger, or be the very thread that now unloads a module from a signal handler); false says that the wait was
-// given up. end makes the cache forget.
+// Around the real dlclose(), by its hook. Between the two no walker reads the .eh_frame of a module that could be
+// unloaded, so none can touch pages that are being unmapped; pcs already in the cache are still stepped over. begin
+// waits for walkers of other threads that are reading at this moment, which takes microseconds, and at most about 100
+// ms (a reader may be stopped by a debugger, or be the very thread that now unloads a module from a signal handler);
+// false says that the wait was given up. end makes the cache forget.
 bool module_closing_begin();
 void module_closing_end();
 

@@ -46,6 +46,7 @@ class StackMemory {
     if (address - low_ >= size_ && !admit(address)) [[unlikely]] {
       return false;
     }
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): admit() refuses what lies below kLowestAddress
     *value = *reinterpret_cast<const volatile UnalignedWord*>(address);
     return true;
   }

@@ -5,12 +5,11 @@
 #include <elf.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include <atomic>
 
+#include "sampler/give_way.h"
 #include "sampler/unwind.h"
-#include "shm/raw_syscall.h"
 
 namespace camprobe::sampler {
 
@@ -28,6 +27,8 @@ namespace {
 
 std::atomic<FindObject> find_object{nullptr};
 std::atomic<std::uintptr_t> program_entry{0};
+constexpr unsigned kStaying = 5;
+std::atomic<std::uintptr_t> staying_headers[kStaying] = {};  // .eh_frame_hdr of modules that stay
 std::atomic<std::uint32_t> readers{0};
 std::atomic<std::uint32_t> closings{0};
 std::atomic<std::uint64_t> generation_salt{generation_of(0).salt};
@@ -46,6 +47,24 @@ void count_down(std::atomic<std::uint32_t>* count) {
 void start_modules() {
   program_entry.store(getauxval(AT_ENTRY), std::memory_order_relaxed);
   find_object.store(reinterpret_cast<FindObject>(dlsym(RTLD_DEFAULT, "_dl_find_object")), std::memory_order_release);
+  const std::uintptr_t in_staying[kStaying] = {getauxval(AT_ENTRY), getauxval(AT_BASE), getauxval(AT_SYSINFO_EHDR),
+                                               reinterpret_cast<std::uintptr_t>(&dlsym),
+                                               reinterpret_cast<std::uintptr_t>(&start_modules)};
+  for (unsigned i = 0; i < kStaying; ++i) {
+    Module module;
+    if (find_module(in_staying[i], &module)) {
+      staying_headers[i].store(module.eh_frame_header, std::memory_order_relaxed);
+    }
+  }
+}
+
+bool stays_loaded(const Module& module) {
+  for (const auto& header : staying_headers) {
+    if (module.eh_frame_header != 0 && header.load(std::memory_order_relaxed) == module.eh_frame_header) {
+      return true;
+    }
+  }
+  return false;
 }
 
 bool is_program_entry(std::uintptr_t pc) {
@@ -73,12 +92,20 @@ bool find_module(std::uintptr_t pc, Module* module) {
   return true;
 }
 
-// A module's address range may have holes, and the loader's own copy of the program headers is private, so they are
-// read from the ELF header that every linker puts at the start of the first segment. A module without one is taken to
-// have no unwind information.
+// What lies between the segments of a library cannot be read, and the loader's own copy of the program headers is
+// private, so they are read from the ELF header that every linker puts at the start of the first segment. A module
+// without one is taken to have no unwind information. Linkers put all of it into one segment, so where the loader knows
+// segments only, the one that holds the header is enough.
 Image image_of(const Module& module) {
   Image image;
   image.count = 0;
+  if (module.eh_frame_header - module.low >= module.high - module.low) {
+    Module segment;
+    if (find_module(module.eh_frame_header, &segment) && segment.eh_frame_header == module.eh_frame_header) {
+      image.segments[image.count++] = {segment.low, segment.high};
+    }
+    return image;
+  }
   constexpr std::uintptr_t kHeaderPage = 4096;
   if (module.high - module.low < kHeaderPage) {
     return image;
@@ -143,10 +170,9 @@ bool module_closing_begin() {
       return false;
     }
     if (i < kYields) {
-      shm::raw_syscall(SYS_sched_yield);
+      give_way();
     } else {
-      const timespec nap{0, 500'000};
-      shm::raw_syscall(SYS_nanosleep, reinterpret_cast<long>(&nap));
+      nap();
     }
   }
 }

@@ -21,18 +21,21 @@
 
 #include <cstdint>
 
+#include "sampler/unwind_bytes.h"
 #include "sampler/unwind_cache.h"
-#include "sampler/unwind_cfi.h"
 
 namespace camprobe::sampler {
 
-// Finds the loader's look-up with dlsym(), and the program's entry point.
+// Finds the loader's look-up with dlsym(), the program's entry point, and the modules that stay.
 void start_modules();
 
 // Whether `pc` is in _start, which in programs linked with an old toolchain has no call frame information to say that
 // nobody called it.
 bool is_program_entry(std::uintptr_t pc);
 
+// What the loader knows about a pc. A program with holes between its segments (node; what lld links) is one module to
+// people, and to the loader one for each segment: then [low, high) is the segment of the pc, and the header lies in
+// another.
 struct Module {
   std::uintptr_t low;
   std::uintptr_t high;
@@ -42,10 +45,14 @@ struct Module {
 // The module that holds `pc`. The loader's look-up is lock-free and safe during dlopen() and dlclose().
 bool find_module(std::uintptr_t pc, Module* module);
 
+// Whether the module can never be unloaded: the program itself, the loader, the C library, the kernel's vDSO and the
+// one that this code is in. Those may be read while others go: the stack of dlclose() itself leads through them.
+bool stays_loaded(const Module& module);
+
 // Whether find_module() can find anything at all.
 bool modules_are_known();
 
-// The module's readable segments, from its program headers.
+// The module's readable segments that may hold its unwind information.
 Image image_of(const Module& module);
 
 Generation module_generation();
@@ -58,7 +65,7 @@ class ModuleReader {
   ModuleReader(const ModuleReader&) = delete;
   ModuleReader& operator=(const ModuleReader&) = delete;
 
-  // False while a module is being unloaded: read nothing.
+  // False while a module is being unloaded: read nothing but what stays_loaded().
   bool may_read() const { return may_read_; }
 
  private:

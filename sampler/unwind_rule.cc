@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include "sampler/unwind_expression.h"
 #include "sampler/unwind_signal_frame.h"
 
 namespace camprobe::sampler {

@@ -14,8 +14,8 @@
 
 #include <cstdint>
 
-#include "sampler/unwind_cfi.h"
 #include "sampler/unwind_registers.h"
+#include "sampler/unwind_row.h"
 
 namespace camprobe::sampler {
 

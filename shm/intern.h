@@ -65,7 +65,8 @@ class InternTable {
   }
 
   // The id of these bytes; 0 when the table is full, the bytes are more than 64 KiB or /dev/shm has no room.
-  std::uint32_t intern(const void* data, std::uint32_t bytes) {
+  // `leaves_room`: nothing new is taken in once three quarters are full.
+  std::uint32_t intern(const void* data, std::uint32_t bytes, bool leaves_room = false) {
     if (base_ == nullptr || bytes > 65536) return 0;
     if (!reservation_->ensure(index_offset_, sizeof(InternHeader))) return 0;
     const std::uint32_t hash = intern_hash(data, bytes);
@@ -77,7 +78,7 @@ class InternTable {
       auto& slot = *reinterpret_cast<std::atomic<std::uint32_t>*>(base_ + slot_offset);
       std::uint32_t id = slot.load(std::memory_order_acquire);
       if (id == 0) {
-        if (fresh == 0) fresh = append(hash, data, bytes);
+        if (fresh == 0) fresh = append(hash, data, bytes, leaves_room);
         if (fresh == 0) return 0;
         if (slot.compare_exchange_strong(id, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
           header()->entries.fetch_add(1, std::memory_order_relaxed);
@@ -97,10 +98,12 @@ class InternTable {
     return entry->hash == hash && entry->bytes == bytes && std::memcmp(entry + 1, data, bytes) == 0;
   }
 
-  std::uint32_t append(std::uint32_t hash, const void* data, std::uint32_t bytes) {
+  std::uint32_t append(std::uint32_t hash, const void* data, std::uint32_t bytes, bool leaves_room) {
     const std::uint64_t need = sizeof(InternEntry) + (std::uint64_t{bytes} + 7) / 8 * 8;
     // Looked at before it is taken: a full arena must not creep towards overflow with every miss.
-    if (header()->arena_used.load(std::memory_order_relaxed) + 8 + need > arena_bytes_) return 0;
+    const std::uint64_t most = leaves_room ? arena_bytes_ / 4 * 3 : arena_bytes_;
+    if (header()->arena_used.load(std::memory_order_relaxed) + 8 + need > most) return 0;
+    if (leaves_room && header()->entries.load(std::memory_order_relaxed) >= slots_ / 4 * 3) return 0;
     const std::uint64_t offset = 8 + header()->arena_used.fetch_add(need, std::memory_order_relaxed);
     if (offset + need > arena_bytes_) return 0;
     if (!reservation_->ensure(arena_offset_ + offset, need)) return 0;

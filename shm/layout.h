@@ -28,13 +28,15 @@
 namespace camprobe::shm {
 
 inline constexpr char kMagic[8] = {'C', 'A', 'M', 'P', 'R', 'O', 'B', 'E'};
-inline constexpr std::uint32_t kAbiVersion = 1;
+inline constexpr std::uint32_t kAbiVersion = 2;
 inline constexpr std::size_t kPage = 4096;
 
 // ---------------------------------------------------------------------------------------------------------- sizes
 
 inline constexpr std::uint32_t kNameSlots = 1u << 14;
 inline constexpr std::uint64_t kNameArenaBytes = 512u << 10;
+inline constexpr std::uint32_t kMaxNameBytes = 4096;  // the longest that readers take for a name: as long as a path
+inline constexpr std::uint32_t kMaxTextBytes = 128;   // of a text attribute
 inline constexpr std::uint32_t kModules = 2048;
 inline constexpr std::uint32_t kStackSlots = 1u << 16;
 inline constexpr std::uint64_t kStackArenaBytes = 4u << 20;
@@ -132,15 +134,21 @@ enum class Family : std::uint32_t {
 };
 inline constexpr std::uint32_t kAllFamilies = 511;
 
-// Written by one collector at a time (whoever holds the run), read by the probe in its slow paths.
+// Written by any number of collectors and commands at once, read by the probe in its slow paths. There is no lock that
+// a writer who is killed could leave behind: who wants a change makes it field by field, each in one atomic step (bits
+// of `families` by fetch_or and fetch_and, so that two writers who change different families both get theirs), and then
+// raises `version` by fetch_add. The probe reads `version` first and the fields after it, so a change that it saw only
+// half of has a version that it has yet to see, and it looks again. Of two writers of one field the later one holds.
 struct ControlBlock {
-  std::atomic<std::uint32_t> version;        // raised after the other fields are set; 0: nothing asked
+  std::atomic<std::uint32_t> version;        // raised after the other fields are set; compared for equality only
   std::atomic<std::uint32_t> families;       // bit mask of Family
   std::atomic<std::uint64_t> heap_interval;  // bytes; 0 off; ~0: auto
   std::atomic<std::uint64_t> cpu_hz;
   std::atomic<std::uint64_t> wait_interval_ns;
-  std::atomic<std::uint32_t> reader_pid;  // who drains now; the probe leaves its region to it at exit
-  std::uint32_t reserved;
+  // Who drains now; the probe leaves its region to it at exit. Taken by compare-and-exchange from 0 or from a process
+  // that is dead, given back only by who has it: of two collectors the second waits for the first to go.
+  std::atomic<std::uint32_t> reader_pid;
+  std::atomic<std::uint32_t> budget_ppm;  // share of CPU time that the probe may use, parts per million
 };
 static_assert(sizeof(ControlBlock) == 40);
 
@@ -220,7 +228,11 @@ struct IoCounter {
   std::uint64_t ops, bytes, errors, ns;
 };
 
-enum class LaneState : std::uint32_t { kFree = 0, kActive = 1 };
+enum class LaneState : std::uint32_t {
+  kFree = 0,
+  kActive = 1,
+  kEnding = 2,  // its thread said that it ends, and counts on until it is gone
+};
 
 struct RingHeader {
   std::atomic<std::uint64_t> head;  // records ever written; record n lies in slot n % capacity
@@ -251,7 +263,7 @@ struct alignas(64) Lane {
   std::uint64_t reserved3[6];
   IoCounter io[kIoKinds];
 };
-static_assert(sizeof(Lane) % 64 == 0 && sizeof(Lane) <= kPage);
+static_assert(sizeof(Lane) == 512);
 static_assert(offsetof(Lane, state) == 64 && offsetof(Lane, ring) == 128 && offsetof(Lane, io) == 192);
 
 // ---------------------------------------------------------------------------------------------------------- offsets
@@ -274,26 +286,26 @@ inline constexpr std::uint64_t kLanesOffset = kSpansOffset + page_up(kSpans * si
 
 struct LaneGeometry {
   std::uint64_t offset;       // of the Lane in the region
-  std::uint32_t ring;         // slots; the ring lies at offset + kPage
+  std::uint32_t ring;         // slots; the ring follows the Lane in the same page, which may be all that a thread needs
   std::uint32_t signal_ring;  // slots; behind the ring
-  constexpr std::uint64_t ring_offset() const { return offset + kPage; }
+  constexpr std::uint64_t ring_offset() const { return offset + sizeof(Lane); }
   constexpr std::uint64_t signal_ring_offset() const { return ring_offset() + ring * sizeof(Record); }
-  constexpr std::uint64_t bytes() const { return kPage + (std::uint64_t{ring} + signal_ring) * sizeof(Record); }
+  constexpr std::uint64_t bytes() const {
+    return page_up(sizeof(Lane) + (std::uint64_t{ring} + signal_ring) * sizeof(Record));
+  }
 };
 
-inline constexpr std::uint64_t kLongLaneBytes = kPage + (kLongRing + kLongSignalRing) * sizeof(Record);
-inline constexpr std::uint64_t kShortLaneBytes = kPage + (kShortRing + kShortSignalRing) * sizeof(Record);
-static_assert(kLongLaneBytes % kPage == 0 && kShortLaneBytes % kPage == 0);
+inline constexpr std::uint64_t kLongLaneBytes = LaneGeometry{0, kLongRing, kLongSignalRing}.bytes();
+inline constexpr std::uint64_t kShortLaneBytes = LaneGeometry{0, kShortRing, kShortSignalRing}.bytes();
+inline constexpr std::uint64_t kShortLanesOffset = kLanesOffset + kLongLanes * kLongLaneBytes;
 
 constexpr LaneGeometry lane_geometry(std::uint32_t lane) {
   if (lane < kLongLanes) return {kLanesOffset + lane * kLongLaneBytes, kLongRing, kLongSignalRing};
-  return {kLanesOffset + kLongLanes * kLongLaneBytes + (lane - kLongLanes) * kShortLaneBytes, kShortRing,
-          kShortSignalRing};
+  return {kShortLanesOffset + (lane - kLongLanes) * kShortLaneBytes, kShortRing, kShortSignalRing};
 }
 
-inline constexpr std::uint64_t kRegionBytes =
-    kLanesOffset + kLongLanes * kLongLaneBytes + (kLanes - kLongLanes) * kShortLaneBytes;
+inline constexpr std::uint64_t kRegionBytes = kShortLanesOffset + (kLanes - kLongLanes) * kShortLaneBytes;
 // Without the threads beyond the first sixteen a region can never grow past 16 MiB.
-static_assert(kLanesOffset + kLongLanes * kLongLaneBytes <= (17u << 20));
+static_assert(kShortLanesOffset <= (16u << 20));
 
 }  // namespace camprobe::shm

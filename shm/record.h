@@ -46,6 +46,7 @@ inline constexpr std::uint16_t kFlagFound = 2;         // kOpen, kThreadStart: e
 inline constexpr std::uint16_t kFlagWallClock = 4;     // kCpu: the thread may have been waiting
 inline constexpr std::uint16_t kFlagFailed = 8;        // kOpen: the connect or accept failed
 inline constexpr std::uint16_t kFlagOtherThread = 16;  // kFree: by another thread than the allocating one
+inline constexpr std::uint16_t kFlagAsked = 32;        // kSetting: by the control block, not by the budget
 
 struct AllocPayload {
   std::uint64_t address;
@@ -140,21 +141,17 @@ struct ProcessPayload {
   std::int64_t status;
   std::uint64_t reserved[2];
 };
-enum class Setting : std::uint32_t { kNone, kHeapInterval, kCpuHz, kFamilies, kWaitInterval };
+enum class Setting : std::uint32_t { kNone, kHeapInterval, kCpuHz, kFamilies, kWaitInterval, kBudget };
 struct SettingPayload {
   Setting setting;
-  std::uint32_t reserved;
+  std::uint32_t is_auto;  // kHeapInterval: the budget moves it
   std::uint64_t value;
-  std::uint64_t reserved2[2];
+  std::uint64_t before;  // what held until now
+  std::uint64_t reserved;
 };
 
-struct Record {
-  std::atomic<std::uint64_t> sequence;
-  std::uint64_t time_ns;  // CLOCK_MONOTONIC
-  RecordKind kind;
-  std::uint16_t flags;
-  StackId stack;
-  SpanId span;  // innermost open span of the thread
+// What a record says beyond its head, by its kind.
+struct Payload {
   union {
     AllocPayload alloc;
     FreePayload free;
@@ -169,14 +166,24 @@ struct Record {
     MarkPayload mark;
     ProcessPayload process;
     SettingPayload setting;
-    std::uint64_t words[4];
+    std::uint64_t words[4] = {};
   };
+};
+
+struct Record {
+  std::atomic<std::uint64_t> sequence;
+  std::uint64_t time_ns;  // CLOCK_MONOTONIC
+  RecordKind kind;
+  std::uint16_t flags;
+  StackId stack;
+  SpanId span;  // innermost open span of the thread
+  Payload payload;
 };
 static_assert(sizeof(Record) == 64 && alignof(Record) == 8);
 static_assert(sizeof(AllocPayload) == 32 && sizeof(CpuPayload) == 32 && sizeof(WaitPayload) == 32);
 static_assert(sizeof(OpenPayload) == 32 && sizeof(ClosePayload) == 32 && sizeof(SpanPayload) == 32);
 static_assert(sizeof(AttributesPayload) == 32 && sizeof(ThreadPayload) == 32 && sizeof(MapPayload) == 32);
 static_assert(sizeof(MarkPayload) == 32 && sizeof(ProcessPayload) == 32 && sizeof(SettingPayload) == 32);
-static_assert(offsetof(Record, words) == 32);
+static_assert(sizeof(Payload) == 32 && offsetof(Record, payload) == 32);
 
 }  // namespace camprobe::shm

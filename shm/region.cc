@@ -3,6 +3,7 @@
 // Making a region and handing out its parts. See shm/region.h for who may call what.
 #include "shm/region.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -11,6 +12,7 @@
 #include <cstring>
 
 #include "shm/raw_syscall.h"
+#include "shm/region_calls.h"
 
 namespace camprobe::shm {
 
@@ -18,7 +20,11 @@ namespace {
 
 constexpr std::uint32_t kImagesTried = 64;
 
+constinit std::uint64_t g_frozen_monotonic = 0, g_frozen_realtime = 0;
+
 std::uint64_t clock_ns(clockid_t clock) {
+  if (is_forbidden(bit_of_call(SYS_clock_gettime)))
+    return clock == CLOCK_MONOTONIC ? g_frozen_monotonic : g_frozen_realtime;
   timespec now;
   clock_gettime(clock, &now);  // the vDSO's: no syscall, async-signal-safe
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
@@ -31,6 +37,20 @@ bool file_limit_allows(std::uint64_t bytes) {
   return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes;
 }
 
+// Whether thread `tid` of our process is no more; `own` is the number of a thread that asks, and so not the old one's.
+bool is_gone(std::uint32_t pid, std::uint32_t tid, std::uint32_t own) {
+  constexpr long kNoSuchThread = -3;
+  return tid == own || raw_syscall(SYS_tgkill, pid, tid, 0) == kNoSuchThread;
+}
+
+// Where the address space is limited the region must not be what the program lacks later.
+bool address_space_allows(std::uint64_t bytes) {
+  constexpr std::uint64_t kLargestShare = 8;
+  rlimit limit;
+  if (is_error(raw_syscall(SYS_prlimit64, 0, RLIMIT_AS, 0, reinterpret_cast<long>(&limit)))) return true;
+  return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur / kLargestShare >= bytes;
+}
+
 }  // namespace
 
 std::uint64_t monotonic_ns() {
@@ -38,6 +58,11 @@ std::uint64_t monotonic_ns() {
 }
 std::uint64_t realtime_ns() {
   return clock_ns(CLOCK_REALTIME);
+}
+
+void freeze_clocks() {
+  g_frozen_monotonic = monotonic_ns();
+  g_frozen_realtime = realtime_ns();
 }
 
 std::uint64_t own_start_ticks() {
@@ -73,9 +98,15 @@ bool Region::create(const Options& options, CreateFailure* failure) {
   };
   if (!file_limit_allows(kRegionBytes)) return fail("the file size limit (ulimit -f) is below the region's size", -27);
 
+  if (!address_space_allows(kRegionBytes)) return fail("the address space limit (ulimit -v) is too tight", -ENOMEM);
+
+  const long uid = raw_syscall(SYS_geteuid), pid = raw_syscall(SYS_getpid);
+  if (is_forbidden(kCallsForARegion) || is_error(uid) || is_error(pid))
+    return fail("a seccomp filter is in the way of making a region", kNotCalled);
+
   RegionName name;
-  name.uid = static_cast<std::uint32_t>(raw_syscall(SYS_geteuid));
-  name.pid = static_cast<std::uint32_t>(raw_syscall(SYS_getpid));
+  name.uid = static_cast<std::uint32_t>(uid);
+  name.pid = static_cast<std::uint32_t>(pid);
   name.start_ticks = own_start_ticks();
   long fd = -1;
   for (name.image = options.image; name.image < options.image + kImagesTried; ++name.image) {
@@ -186,12 +217,12 @@ StackId Region::intern_stack(const std::uintptr_t* frames, std::uint32_t depth, 
   return intern_stack_in_place(copy, kept, complete && kept == depth);
 }
 
-StackId Region::intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete) {
+StackId Region::intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete, bool is_one_of_many) {
   if (base_ == nullptr || depth == 0 || depth > kMaxFrames) return 0;
   // An incomplete stack ends with a null frame, so that "cut here" is part of its identity.
   std::uint32_t words = depth;
   if (!complete) frames[words++] = 0;
-  const StackId id = stacks_.intern(frames, words * static_cast<std::uint32_t>(sizeof(std::uintptr_t)));
+  const StackId id = stacks_.intern(frames, words * static_cast<std::uint32_t>(sizeof(std::uintptr_t)), is_one_of_many);
   if (id == 0) count_loss(Loss::kStackFull);
   return id;
 }
@@ -210,7 +241,7 @@ DescriptorEntry* Region::descriptor(int fd) {
   return reinterpret_cast<DescriptorEntry*>(base_ + offset);
 }
 
-DescriptorEntry* Region::known_descriptor(int fd) const {
+[[gnu::hot]] DescriptorEntry* Region::known_descriptor(int fd) const {
   if (base_ == nullptr || fd < 0 || static_cast<std::uint32_t>(fd) >= kDescriptors) return nullptr;
   const std::uint64_t offset = kDescriptorsOffset + static_cast<std::uint64_t>(fd) * sizeof(DescriptorEntry);
   return reservation_.is_reserved(offset) ? reinterpret_cast<DescriptorEntry*>(base_ + offset) : nullptr;
@@ -257,8 +288,11 @@ int Region::acquire_lane(std::uint32_t tid, std::uint64_t now_ns) {
       return -1;
     }
     Lane& candidate = *lane(static_cast<int>(index));
-    std::uint32_t free = static_cast<std::uint32_t>(LaneState::kFree);
-    if (!candidate.state.compare_exchange_strong(free, static_cast<std::uint32_t>(LaneState::kActive),
+    std::uint32_t state = candidate.state.load(std::memory_order_acquire);
+    if (state == static_cast<std::uint32_t>(LaneState::kActive)) continue;
+    if (state == static_cast<std::uint32_t>(LaneState::kEnding) && !is_gone(header()->pid, candidate.tid, tid))
+      continue;
+    if (!candidate.state.compare_exchange_strong(state, static_cast<std::uint32_t>(LaneState::kActive),
                                                  std::memory_order_acquire))
       continue;
     candidate.tid = tid;
@@ -289,6 +323,11 @@ void Region::attach_rings(int index, RingWriter* ring, RingWriter* signal_ring) 
 void Region::release_lane(int index) {
   if (base_ == nullptr || index < 0) return;
   lane(index)->state.store(static_cast<std::uint32_t>(LaneState::kFree), std::memory_order_release);
+}
+
+void Region::end_lane(int index) {
+  if (base_ == nullptr || index < 0) return;
+  lane(index)->state.store(static_cast<std::uint32_t>(LaneState::kEnding), std::memory_order_release);
 }
 
 ModuleEntry* Region::claim_module() {

@@ -51,7 +51,11 @@ class Region {
   NameId intern_name(const char* text, std::uint32_t bytes);
   StackId intern_stack(const std::uintptr_t* frames, std::uint32_t depth, bool complete);
   // The same without a copy (2 KiB of a stack that may be small): `frames` must have room for one more word.
-  StackId intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete);
+  // `is_one_of_many`: a stack of CPU samples, of which there are new ones as long as a program runs, since each
+  // instruction that was interrupted makes one. They leave a quarter of the depot to the stacks that findings are
+  // about.
+  StackId intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete,
+                                bool is_one_of_many = false);
   LiveTable& live() { return live_; }
 
   // The entry of a descriptor, reserved; nullptr: number out of range or no room (counted).
@@ -66,7 +70,11 @@ class Region {
 
   // A lane for the calling thread, active and reserved but for its rings; -1: none free or no room (counted).
   int acquire_lane(std::uint32_t tid, std::uint64_t now_ns);
+  // Its thread is gone.
   void release_lane(int lane);
+  // Its thread ends, and still counts what its last destructors do: the lane passes on once the kernel has no such
+  // thread.
+  void end_lane(int lane);
   // The writers of a lane's two rings, which reserve their pages as they come to them.
   void attach_rings(int lane, RingWriter* ring, RingWriter* signal_ring);
   Lane* lane(int index) const {
@@ -101,7 +109,9 @@ class Region {
 // Of the calling process, from /proc/self/stat; 0 where there is no /proc.
 std::uint64_t own_start_ticks();
 
-// CLOCK_MONOTONIC and CLOCK_REALTIME, nanoseconds.
+// CLOCK_MONOTONIC and CLOCK_REALTIME, nanoseconds. After freeze_clocks() they stand still where clock_gettime is
+// forbidden: the vDSO, too, makes the system call on machines whose clock it cannot read.
+void freeze_clocks();
 std::uint64_t monotonic_ns();
 std::uint64_t realtime_ns();
 

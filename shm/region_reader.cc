@@ -54,7 +54,8 @@ RegionReader::RegionReader(RegionReader&& other) noexcept
       reads_(other.reads_),
       cursors_(std::move(other.cursors_)),
       buffer_(std::move(other.buffer_)),
-      control_(std::move(other.control_)) {}
+      control_(std::move(other.control_)),
+      control_guard_(std::move(other.control_guard_)) {}
 
 RegionReader& RegionReader::operator=(RegionReader&& other) noexcept {
   if (this != &other) {
@@ -66,6 +67,7 @@ RegionReader& RegionReader::operator=(RegionReader&& other) noexcept {
     reads_ = other.reads_;
     cursors_ = std::move(other.cursors_);
     buffer_ = std::move(other.buffer_);
+    control_guard_ = std::move(other.control_guard_);
     control_ = std::move(other.control_);
   }
   return *this;
@@ -81,7 +83,18 @@ std::optional<RegionReader> RegionReader::open(const std::string& path, std::str
     *error = "cannot open region " + path + ": " + std::strerror(errno);
     return std::nullopt;
   }
-  return from_descriptor(fd, path, error);
+  auto reader = from_descriptor(fd, path, error);
+  // The collector reads /proc by what a region says of its process, and signals it at the end of a run: a region that
+  // speaks for another process than its file's name does is not believed.
+  RegionName name;
+  if (reader && parse_region_name(path.c_str() + path.rfind('/') + 1, &name) &&
+      (name.pid != reader->info_.pid || name.uid != reader->info_.uid ||
+       name.start_ticks != reader->info_.start_ticks)) {
+    *error = path + " is not the region of the process it is named after: it says it is of process " +
+             std::to_string(reader->info_.pid);
+    return std::nullopt;
+  }
+  return reader;
 }
 
 std::optional<RegionReader> RegionReader::from_descriptor(int fd, const std::string& path, std::string* error) {
@@ -160,6 +173,7 @@ std::optional<RegionStatus> RegionReader::status() const {
   status.cpu_hz = plain(header.cpu_hz);
   status.wait_interval_ns = plain(header.wait_interval_ns);
   status.families = plain(header.families);
+  status.control_seen = plain(header.control_seen);
   status.exit_ns = header.exit_ns;
   status.exit_status = header.exit_status;
   for (std::uint32_t i = 0; i < kLossSlots; ++i) status.lost[i] = plain(header.lost[i]);
@@ -168,6 +182,20 @@ std::optional<RegionStatus> RegionReader::status() const {
   status.stray_bytes = plain(header.stray_bytes);
   status.probe_ns = plain(header.probe_ns);
   return status;
+}
+
+std::optional<ReadControl> RegionReader::read_control() const {
+  ControlBlock block;
+  if (!read_at(kControlOffset, static_cast<void*>(&block), sizeof block)) return std::nullopt;
+  ReadControl control;
+  control.version = plain(block.version);
+  control.families = plain(block.families) & kAllFamilies;
+  control.heap_interval = plain(block.heap_interval);
+  control.cpu_hz = plain(block.cpu_hz);
+  control.wait_interval_ns = plain(block.wait_interval_ns);
+  control.reader_pid = plain(block.reader_pid);
+  control.budget_ppm = plain(block.budget_ppm);
+  return control;
 }
 
 namespace {
@@ -428,12 +456,12 @@ std::optional<NameId> RegionReader::open_span_name(SpanId id) const {
 }
 
 std::optional<std::string> RegionReader::intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes,
-                                                      std::uint32_t id) const {
+                                                      std::uint32_t id, std::uint32_t most) const {
   const std::uint64_t offset = std::uint64_t{id} * 8;
   if (id == 0 || offset + sizeof(InternEntry) > arena_bytes) return std::nullopt;
   InternEntry entry;
   if (!read_at(arena_offset + offset, &entry, sizeof entry)) return std::nullopt;
-  if (entry.hash == 0 || entry.bytes > 65536 || offset + sizeof entry + entry.bytes > arena_bytes) return std::nullopt;
+  if (entry.hash == 0 || entry.bytes > most || offset + sizeof entry + entry.bytes > arena_bytes) return std::nullopt;
   std::string bytes(entry.bytes, '\0');
   if (!read_at(arena_offset + offset + sizeof entry, bytes.data(), bytes.size())) return std::nullopt;
   // The hash is the entry's own checksum: an id that points into the middle of something is found out.
@@ -442,8 +470,9 @@ std::optional<std::string> RegionReader::intern_bytes(std::uint64_t arena_offset
 }
 
 std::optional<ReadStack> RegionReader::stack(StackId id) const {
-  const auto bytes = intern_bytes(kStackArenaOffset, kStackArenaBytes, id);
-  if (!bytes || bytes->size() % 8 != 0) return std::nullopt;
+  // An unfinished stack has a zero word behind its frames.
+  const auto bytes = intern_bytes(kStackArenaOffset, kStackArenaBytes, id, (kMaxFrames + 1) * 8);
+  if (!bytes || bytes->empty() || bytes->size() % 8 != 0) return std::nullopt;
   ReadStack stack;
   stack.frames.resize(bytes->size() / 8);
   std::memcpy(stack.frames.data(), bytes->data(), bytes->size());
@@ -451,11 +480,12 @@ std::optional<ReadStack> RegionReader::stack(StackId id) const {
     stack.frames.pop_back();
     stack.complete = false;
   }
+  if (stack.frames.size() > kMaxFrames) return std::nullopt;
   return stack;
 }
 
 std::optional<std::string> RegionReader::name(NameId id) const {
-  return intern_bytes(kNameArenaOffset, kNameArenaBytes, id);
+  return intern_bytes(kNameArenaOffset, kNameArenaBytes, id, kMaxNameBytes);
 }
 
 ControlBlock* RegionReader::control(std::string* error) {
@@ -464,6 +494,7 @@ ControlBlock* RegionReader::control(std::string* error) {
       const boost::interprocess::file_mapping file(path_.c_str(), boost::interprocess::read_write);
       control_ = std::make_unique<boost::interprocess::mapped_region>(
           file, boost::interprocess::read_write, static_cast<boost::interprocess::offset_t>(kControlOffset), kPage);
+      control_guard_ = std::make_unique<BusGuard>(control_->get_address());
     } catch (const boost::interprocess::interprocess_exception& failure) {
       *error = "cannot map the control block of " + path_ + ": " + failure.what();
       return nullptr;

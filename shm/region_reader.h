@@ -5,7 +5,7 @@
 // Nothing in a region is trusted: every byte is copied out with pread first and checked then, offsets are compared with
 // the file's real size, ids with the arena's bounds. Reading with pread instead of through a mapping costs one system
 // call per copy and cannot die of SIGBUS when somebody truncates the file. Only the control block is mapped
-// (Boost.Interprocess), because its words must be written whole.
+// (Boost.Interprocess), because its words must be written whole, and guarded against that signal (shm/bus_guard.h).
 //
 // It is done ten times a second for every target, so what is quiet must cost next to nothing: a round reads one header,
 // and of each thread the two cache lines that say who has the lane and how far its rings have got. Rings are read where
@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "shm/bus_guard.h"
 #include "shm/layout.h"
 #include "shm/region_name.h"
 
@@ -35,37 +36,22 @@ namespace camprobe::shm {
 
 // A record as copied out of a ring: Record without the atomic. The same layout, so that a ring is copied by one pread
 // and its records are used where they were put.
-struct ReadRecord {
+struct ReadRecordHead {
   std::uint64_t sequence = 0;  // record number in its ring, from 0
   std::uint64_t time_ns = 0;
   RecordKind kind = RecordKind::kNone;
   std::uint16_t flags = 0;
   StackId stack = 0;
   SpanId span = 0;
-  union {
-    AllocPayload alloc;
-    FreePayload free;
-    CpuPayload cpu;
-    WaitPayload wait;
-    OpenPayload open;
-    ClosePayload close;
-    SpanPayload span_end;
-    AttributesPayload attributes;
-    ThreadPayload thread;
-    MapPayload map;
-    MarkPayload mark;
-    ProcessPayload process;
-    SettingPayload setting;
-    std::uint64_t words[4] = {};
-  };
 };
-static_assert(sizeof(ReadRecord) == sizeof(Record) && offsetof(ReadRecord, sequence) == offsetof(Record, sequence));
-static_assert(offsetof(ReadRecord, time_ns) == offsetof(Record, time_ns));
-static_assert(offsetof(ReadRecord, kind) == offsetof(Record, kind));
-static_assert(offsetof(ReadRecord, flags) == offsetof(Record, flags));
-static_assert(offsetof(ReadRecord, stack) == offsetof(Record, stack));
-static_assert(offsetof(ReadRecord, span) == offsetof(Record, span));
-static_assert(offsetof(ReadRecord, words) == offsetof(Record, words));
+struct ReadRecord : ReadRecordHead, Payload {};
+static_assert(sizeof(ReadRecord) == sizeof(Record) && sizeof(ReadRecordHead) == offsetof(Record, payload));
+static_assert(offsetof(ReadRecordHead, sequence) == offsetof(Record, sequence));
+static_assert(offsetof(ReadRecordHead, time_ns) == offsetof(Record, time_ns));
+static_assert(offsetof(ReadRecordHead, kind) == offsetof(Record, kind));
+static_assert(offsetof(ReadRecordHead, flags) == offsetof(Record, flags));
+static_assert(offsetof(ReadRecordHead, stack) == offsetof(Record, stack));
+static_assert(offsetof(ReadRecordHead, span) == offsetof(Record, span));
 
 struct RegionInfo {
   std::uint32_t abi_version = 0;
@@ -85,10 +71,21 @@ struct RegionStatus {
   std::uint64_t samples_taken = 0, live_samples = 0, reserved_bytes = 0;
   std::uint64_t heap_interval = 0, cpu_hz = 0, wait_interval_ns = 0;
   std::uint32_t families = 0;
+  std::uint32_t control_seen = 0;  // the version of the control block that the probe has acted on
   std::uint64_t exit_ns = 0;
   std::int64_t exit_status = -1;
   std::uint64_t lost[kLossSlots] = {};
   std::uint64_t stray_allocs = 0, stray_frees = 0, stray_bytes = 0, probe_ns = 0;
+};
+
+// What was asked for by the control block.
+struct ReadControl {
+  std::uint32_t version = 0;
+  std::uint32_t families = 0;
+  std::uint64_t heap_interval = 0;  // kAutoHeapInterval: by the budget
+  std::uint64_t cpu_hz = 0, wait_interval_ns = 0;
+  std::uint32_t reader_pid = 0;
+  std::uint32_t budget_ppm = 0;
 };
 
 // Whose lane it is.
@@ -173,6 +170,8 @@ class RegionReader {
   // No value: the file was truncated under us.
   std::optional<RegionStatus> status() const;
 
+  std::optional<ReadControl> read_control() const;
+
   // Calls take(const LaneOwner&, bool is_signal, const ReadRecord&) for each record written since the last drain, ring
   // by ring, in each ring in order. `is_signal` tells the handler's ring. A reader that opens late sees what the rings
   // still hold; what they held earlier is counted as `before`. `lanes_used` as status() gave it.
@@ -231,8 +230,8 @@ class RegionReader {
   // Calls visit(first, count) for the runs of entries of a table that lie in pages which were ever written.
   template <typename Visit>
   void each_written(std::uint64_t offset, std::uint32_t entries, std::size_t entry_bytes, Visit visit) const;
-  std::optional<std::string> intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes,
-                                          std::uint32_t id) const;
+  std::optional<std::string> intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes, std::uint32_t id,
+                                          std::uint32_t most) const;
 
   int fd_ = -1;
   std::string path_;
@@ -242,6 +241,7 @@ class RegionReader {
   std::vector<Cursor> cursors_;     // two a lane
   std::vector<ReadRecord> buffer_;  // for ring copies, kept between drains
   std::unique_ptr<boost::interprocess::mapped_region> control_;
+  std::unique_ptr<BusGuard> control_guard_;  // goes before what it guards
 };
 
 }  // namespace camprobe::shm

@@ -49,7 +49,7 @@ class RingWriter {
     slot.flags = flags;
     slot.stack = stack;
     slot.span = span;
-    for (int i = 0; i < 4; ++i) slot.words[i] = words[i];
+    for (int i = 0; i < 4; ++i) slot.payload.words[i] = words[i];
     slot.sequence.store(n + 1, std::memory_order_release);
     header_->head.store(n + 1, std::memory_order_release);
   }
@@ -65,7 +65,7 @@ class RingWriter {
   }
 
  private:
-  // Record n is the first in a piece that this writer has not asked about.
+  // Record n is the first in a page that this writer has not asked about.
   [[gnu::noinline, gnu::cold]] bool reserve(std::uint64_t n) {
     if (n > mask_) {  // every slot has been written before
       reserved_ = ~std::uint64_t{0};
@@ -76,8 +76,8 @@ class RingWriter {
       lost_->fetch_add(1, std::memory_order_relaxed);
       return false;
     }
-    const std::uint64_t piece_end = (at / Reservation::kPiece + 1) * Reservation::kPiece;
-    reserved_ = n + (piece_end - at) / sizeof(Record);
+    const std::uint64_t page_end = (at / kPage + 1) * kPage;
+    reserved_ = n + (page_end - at) / sizeof(Record);
     return true;
   }
 

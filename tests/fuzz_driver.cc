@@ -2,10 +2,13 @@
 //
 // Runs one LLVMFuzzerTestOneInput without libFuzzer: every file of the corpus as it is, then a bounded number of random
 // mutations of it (bit flips, truncations, splices, repeated chunks). The seed is fixed, so a crash found here is found
-// again; CAMPROBE_FUZZ_RUNS raises the number of mutations (default 20,000).
+// again; -runs=N and CAMPROBE_FUZZ_RUNS set the number of mutations (20,000). A target that knows its inputs' structure
+// (LLVMFuzzerCustomMutator) mutates them itself.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -14,12 +17,21 @@
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+extern "C" [[gnu::weak]] std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
+                                                             unsigned seed);
 
 namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
 Bytes mutate(Bytes bytes, const std::vector<Bytes>& corpus, std::mt19937_64& random) {
+  if (LLVMFuzzerCustomMutator != nullptr) {
+    constexpr std::size_t kMost = 8192;
+    const std::size_t size = std::min(bytes.size(), kMost);
+    bytes.resize(kMost);
+    bytes.resize(LLVMFuzzerCustomMutator(bytes.data(), size, kMost, static_cast<unsigned>(random())));
+    return bytes;
+  }
   const auto below = [&](std::size_t n) { return n == 0 ? 0 : static_cast<std::size_t>(random() % n); };
   for (std::size_t edits = 1 + below(4); edits > 0; --edits) {
     switch (below(6)) {
@@ -63,7 +75,12 @@ Bytes mutate(Bytes bytes, const std::vector<Bytes>& corpus, std::mt19937_64& ran
 
 int main(int argc, char** argv) {
   std::vector<Bytes> corpus{{}};
+  long runs = 20000;
   for (int i = 1; i < argc; ++i) {
+    if (std::strncmp(argv[i], "-runs=", 6) == 0) {
+      runs = std::strtol(argv[i] + 6, nullptr, 10);
+      continue;
+    }
     if (!std::filesystem::exists(argv[i])) {
       std::fprintf(stderr, "fuzz: no corpus at %s\n", argv[i]);
       return 2;
@@ -76,8 +93,7 @@ int main(int argc, char** argv) {
   }
   for (const Bytes& input : corpus) LLVMFuzzerTestOneInput(input.data(), input.size());
 
-  const char* wanted = std::getenv("CAMPROBE_FUZZ_RUNS");
-  const long runs = wanted != nullptr ? std::strtol(wanted, nullptr, 10) : 20000;
+  if (const char* wanted = std::getenv("CAMPROBE_FUZZ_RUNS")) runs = std::strtol(wanted, nullptr, 10);
   std::mt19937_64 random(20261123);
   for (long i = 0; i < runs; ++i) {
     const Bytes input = mutate(corpus[random() % corpus.size()], corpus, random);

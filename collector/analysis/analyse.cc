@@ -11,6 +11,7 @@
 
 #include "collector/analysis/findings.h"
 #include "collector/analysis/from_run.h"
+#include "collector/analysis/sampling.h"
 #include "collector/metrics.h"
 #include "run/units.h"
 
@@ -29,17 +30,6 @@ std::string rfc3339(std::int64_t realtime_ns) {
   if (gmtime_r(&seconds, &utc) == nullptr) return "";
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
                      utc.tm_hour, utc.tm_min, utc.tm_sec, realtime_ns / 1'000'000 % 1000);
-}
-
-run::ReportQuantiles quantiles_of(const run::Histogram& histogram) {
-  run::ReportQuantiles q;
-  q.count = histogram.count();
-  const auto ms = [&](double share) -> std::optional<double> {
-    const auto ns = histogram.quantile(share);
-    return ns ? std::optional(static_cast<double>(*ns) / 1e6) : std::nullopt;
-  };
-  q.p50 = ms(0.5), q.p95 = ms(0.95), q.p99 = ms(0.99), q.max = ms(1);
-  return q;
 }
 
 std::uint64_t unsigned_of(std::int64_t n) {
@@ -154,7 +144,7 @@ void describe_load(run::Reader& reader, const RunInput& input, run::Report& repo
                    [](const auto& a, const auto& b) { return a.requests > b.requests; });
 }
 
-// CAM's figures, and the table of spans. Sums over all spans, exact.
+// The table of spans. Sums over all spans, exact.
 void describe_spans(run::Reader& reader, run::Report& report) {
   std::map<run::NameId, run::Histogram> latency;
   std::map<run::NameId, double> total;
@@ -162,48 +152,11 @@ void describe_spans(run::Reader& reader, run::Report& report) {
     if (auto histogram = run::Histogram::from_json(stat.latency)) latency[stat.name].merge(*histogram);
     total[stat.name] += static_cast<double>(stat.total_ns) / 1e9;
   }
-  for (const auto& [id, histogram] : latency) {
-    const std::string& name = reader.name(id);
-    run::ReportSpan span{name, quantiles_of(histogram), total[id]};
-    if (name == "cam.arbitration") report.cam.arbitration = span.latency;
-    if (name == "cam.consensus") report.cam.consensus = span.latency;
-    report.spans.push_back(std::move(span));
-  }
+  for (const auto& [id, histogram] : latency)
+    report.spans.push_back({reader.name(id), quantiles_of(histogram), total[id]});
   std::stable_sort(report.spans.begin(), report.spans.end(),
                    [](const auto& a, const auto& b) { return a.total_seconds > b.total_seconds; });
-
-  struct Sum {
-    std::int64_t spans = 0, changes = 0;
-    double sum = 0;
-  };
-  std::map<std::pair<std::string, std::string>, Sum> attributes;
-  std::map<std::string, std::uint64_t> providers;
-  std::map<run::ProcessId, std::int64_t> deciding;  // arbitrations with a provider, by process: each has a first one
-  for (const run::SpanAttribute& a : reader.span_attributes()) {
-    Sum& sum = attributes[{reader.name(a.name), reader.name(a.key)}];
-    sum.spans += a.spans;
-    sum.changes += a.changes;
-    sum.sum += a.sum;
-    if (reader.name(a.name) == "cam.arbitration" && reader.name(a.key) == "provider") {
-      providers[a.text] += unsigned_of(a.spans);
-      deciding[a.process] += a.spans;
-    }
-  }
-  const Sum& provider = attributes[{"cam.arbitration", "provider"}];
-  const std::int64_t pairs = provider.spans - static_cast<std::int64_t>(deciding.size());
-  if (pairs > 0) report.cam.provider_switch_rate = static_cast<double>(provider.changes) / static_cast<double>(pairs);
-  double cost = 0, baseline = 0;
-  for (const auto& [key, sum] : attributes) {
-    if (key.second != "baseline_cost" || sum.sum <= 0) continue;
-    const auto paid = attributes.find({key.first, "cost"});
-    if (paid == attributes.end()) continue;
-    cost += paid->second.sum;
-    baseline += sum.sum;
-  }
-  if (baseline > 0) report.cam.cost_optimization_rate = 1 - cost / baseline;
-  report.cam.providers.assign(providers.begin(), providers.end());
-  std::stable_sort(report.cam.providers.begin(), report.cam.providers.end(),
-                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  report.cam = cam_figures(reader, {run::Slice{}});
 }
 
 // `end`: of the load. What a server closes as it shuts down was open when it mattered.
@@ -288,10 +241,37 @@ void describe_recording(run::Reader& reader, run::Report& report) {
   for (const auto& [name, setting] : settings) report.sampling.push_back(setting);
 }
 
+// Zeros of a time in which nothing was recorded must not be read as figures.
+void say_what_was_off(const run::Report& report, std::vector<std::string>& sentences) {
+  constexpr std::size_t kMostSentences = 8;
+  std::size_t said = 0;
+  for (const run::ReportProcess& process : report.processes) {
+    std::map<std::pair<double, double>, std::string> families;
+    for (const run::ReportGap& gap : process.not_recorded) {
+      std::string& list = families[{gap.from_s, gap.to_s}];
+      list += (list.empty() ? "" : ", ") + gap.family;
+    }
+    for (const auto& [when, list] : families) {
+      if (++said > kMostSentences) return;
+      sentences.push_back(fmt::format(
+          "Not recorded in pid {} from {} to {}: {}. What is missing there was not counted, which is not zero.",
+          process.pid, run::at_time(when.first), run::at_time(when.second), list));
+    }
+  }
+}
+
 // What could not be told, a sentence each; and whether that is enough to withhold an innocent verdict.
 bool judge_the_evidence(const RunInput& input, const LeakAnalysis& leaks, const Degradation& degradation,
                         const Thresholds& k, run::Report& report) {
   auto& sentences = report.analysis.not_judged;
+  if (report.run.state == "snapshot") {
+    sentences.push_back(
+        "Leaks and degradation: a snapshot shows what is held, not how it changes; record with camprobe run or attach "
+        "to "
+        "have it judged.");
+    say_what_was_off(report, sentences);
+    return false;
+  }
   bool enough = true;
   const double length = input.stretch.end - input.stretch.begin;
   if (leaks.too_short) {
@@ -318,6 +298,13 @@ bool judge_the_evidence(const RunInput& input, const LeakAnalysis& leaks, const 
     sentences.push_back(fmt::format("Heap: {} of the records were lost; what leaks little may have gone with them.",
                                     run::in_percent(input.heap_lost_share)));
   }
+  constexpr double kTooMuch = 0.1;
+  if (const double off = share_not_recorded(report, "heap", input.stretch.begin, input.stretch.end); off > kTooMuch) {
+    enough = false;
+    sentences.push_back(fmt::format(
+        "Heap: it was not sampled for {} of the time judged; what leaked then was not seen.", run::in_percent(off)));
+  }
+  say_what_was_off(report, sentences);
   for (const std::string& note : input.notes) sentences.push_back(note);
   if (input.service.all.points.empty()) {
     sentences.push_back(
@@ -367,6 +354,7 @@ std::string headline(const run::Report& report, bool may_be_slower) {
   if (!leaks.empty())
     return fmt::format("{} {}: {}.", leaks.size(), leaks.size() == 1 ? "leak" : "leaks", joined(leaks));
   if (!slower.empty()) return joined(slower) + ".";
+  if (report.run.state == "snapshot") return "A snapshot of one instant: nothing is judged.";
   if (report.verdict == "inconclusive") {
     if (may_be_slower && open == 0)
       return "No leak and no degradation shown, but it may have got slower: see what could not be told.";
@@ -381,9 +369,15 @@ std::string headline(const run::Report& report, bool may_be_slower) {
 }  // namespace
 
 run::Report analyse(run::Reader& reader, const Thresholds& k) {
+  return analyse(reader, input_from(reader, k), k);
+}
+
+run::Report analyse(run::Reader& reader, const RunInput& input, const Thresholds& k) {
   run::Report report;
-  const RunInput input = input_from(reader, k);
   describe_run(reader, report);
+  // Whoever is alive at one instant is a survivor: everything would look like a leak.
+  const bool is_snapshot = report.run.state == "snapshot";
+  const std::vector<Population> nobody;
   describe_load(reader, input, report);
   describe_spans(reader, report);
   describe_sockets(reader, input.stretch.end, report);
@@ -391,10 +385,11 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
   report.top_allocated = heaviest(reader, reader.alloc(), true);
   report.top_live = heaviest(reader, reader.live(static_cast<std::int64_t>(input.stretch.end * 1e9)), true);
   describe_recording(reader, report);
+  describe_sampling(reader, report);
 
-  const LeakAnalysis leaks = find_leaks(input.populations, input.stretch, input.clock, k);
+  const LeakAnalysis leaks = find_leaks(is_snapshot ? nobody : input.populations, input.stretch, input.clock, k);
   Degradation degradation;
-  if (!input.service.all.points.empty() && !leaks.too_short)
+  if (!input.service.all.points.empty() && !leaks.too_short && !is_snapshot)
     degradation = find_degradation(input.service, input.stretch, k);
   const MemoryVerdict memory = judge_memory(input.memory, input.stretch, k);
 
@@ -409,7 +404,7 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
     }
   }
   for (run::Finding& f : degradation_findings(reader, input, degradation, k)) report.findings.push_back(std::move(f));
-  if (!leaks.too_short) {
+  if (!leaks.too_short && !is_snapshot) {
     for (run::Finding& f : memory_findings(input, memory, report.findings, k)) report.findings.push_back(std::move(f));
   }
   std::stable_sort(report.findings.begin(), report.findings.end(),
@@ -439,6 +434,9 @@ run::Report analyse(run::Reader& reader, const Thresholds& k) {
                                     [](const auto& f) { return f.kind != "budget" && f.verdict == "inconclusive"; });
   const bool may_be_slower = std::any_of(degradation.changes.begin(), degradation.changes.end(),
                                          [](const auto& change) { return change.open; });
+  analysis.leaks_judged = enough;
+  analysis.degradation_judged =
+      !input.service.all.points.empty() && !leaks.too_short && degradation.same_load && !may_be_slower;
   report.verdict = any_confirmed ? "fail" : !enough || any_open || may_be_slower ? "inconclusive" : "pass";
   report.summary = headline(report, may_be_slower);
   return report;

@@ -2,12 +2,12 @@
 #include "collector/analysis/degradation.h"
 
 #include <algorithm>
-#include <boost/math/distributions/normal.hpp>
-#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <numeric>
+
+#include "collector/analysis/distributions.h"
 
 namespace camprobe::analysis {
 
@@ -226,13 +226,12 @@ class Comparer {
     }
     const double variance = shape.squares / change.windows * effective / df;
     const double error = std::sqrt(variance * (1 / effective_points(n1, r) + 1 / effective_points(n2, r))) + 1e-12;
-    const boost::math::students_t t(df);
-    const double wide = boost::math::quantile(boost::math::complement(t, k_.degradation_alpha / 2)) * error;
-    const double usual = boost::math::quantile(boost::math::complement(t, 0.025)) * error;
+    const double wide = student_t_above(df, k_.degradation_alpha / 2) * error;
+    const double usual = student_t_above(df, 0.025) * error;
     change.ratio_interval = {std::exp(late - early - usual), std::exp(late - early + usual)};
     const double threshold = std::log1p(effect);
     // One-sided, against the minimum effect and not against zero: "worse by more than that".
-    change.p_value = boost::math::cdf(boost::math::complement(t, (late - early - threshold) / error));
+    change.p_value = student_t_tail(df, (late - early - threshold) / error);
     const double length = stretch_.end - stretch_.warm_up;
     const double last_quarter = mean_of(windows, stretch_.end - length / 4, stretch_.end + 1e-9);
     const double last_eighth_count =
@@ -368,7 +367,7 @@ class Comparer {
     const double pooled = (errors[0] + errors[1]) / (requests[0] + requests[1]);
     const double error = std::sqrt(std::max(pooled * (1 - pooled), 1e-12) * (1 / requests[0] + 1 / requests[1]));
     const double z = (change.late - change.early - k_.error_rate_effect) / error;
-    change.p_value = boost::math::cdf(boost::math::complement(boost::math::normal(), z));
+    change.p_value = normal_tail(z);
     change.windows = change.effective_windows = windows;
     change.since = late_.low;
     change.since_interval = {early_.high, late_.low};

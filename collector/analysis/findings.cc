@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "collector/analysis/own_frame.h"
 #include "run/units.h"
 
 namespace camprobe::analysis {

@@ -46,9 +46,11 @@ RunInput input_from(run::Reader& reader, const Thresholds& thresholds);
 
 // A damaged run gives the report of what could be read; reader.error() then says so.
 run::Report analyse(run::Reader& reader, const Thresholds& thresholds = {});
+run::Report analyse(run::Reader& reader, const RunInput& input, const Thresholds& thresholds);
 
-// The innermost frame that is the program's own: neither the allocator, nor the standard library, nor the system's. The
-// index into `frames` (leaf first); 0 where there is none.
-std::size_t own_frame(const std::vector<run::Frame>& frames);
+run::ReportQuantiles quantiles_of(const run::Histogram& histogram);  // in milliseconds
+
+// CAM's figures from the spans of these parts of the run, which must not overlap.
+run::ReportCam cam_figures(run::Reader& reader, const std::vector<run::Slice>& slices);
 
 }  // namespace camprobe::analysis

@@ -2,25 +2,24 @@
 #include "collector/analysis/poisson.h"
 
 #include <algorithm>
-#include <boost/math/distributions/chi_squared.hpp>
-#include <boost/math/special_functions/gamma.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
+
+#include "collector/analysis/distributions.h"
 
 namespace camprobe::analysis {
 
 double poisson_tail(double events, double mean) {
   if (events <= 0) return 1;
   if (mean <= 0) return 0;
-  return boost::math::gamma_p(events, mean);  // P(X >= n) = P(n, mean), the regularised lower incomplete gamma function
+  return gamma_lower(events, mean);
 }
 
 Interval garwood(double events, double alpha) {
-  using boost::math::chi_squared;
   Interval interval;
-  if (events > 0) interval.low = 0.5 * boost::math::quantile(chi_squared(2 * events), alpha / 2);
-  interval.high = 0.5 * boost::math::quantile(boost::math::complement(chi_squared(2 * events + 2), alpha / 2));
+  if (events > 0) interval.low = 0.5 * chi_squared_below(2 * events, alpha / 2);
+  interval.high = 0.5 * chi_squared_above(2 * events + 2, alpha / 2);
   return interval;
 }
 
@@ -37,7 +36,7 @@ double overdispersion(std::span<const double> counts, std::span<const double> ex
   // Noise alone lifts chi-squared above its mean half of the time; only what noise rarely does counts, or every
   // interval widened by this would be too wide.
   const auto df = static_cast<double>(counts.size() - 1);
-  if (chi_squared <= boost::math::quantile(boost::math::chi_squared(df), 0.95)) return 1;
+  if (chi_squared <= chi_squared_below(df, 0.95)) return 1;
   return std::max(1.0, chi_squared / df);
 }
 

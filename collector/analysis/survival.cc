@@ -5,8 +5,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <optional>
+
+#include "collector/analysis/lives.h"
 
 namespace camprobe::analysis {
 
@@ -28,170 +29,11 @@ const char* to_string(Verdict verdict) {
 
 namespace {
 
-// Places instants on [0, 1] of the judged stretch, by requests or by time.
-class Ruler {
- public:
-  Ruler(const Stretch& stretch, const WorkClock& clock, bool by_time)
-      : stretch_(stretch), clock_(clock), by_time_(by_time) {
-    from_ = reading(stretch.begin);
-    length_ = reading(stretch.end) - from_;
-  }
-  bool usable() const { return length_ > 0; }
-  double place(Seconds t) const { return (reading(t) - from_) / length_; }
-  Seconds when(double place) const {
-    const double value = from_ + std::clamp(place, 0.0, 1.0) * length_;
-    return by_time_ ? value : clock_.when(value);
-  }
-  double length() const { return length_; }
-
- private:
-  double reading(Seconds t) const { return by_time_ ? t : clock_.at(t); }
-  const Stretch& stretch_;
-  const WorkClock& clock_;
-  bool by_time_;
-  double from_ = 0, length_ = 0;
-};
-
-// Stretches [0, 1] so that sampling is equally dense everywhere: births at an even rate are then even, whatever the
-// sampling interval did meanwhile. Places in time and ages stay on the ruler; only births are counted here.
-class EvenSampling {
- public:
-  EvenSampling(const std::vector<SamplingDensity>& density, const Ruler& ruler) {
-    places_.push_back(0);
-    double probability = density.empty() ? 1 : density.front().probability;
-    std::vector<double> dense;
-    for (const SamplingDensity& d : density) {
-      const double place = std::clamp(ruler.place(d.from), 0.0, 1.0);
-      if (place > places_.back() && place < 1) {
-        dense.push_back(probability);
-        places_.push_back(place);
-      }
-      probability = d.probability;
-    }
-    dense.push_back(probability);
-    places_.push_back(1);
-    evens_.push_back(0);
-    for (std::size_t i = 0; i < dense.size(); ++i) {
-      evens_.push_back(evens_.back() + (places_[i + 1] - places_[i]) * std::max(dense[i], 1e-12));
-    }
-    for (double& even : evens_) even /= evens_.back();
-  }
-  double even(double place) const { return along(places_, evens_, place); }
-  double place(double even) const { return along(evens_, places_, even); }
-
- private:
-  static double along(const std::vector<double>& from, const std::vector<double>& to, double x) {
-    x = std::clamp(x, 0.0, 1.0);
-    const auto after = std::clamp<std::ptrdiff_t>(std::upper_bound(from.begin(), from.end(), x) - from.begin(), 1,
-                                                  static_cast<std::ptrdiff_t>(from.size()) - 1);
-    const auto i = static_cast<std::size_t>(after);
-    const double span = from[i] - from[i - 1];
-    return span <= 0 ? to[i] : to[i - 1] + (to[i] - to[i - 1]) * (x - from[i - 1]) / span;
-  }
-  std::vector<double> places_, evens_;  // ascending, from 0 to 1
-};
-
-struct Placed {
-  double born, died, amount, objects;  // died > 1: alive at the end of the stretch
-  double even;                         // birth, where sampling is equally dense
-};
-
-struct Hazard {
-  double age = 0;
-  double deaths = 0, exposure = 0;
-  double rate() const { return (deaths + 0.5) / exposure; }
-};
-
-Hazard hazard_past(double age, const std::vector<Placed>& lives, double born_after) {
-  Hazard hazard{age};
-  for (const Placed& life : lives) {
-    if (life.born <= born_after) continue;
-    hazard.exposure += std::max(0.0, std::min(life.died, 1.0) - life.born - age);
-    if (life.died <= 1 && life.died - life.born > age) hazard.deaths += 1;
-  }
-  return hazard;
-}
-
-struct Events {
-  std::vector<Placed> lives;  // ascending by birth
-  double count() const { return static_cast<double>(lives.size()); }
-  double amount() const {
-    return std::accumulate(lives.begin(), lives.end(), 0.0, [](double sum, const Placed& l) { return sum + l.amount; });
-  }
-  double objects() const {
-    return std::accumulate(lives.begin(), lives.end(), 0.0,
-                           [](double sum, const Placed& l) { return sum + l.objects; });
-  }
-  double effective() const {  // (sum w)^2 / sum w^2
-    double squares = 0;
-    for (const Placed& life : lives) squares += life.amount * life.amount;
-    const double sum = amount();
-    return squares > 0 ? sum * sum / squares : 0;
-  }
-  // From here on places are those of even sampling.
-  std::vector<double> times(double from) const {
-    std::vector<double> times;
-    times.reserve(lives.size());
-    for (const Placed& life : lives) times.push_back(life.even - from);
-    return times;
-  }
-  std::vector<double> histogram(double from, double to, int parts) const {
-    std::vector<double> counts(static_cast<std::size_t>(parts), 0.0);
-    for (const Placed& life : lives) {
-      const double place = (life.even - from) / (to - from);
-      if (place < -1e-9 || place > 1 + 1e-9) continue;  // the ends themselves belong to it, whatever their rounding
-      counts[std::min(static_cast<std::size_t>(std::max(place, 0.0) * parts), counts.size() - 1)] += 1;
-    }
-    return counts;
-  }
-};
-
-// Alive at the end and born in (after, 1 - age].
-Events survivors_of(const std::vector<Placed>& lives, double after, double age) {
-  Events events;
-  for (const Placed& life : lives) {
-    if (life.born > after && life.born <= 1 - age && life.died > 1) events.lives.push_back(life);
-  }
-  return events;
-}
-
-Events born_after(const Events& events, double from) {
-  Events later;
-  for (const Placed& life : events.lives) {
-    if (life.born >= from - 1e-9) later.lives.push_back(life);
-  }
-  return later;
-}
-
-bool is_sampled(const Events& events) {
-  return events.objects() > 1.1 * events.count();  // one sample stands for more than itself
-}
-
 // What must have stayed over the whole stretch before it matters.
 double minimum_growth(Resource resource, const Stretch& stretch, const Thresholds& k) {
   if (resource == Resource::kDescriptors || resource == Resource::kThreads) return k.min_exact_events;
   const double by_hour = k.min_bytes_per_hour * (stretch.end - stretch.begin) / 3600;
   return stretch.rss_bytes > 0 ? std::min(by_hour, k.min_growth_share_of_rss * stretch.rss_bytes) : by_hour;
-}
-
-// One block that is freed and replaced by a larger one, again and again: survival never sees it (one object is alive),
-// and while it doubles, three steps of a leak and three steps of a vector on its way to its final size are the same
-// data.
-bool is_one_growing_buffer(const std::vector<Placed>& lives, double warm_up, double at_least) {
-  int steps = 0;
-  const Placed* previous = nullptr;
-  double at_warm_up = 0;
-  for (const Placed& life : lives) {
-    if (previous != nullptr) {
-      const bool replaced = previous->died <= 1 && std::abs(previous->died - life.born) < 0.02;
-      if (!replaced || life.amount < 1.05 * previous->amount) return false;
-    }
-    if (life.born <= warm_up) at_warm_up = life.amount;
-    if (life.born > warm_up) ++steps;
-    previous = &life;
-  }
-  return previous != nullptr && previous->died > 1 && steps >= 2 && previous->amount - at_warm_up >= at_least &&
-         previous->amount >= 1.5 * at_warm_up;
 }
 
 }  // namespace
@@ -484,10 +326,10 @@ class Judge {
   double bend_length() const { return v_.since_start ? 1 : 1 - even(from_); }
   double bend() const { return v_.decay * bend_length(); }
   double bend_error() const { return v_.decay_error * bend_length() * std::sqrt(decay_overdispersion_); }
-  bool thins_out() const { return bend() > k_.saturation_clear && bend() > 2 * bend_error(); }
+  bool thins_out() const { return bend() > k_.saturation_clear && bend() > k_.saturation_clear_errors * bend_error(); }
   bool may_thin_out() const {
-    return bend() + 1.28 * bend_error() > k_.saturation_upper ||
-           (bend() > k_.saturation_doubt && bend() > 1.5 * bend_error());
+    return bend() + k_.saturation_upper_errors * bend_error() > k_.saturation_upper ||
+           (bend() > k_.saturation_doubt && bend() > k_.saturation_doubt_errors * bend_error());
   }
 
   // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.

@@ -33,9 +33,12 @@ struct Thresholds {
   double min_net_growth = 0.25;  // of the survivors: else they replaced others that left
 
   // Saturation: survivor births that thin out like exp(-k t).
-  double saturation_upper = 2.5;     // k + 1.28 se above this: could be a cache that fills; inconclusive
-  double saturation_doubt = 1.0;     // or k above this and above 1.5 se; inconclusive as well
-  double saturation_clear = 1.2;     // k above this and above 2 se: saturating
+  double saturation_upper = 2.5;  // k + 1.28 se above this: could be a cache that fills; inconclusive
+  double saturation_upper_errors = 1.28;
+  double saturation_doubt = 1.0;  // or k above this and above 1.5 se; inconclusive as well
+  double saturation_doubt_errors = 1.5;
+  double saturation_clear = 1.2;  // k above this and above 2 se: saturating
+  double saturation_clear_errors = 2;
   double front_loaded_share = 0.25;  // births in the last third of the first third's: saturating
   double last_eighth_growth = 0.4;   // of what the growth before promised for it, at least: else levelled off
 

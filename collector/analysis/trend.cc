@@ -2,9 +2,10 @@
 #include "collector/analysis/trend.h"
 
 #include <algorithm>
-#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
+
+#include "collector/analysis/distributions.h"
 
 namespace camprobe::analysis {
 
@@ -114,10 +115,9 @@ Trend fit_trend(std::span<const GaugePoint> points, double alpha, bool independe
   trend.judged = true;
   // n_e replaces n in the error of the mean square and in the spread of x alike (Sxx shrinks with the points kept).
   const double error = std::sqrt(line.squares / (df * line.sum_xx));
-  const boost::math::students_t t(df);
-  const double reach = boost::math::quantile(boost::math::complement(t, alpha / 2)) * error;
+  const double reach = student_t_above(df, alpha / 2) * error;
   trend.interval = {trend.slope - reach, trend.slope + reach};
-  trend.p_value = 2 * boost::math::cdf(boost::math::complement(t, std::abs(line.slope) / error));
+  trend.p_value = 2 * student_t_tail(df, std::abs(line.slope) / error);
   return trend;
 }
 

@@ -14,6 +14,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "collector/attach/environment.h"
+
 namespace camprobe::attach {
 namespace {
 
@@ -205,7 +207,7 @@ run::Result<Program> find_program(const std::string& name) {
 
 run::Result<std::string> find_probe_library() {
   std::vector<fs::path> candidates;
-  if (const char* named = std::getenv("CAMPROBE_LIBRARY"); named != nullptr && *named != '\0') {
+  if (const char* named = std::getenv(kLibraryVariable.name); named != nullptr && *named != '\0') {
     candidates.emplace_back(named);
   } else {
     std::error_code ignored;
@@ -222,8 +224,8 @@ run::Result<std::string> find_probe_library() {
     }
     return found.string();
   }
-  return run::Error{fmt::format("libcamprobe.so is not at {}: build it, or name it in CAMPROBE_LIBRARY",
-                                candidates.front().lexically_normal().string())};
+  return run::Error{fmt::format("libcamprobe.so is not at {}: build it, or name it in {}",
+                                candidates.front().lexically_normal().string(), kLibraryVariable.name)};
 }
 
 std::vector<std::string> own_environment() {
@@ -235,6 +237,7 @@ std::vector<std::string> own_environment() {
 std::vector<std::string> target_environment(const std::vector<std::string>& ours, const std::string& library,
                                             const std::string& run_id, long collector_pid) {
   constexpr std::string_view kPreload = "LD_PRELOAD=", kNode = "NODE_OPTIONS=", kRun = "CAMPROBE_RUN=";
+  const std::string own = std::string(kLibraryVariable.name) + "=";
   std::string preload = std::string(kPreload) + library, node = std::string(kNode);
   std::vector<std::string> environment;
   for (const std::string& entry : ours) {
@@ -243,7 +246,7 @@ std::vector<std::string> target_environment(const std::vector<std::string>& ours
       if (entry.size() > kPreload.size()) preload += ":" + entry.substr(kPreload.size());
     } else if (entry.starts_with(kNode)) {
       node = entry;
-    } else if (!entry.starts_with(kRun) && !entry.starts_with("CAMPROBE_LIBRARY=")) {
+    } else if (!entry.starts_with(kRun) && !entry.starts_with(own)) {
       environment.push_back(entry);
     }
   }

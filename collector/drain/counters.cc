@@ -46,10 +46,10 @@ void CounterDrain::read(const std::vector<shm::ReadLane>& lanes, const shm::Regi
     row.process = context_.process;
     row.second = second;
     row.kind = kIoNames[kind];
-    row.ops = to_integer(growth(io[kind].ops, io_[kind].ops));
-    row.bytes = to_integer(growth(io[kind].bytes, io_[kind].bytes));
-    row.errors = to_integer(growth(io[kind].errors, io_[kind].errors));
-    row.ns = to_integer(growth(io[kind].ns, io_[kind].ns));
+    row.ops = to_count(growth(io[kind].ops, io_[kind].ops));
+    row.bytes = to_count(growth(io[kind].bytes, io_[kind].bytes));
+    row.errors = to_count(growth(io[kind].errors, io_[kind].errors));
+    row.ns = to_count(growth(io[kind].ns, io_[kind].ns));
     if (row.ops != 0 || row.bytes != 0 || row.errors != 0 || row.ns != 0) context_.writer.count(row);
   }
   for (std::size_t loss = 0; loss < std::size(kLossNames); ++loss) {
@@ -72,7 +72,7 @@ void CounterDrain::lost(const shm::DrainResult& drained, std::int64_t second) {
 }
 
 void CounterDrain::add_lost(const char* kind, std::uint64_t records, std::int64_t second) {
-  if (records != 0) context_.writer.count(run::Lost{context_.process, second, kind, to_integer(records)});
+  if (records != 0) context_.writer.count(run::Lost{context_.process, second, kind, to_count(records)});
 }
 
 }  // namespace camprobe::drain

@@ -84,7 +84,8 @@ void DescriptorDrain::opened(const shm::ReadRecord& record) {
 }
 
 void DescriptorDrain::close(Open& open, std::uint64_t closed_ns) {
-  open.row.closed_ns = context_.clock.run_ns(closed_ns);
+  // Its opening may be booked ahead of the reader's clock, by what a record's time may be.
+  open.row.closed_ns = std::max(open.row.opened_ns, context_.clock.run_ns(closed_ns));
   if (open.row.id != 0) {
     context_.writer.update(open.row);
     return;
@@ -115,9 +116,9 @@ void DescriptorDrain::closed(const shm::ReadRecord& record) {
   if (found == open_.end()) return;  // its opening was lost, and it was gone before the table was looked at
   Open& open = found->second;
   open.row.read_ops = record.close.read_ops;
-  open.row.read_bytes = to_integer(record.close.read_bytes);
+  open.row.read_bytes = to_count(record.close.read_bytes);
   open.row.write_ops = record.close.write_ops;
-  open.row.write_bytes = to_integer(record.close.write_bytes);
+  open.row.write_bytes = to_count(record.close.write_bytes);
   close(open, record.time_ns);
   open_.erase(found);
 }
@@ -128,7 +129,7 @@ void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std
   for (const shm::ReadDescriptor& entry : table) {
     if (entry.generation % 2 != 1) continue;
     const Key id = key(entry.fd, entry.generation);
-    const bool is_young = entry.opened_ns > now_ns || now_ns - entry.opened_ns < kMinAgeNs;
+    const bool is_young = entry.opened_ns > now_ns || now_ns - entry.opened_ns < min_age_ns_;
     const auto known = open_.find(id);
     if (known != open_.end()) known->second.seen_in = comparisons_;
     if (is_young) continue;
@@ -156,8 +157,8 @@ void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std
       }
     }
     const auto take = [&](std::int64_t& counter, std::uint64_t now) {
-      open.is_stale |= counter != to_integer(now);
-      counter = to_integer(now);
+      open.is_stale |= counter != to_count(now);
+      counter = to_count(now);
     };
     take(open.row.read_ops, entry.read_ops);
     take(open.row.read_bytes, entry.read_bytes);

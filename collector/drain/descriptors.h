@@ -28,6 +28,9 @@ class DescriptorDrain {
 
   explicit DescriptorDrain(RegionContext& context) : context_(context) {}
 
+  // Descriptors need not come of age to have a row.
+  void take_the_young() { min_age_ns_ = 0; }
+
   void opened(const shm::ReadRecord& record);
   void closed(const shm::ReadRecord& record);
   // Once a second. `is_last`: every row is brought up to date.
@@ -49,6 +52,7 @@ class DescriptorDrain {
   void close(Open& open, std::uint64_t closed_ns);
 
   RegionContext& context_;
+  std::uint64_t min_age_ns_ = kMinAgeNs;
   std::unordered_map<Key, Open> open_;
   std::uint64_t comparisons_ = 0;
 };

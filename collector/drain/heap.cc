@@ -91,10 +91,10 @@ void HeapDrain::end_round(std::uint64_t live_in_table, bool has_lost_records) {
     // Its allocation was lost, or was before our time: the free says all but the thread.
     const shm::ReadRecord& record = at->second.record;
     Object object;
-    object.stack = context_.stack(record.stack, false, record.free.born_ns);
+    object.born_ns = std::min(record.free.born_ns, record.time_ns);
+    object.stack = context_.stack(record.stack, false, object.born_ns);
     object.size = record.free.size;
     object.interval = record.free.interval;
-    object.born_ns = record.free.born_ns;
     die(at->first, object, record.time_ns, (record.flags & shm::kFlagTemporary) != 0);
     at = late_frees_.erase(at);
   }
@@ -113,7 +113,7 @@ void HeapDrain::store(std::uint64_t sample, const Object& object, std::uint64_t 
   row.bytes = weight.bytes;
   row.objects = weight.objects;
   row.born_ns = context_.clock.run_ns(object.born_ns);
-  if (died_ns != 0) row.died_ns = context_.clock.run_ns(died_ns);
+  if (died_ns != 0) row.died_ns = std::max(row.born_ns, context_.clock.run_ns(died_ns));
   context_.writer.put(row);
 }
 
@@ -148,7 +148,7 @@ void HeapDrain::mapped(const shm::ReadRecord& record) {
 void HeapDrain::unmapped(const shm::ReadRecord& record) {
   const auto found = mappings_.find(record.map.sample);
   if (found == mappings_.end()) return;
-  found->second.unmapped_ns = context_.clock.run_ns(record.time_ns);
+  found->second.unmapped_ns = std::max(found->second.mapped_ns, context_.clock.run_ns(record.time_ns));
   context_.writer.update(found->second);
   sum_.mapped_bytes -= static_cast<double>(found->second.bytes);
   mappings_.erase(found);
@@ -198,7 +198,8 @@ HeapDrain::LiveHeap HeapDrain::compare(std::uint64_t now_ns) {
       known->missed = 0;
       continue;
     }
-    if (now_ns - sample.born_ns < kMinAgeNs || late_frees_.count(sample.sample) != 0) continue;  // its record will come
+    if (now_ns - sample.born_ns < min_age_ns_ || late_frees_.count(sample.sample) != 0)
+      continue;  // its record will come
     Object object;
     object.stack = context_.stack(sample.stack, false, sample.born_ns);
     object.thread = context_.thread_with_tid(sample.tid);
@@ -224,7 +225,7 @@ HeapDrain::LiveHeap HeapDrain::compare(std::uint64_t now_ns) {
       ++at;
       continue;
     }
-    at->second.unmapped_ns = context_.clock.run_ns(now_ns);
+    at->second.unmapped_ns = std::max(at->second.mapped_ns, context_.clock.run_ns(now_ns));
     context_.writer.update(at->second);
     at = mappings_.erase(at);
   }
@@ -241,7 +242,7 @@ HeapDrain::LiveHeap HeapDrain::compare(std::uint64_t now_ns) {
 }
 
 void HeapDrain::come_of_age(std::uint64_t now_ns) {
-  while (!young_.empty() && young_.front().second + kMinAgeNs <= now_ns) {
+  while (!young_.empty() && young_.front().second + min_age_ns_ <= now_ns) {
     const std::uint64_t sample = young_.front().first;
     Object* found = live_.find(sample);
     young_.pop_front();

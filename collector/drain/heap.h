@@ -37,6 +37,9 @@ class HeapDrain {
 
   explicit HeapDrain(RegionContext& context) : context_(context) {}
 
+  // Objects need not come of age to be stored.
+  void take_the_young() { min_age_ns_ = 0; }
+
   void allocated(const shm::ReadRecord& record, run::ThreadId thread, run::NameId span_name);
   void freed(const shm::ReadRecord& record);
   void mapped(const shm::ReadRecord& record);
@@ -73,6 +76,7 @@ class HeapDrain {
   void come_of_age(std::uint64_t now_ns);
 
   RegionContext& context_;
+  std::uint64_t min_age_ns_ = kMinAgeNs;
   FlatMap<Object> live_;                                       // by sample; as many as the live table holds
   LiveHeap sum_;                                               // of live_ and mappings_
   std::deque<std::pair<std::uint64_t, std::uint64_t>> young_;  // sample, birth; oldest first

@@ -10,6 +10,7 @@ run::StackId RegionContext::stack(shm::StackId id, bool leaf_is_exact, std::uint
   if (id == 0) return run::kUnknownStack;
   const auto known = stacks_.find(id);
   if (known != stacks_.end()) return known->second;
+  if (stacks_.size() >= shm::kStackSlots) return run::kUnknownStack;
   auto raw = region.stack(id);
   if (!raw || raw->frames.empty()) return run::kUnknownStack;
   const run::StackId stack = writer.add_stack(process, !raw->complete);
@@ -22,6 +23,7 @@ run::NameId RegionContext::name(shm::NameId id) {
   if (id == 0) return run::kNoName;
   const auto known = names_.find(id);
   if (known != names_.end()) return known->second;
+  if (names_.size() >= shm::kNameSlots) return run::kNoName;
   const auto text = region.name(id);
   if (!text) return run::kNoName;
   return names_.emplace(id, writer.name(*text)).first->second;
@@ -68,6 +70,12 @@ run::ThreadId RegionContext::thread_with_tid(std::uint32_t tid) const {
   return found != by_tid_.end() ? found->second : run::kNoThread;
 }
 
+void RegionContext::tid_is(std::uint32_t tid, run::ThreadId thread) {
+  constexpr std::size_t kRemembered = 1 << 16;  // a program that starts a million threads reuses its tids
+  if (by_tid_.size() >= kRemembered) by_tid_.clear();
+  by_tid_[tid] = thread;
+}
+
 void RegionContext::read_modules(std::uint32_t modules_used) {
   if (modules_used == 0) return;
   for (const shm::ReadModule& module : region.modules()) {
@@ -80,14 +88,14 @@ void RegionContext::read_modules(std::uint32_t modules_used) {
       known.row.base = static_cast<std::int64_t>(module.base);
       known.row.low = static_cast<std::int64_t>(module.low);
       known.row.high = static_cast<std::int64_t>(module.high);
-      known.row.opened_ns = clock.run_ns(module.opened_ns);
+      known.row.opened_ns = clock.run_ns(not_after_now(module.opened_ns));
       known.row.id = writer.add(known.row);
       known.symbol_number = symbol_modules_++;
       symbolizer.add_module(symbol_process_,
                             {known.row.path, module.build_id, module.base, module.low, module.high, module.opened_ns});
     }
     if (!module.loaded && !known.row.closed_ns) {
-      known.row.closed_ns = clock.run_ns(module.closed_ns);
+      known.row.closed_ns = std::max(known.row.opened_ns, clock.run_ns(not_after_now(module.closed_ns)));
       writer.update(known.row);
       symbolizer.close_module(symbol_process_, known.symbol_number, module.closed_ns);
     }

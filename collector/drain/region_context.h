@@ -5,6 +5,7 @@
 // "unknown", and nothing read here is used as an index or a size before it was checked.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <unordered_map>
@@ -37,6 +38,7 @@ class RegionContext {
   // The run's stack of a region's stack; on first sight it goes to the symbolizer. `leaf_is_exact`: an interrupted
   // program counter rather than a return address.
   run::StackId stack(shm::StackId id, bool leaf_is_exact, std::uint64_t taken_ns);
+  // A target can write new stacks and names over old ones for ever; of more than its tables hold none is taken.
   run::NameId name(shm::NameId id);
   // What is interned under an id, as UTF-8; "" where there is nothing. Interned texts never change, so each is read
   // once. The reference holds until the next forget_texts().
@@ -48,8 +50,11 @@ class RegionContext {
   void lane_begins(std::uint32_t lane, std::uint64_t began_ns, run::ThreadId thread);
   run::ThreadId thread_of(std::uint32_t lane, std::uint64_t at_ns) const;
   run::ThreadId thread_with_tid(std::uint32_t tid) const;
-  void tid_is(std::uint32_t tid, run::ThreadId thread) { by_tid_[tid] = thread; }
-  void tid_is_free(std::uint32_t tid) { by_tid_.erase(tid); }
+  void tid_is(std::uint32_t tid, run::ThreadId thread);
+
+  // Where the region names an instant that is yet to come, this one.
+  std::uint64_t not_after_now(std::uint64_t at_ns) const { return std::min(at_ns, now_ns); }
+  std::uint64_t now_ns = 0;  // of the present round
 
   // Nothing more will be named.
   void end_symbols() { symbolizer.end_process(symbol_process_); }

@@ -1,8 +1,10 @@
 #include "collector/drain/region_drain.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <string>
 
 #include "collector/metrics.h"
@@ -19,14 +21,34 @@ RegionDrain::RegionDrain(shm::RegionReader region, run::Writer& writer, Symboliz
       descriptors_(context_),
       spans_(context_),
       threads_(context_),
-      counters_(context_, region_.info().created_ns < clock.started_monotonic_ns) {
-  note_settings();
-}
+      counters_(context_, region_.info().created_ns < clock.started_monotonic_ns),
+      settings_(context_) {}
 
-void RegionDrain::claim(bool is_ours) {
+void RegionDrain::claim() {
   std::string ignored;  // a region we may not write to is drained all the same; the probe then removes it at exit
   shm::ControlBlock* control = region_.control(&ignored);
-  if (control != nullptr) control->reader_pid.store(is_ours ? static_cast<std::uint32_t>(::getpid()) : 0);
+  if (control == nullptr) return;
+  const auto own = static_cast<std::uint32_t>(::getpid());
+  std::uint32_t held = control->reader_pid.load();
+  const auto is_free = [](std::uint32_t pid) {
+    return pid == 0 || pid > 0x7fffffff || (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH);
+  };
+  while (held != own && is_free(held) && !control->reader_pid.compare_exchange_weak(held, own)) {
+  }
+}
+
+void RegionDrain::release() {
+  std::string ignored;
+  shm::ControlBlock* control = region_.control(&ignored);
+  auto own = static_cast<std::uint32_t>(::getpid());
+  if (control != nullptr) control->reader_pid.compare_exchange_strong(own, 0);
+}
+
+void RegionDrain::look_once() {
+  looks_once_ = true;
+  counters_.forgive_history();
+  heap_.take_the_young();
+  descriptors_.take_the_young();
 }
 
 bool RegionDrain::is_plausible(const shm::ReadRecord& record, std::uint64_t now_ns) const {
@@ -35,6 +57,7 @@ bool RegionDrain::is_plausible(const shm::ReadRecord& record, std::uint64_t now_
 }
 
 shm::DrainResult RegionDrain::drain() {
+  context_.now_ns = clock_ns(CLOCK_MONOTONIC);
   if (const auto status = region_.status()) status_ = *status;
   if (status_.modules_used != modules_used_) {
     modules_used_ = status_.modules_used;
@@ -62,6 +85,7 @@ shm::DrainResult RegionDrain::drain() {
   order_.clear();
   for (std::uint32_t i = 0; i < taken_.size(); ++i) order_.emplace_back(taken_[i].record.time_ns, i);
   std::sort(order_.begin(), order_.end());
+  begin_settings();
   for (const auto& [time_ns, index] : order_) {
     Taken& taken = taken_[index];
     if (wait_for_span(taken)) {
@@ -74,6 +98,7 @@ shm::DrainResult RegionDrain::drain() {
   }
   taken_.clear();
   heap_.end_round(status_.live_samples, drained.lapped + drained.before + drained.torn != 0);
+  settings_.end_round();
   counters_.lost(drained, std::max<std::int64_t>(0, context_.clock.second(now_ns)));
   return drained;
 }
@@ -135,42 +160,21 @@ void RegionDrain::use(const Taken& taken) {
       }
       break;
     case shm::RecordKind::kSetting:
-      switch (record.setting.setting) {
-        case shm::Setting::kHeapInterval:
-          note_setting(record.time_ns, "heap_interval_bytes", record.setting.value);
-          break;
-        case shm::Setting::kCpuHz:
-          note_setting(record.time_ns, "cpu_hz", record.setting.value);
-          break;
-        case shm::Setting::kFamilies:
-          note_setting(record.time_ns, "families", record.setting.value);
-          break;
-        case shm::Setting::kWaitInterval:
-          note_setting(record.time_ns, "wait_interval_ns", record.setting.value);
-          break;
-        case shm::Setting::kNone:
-          break;
-      }
+      settings_.changed(record);
       break;
     default:  // spans were taken first; forks and execs show as processes of their own
       break;
   }
 }
 
-void RegionDrain::note_setting(std::uint64_t at_ns, const char* name, std::uint64_t value) {
-  const auto [at, is_new] = settings_.try_emplace(name, value);
-  if (!is_new && at->second == value) return;
-  at->second = value;
-  context_.writer.put(run::Setting{context_.process, std::max<std::int64_t>(0, context_.clock.run_ns(at_ns)), name,
-                                   static_cast<double>(value)});
-}
-
-void RegionDrain::note_settings() {
-  const std::uint64_t at = second_count_ == 0 ? region_.info().created_ns : clock_ns(CLOCK_MONOTONIC);
-  note_setting(at, "heap_interval_bytes", status_.heap_interval);
-  note_setting(at, "cpu_hz", status_.cpu_hz);
-  note_setting(at, "wait_interval_ns", status_.wait_interval_ns);
-  note_setting(at, "families", status_.families);
+// With the first records in hand, in the order of their times.
+void RegionDrain::begin_settings() {
+  if (has_begun_settings_) return;
+  has_begun_settings_ = true;
+  std::vector<shm::ReadRecord> changed;
+  for (const auto& [time_ns, index] : order_)
+    if (taken_[index].record.kind == shm::RecordKind::kSetting) changed.push_back(taken_[index].record);
+  settings_.begin(status_, changed);
 }
 
 void RegionDrain::end_second(std::int64_t second) {
@@ -178,9 +182,11 @@ void RegionDrain::end_second(std::int64_t second) {
 }
 
 void RegionDrain::end_second_at(std::uint64_t now_ns, std::int64_t second, bool is_last) {
+  context_.now_ns = now_ns;
   constexpr std::uint64_t kModulesEvery = 5;  // for those that were closed; new ones are seen at once
   if (second_count_ % kModulesEvery == 0) context_.read_modules(status_.modules_used);
-  note_settings();
+  begin_settings();
+  settings_.compare(status_, now_ns);
   ++second_count_;
   const std::vector<shm::ReadLane> lanes = region_.lanes();
   threads_.compare(lanes, now_ns);
@@ -199,6 +205,7 @@ std::uint64_t RegionDrain::finish(std::uint64_t died_ns) {
   if (status_.exit_ns >= region_.info().created_ns && status_.exit_ns < end_ns) end_ns = status_.exit_ns;
   end_ns = std::min(end_ns, now_ns);
   end_second_at(end_ns, std::max<std::int64_t>(0, context_.clock.second(end_ns)), true);
+  if (looks_once_) spans_.write_open();
   spans_.finish();
   context_.end_symbols();
   return end_ns;

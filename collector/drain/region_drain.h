@@ -14,8 +14,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -23,6 +21,7 @@
 #include "collector/drain/descriptors.h"
 #include "collector/drain/heap.h"
 #include "collector/drain/region_context.h"
+#include "collector/drain/settings.h"
 #include "collector/drain/spans.h"
 #include "collector/drain/threads.h"
 
@@ -37,8 +36,14 @@ class RegionDrain {
   // What the header said when it was last looked at.
   const shm::RegionStatus& status() const { return status_; }
 
-  // Announces us to the probe, so that it leaves its region to us when the process ends; false lets it go.
-  void claim(bool is_ours);
+  // Announces us to the probe, so that it leaves its region to us when the process ends, unless another collector that
+  // lives has done so: asked for again every second, this takes over when that one has gone.
+  void claim();
+  // Lets it go, if it is ours.
+  void release();
+  // Before the first drain: this is a single look at what there is. What is young counts like what is old, spans that
+  // are open become rows without an end, and what the rings held earlier is none of ours to miss.
+  void look_once();
 
   shm::DrainResult drain();
   void end_second(std::int64_t second);
@@ -56,8 +61,7 @@ class RegionDrain {
   bool is_plausible(const shm::ReadRecord& record, std::uint64_t now_ns) const;
   bool wait_for_span(const Taken& taken);
   void use(const Taken& taken);
-  void note_settings();
-  void note_setting(std::uint64_t at_ns, const char* name, std::uint64_t value);
+  void begin_settings();
 
   shm::RegionReader region_;
   shm::RegionStatus status_;
@@ -67,12 +71,14 @@ class RegionDrain {
   SpanDrain spans_;
   ThreadDrain threads_;
   CounterDrain counters_;
+  SettingDrain settings_;
   std::vector<Taken> taken_, waiting_;
   std::vector<std::pair<std::uint64_t, std::uint32_t>> order_;  // of taken_: time, index
+  bool looks_once_ = false;
   std::uint32_t modules_used_ = 0;
   std::uint64_t second_count_ = 0;
   std::uint64_t last_record_ns_ = 0;
-  std::map<std::string, std::uint64_t> settings_;
+  bool has_begun_settings_ = false;
 };
 
 }  // namespace camprobe::drain

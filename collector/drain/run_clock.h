@@ -23,6 +23,12 @@ inline std::int64_t to_integer(std::uint64_t value) {
   return static_cast<std::int64_t>(std::min<std::uint64_t>(value, std::numeric_limits<std::int64_t>::max()));
 }
 
+// The same of what is added up later: no more than a process could move or wait in a run (2^48 bytes are 72 hours at 1
+// GB a second), so that no sum of such counts overflows.
+inline std::int64_t to_count(std::uint64_t value) {
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(value, std::uint64_t{1} << 48));
+}
+
 struct RunClock {
   std::uint64_t started_monotonic_ns = 0;
 

@@ -6,11 +6,13 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "run/text.h"
+
 namespace camprobe::drain {
 namespace {
 
 // An attribute's text; ids that no name table holds are all the same nothing.
-shm::NameId text_of(const shm::Attribute& attribute) {
+shm::NameId id_of_text(const shm::Attribute& attribute) {
   return attribute.value < shm::kNameArenaBytes / 8 ? static_cast<shm::NameId>(attribute.value) : 0;
 }
 
@@ -24,7 +26,7 @@ void SpanDrain::ended(std::uint32_t lane, const shm::ReadRecord& record) {
   span.id = record.span;
   span.parent = payload.parent;
   span.name = payload.name;
-  span.begin_ns = std::min(payload.begin_ns, record.time_ns);
+  span.begin_ns = std::clamp(payload.begin_ns, context_.region.info().created_ns, record.time_ns);
   span.end_ns = record.time_ns;
   span.begin_tid = payload.begin_tid;
   span.end_tid = payload.end_tid;
@@ -59,6 +61,12 @@ SpanDrain::Bucket& SpanDrain::bucket_of(shm::NameId name, std::int64_t second) {
   return *found;
 }
 
+// A text attribute; of more than the probe writes, the beginning.
+std::string SpanDrain::text_of(shm::NameId id) {
+  const std::string& text = context_.text(id);
+  return text.size() <= shm::kMaxTextBytes ? text : run::valid_utf8(text.substr(0, shm::kMaxTextBytes));
+}
+
 void SpanDrain::book(const Ended& span) {
   const std::int64_t second = context_.clock.second(span.end_ns);
   if (second < 0 || second > std::numeric_limits<std::uint32_t>::max()) return;
@@ -78,10 +86,15 @@ void SpanDrain::book_attributes(Bucket& bucket, const Ended& span, std::uint32_t
     std::uint64_t value = 0;  // tells texts apart, and from a number
     if (attribute.type == shm::AttributeType::kNumber) {
       number = std::bit_cast<double>(attribute.value);
-      if (!std::isfinite(number)) continue;
+      // What is no number, or would make none of a sum: SQLite has no NaN, and would refuse the row.
+      constexpr double kMost = 1e18;
+      if (!(std::abs(number) <= kMost)) continue;
     } else if (attribute.type == shm::AttributeType::kText) {
-      value = std::uint64_t{text_of(attribute)} + 1;
-      sequences_[{span.name, attribute.key}].waiting.push_back({span.begin_ns, second, text_of(attribute)});
+      value = std::uint64_t{id_of_text(attribute)} + 1;
+      if (waiting_ < kMostWaiting) {
+        ++waiting_;
+        sequences_[{span.name, attribute.key}].waiting.push_back({span.begin_ns, second, id_of_text(attribute)});
+      }
     } else {
       continue;
     }
@@ -143,13 +156,14 @@ void SpanDrain::count_changes(std::uint64_t before_ns) {
     for (auto value = waiting.begin(); value != due; ++value) {
       if (sequence.has_last && value->begin_ns < sequence.last_begin_ns) continue;  // too late to have an order
       if (sequence.has_last && value->text != sequence.last &&
-          context_.text(value->text) != context_.text(sequence.last)) {
+          text_of(value->text) != text_of(sequence.last)) {
         ++*changes.at((std::uint64_t{value->second} << 32 | value->text) + 1).first;
       }
       sequence.has_last = true;
       sequence.last = value->text;
       sequence.last_begin_ns = value->begin_ns;
     }
+    waiting_ -= static_cast<std::size_t>(due - waiting.begin());
     waiting.erase(waiting.begin(), due);
     changes.each([&](std::uint64_t at, std::int64_t count) {
       run::SpanAttribute row;
@@ -157,7 +171,7 @@ void SpanDrain::count_changes(std::uint64_t before_ns) {
       row.second = static_cast<std::int64_t>((at - 1) >> 32);
       row.name = context_.name(key.first);
       row.key = context_.name(key.second);
-      row.text = context_.text(static_cast<shm::NameId>(at - 1));
+      row.text = text_of(static_cast<shm::NameId>(at - 1));
       row.changes = count;
       context_.writer.count(row);
     });
@@ -177,7 +191,7 @@ void SpanDrain::write_row(const Ended& span) {
     const shm::Attribute& attribute = span.attribute[i];
     const std::string& key = context_.text(attribute.key);
     if (attribute.type == shm::AttributeType::kNumber) attributes[key] = std::bit_cast<double>(attribute.value);
-    if (attribute.type == shm::AttributeType::kText) attributes[key] = context_.text(text_of(attribute));
+    if (attribute.type == shm::AttributeType::kText) attributes[key] = text_of(id_of_text(attribute));
   }
   run::Span row;
   row.process = context_.process;
@@ -185,9 +199,9 @@ void SpanDrain::write_row(const Ended& span) {
   row.parent = static_cast<std::int64_t>(span.parent);
   row.name = context_.name(span.name);
   row.began_ns = context_.clock.run_ns(span.begin_ns);
-  row.ended_ns = context_.clock.run_ns(span.end_ns);
+  if (span.end_ns != 0) row.ended_ns = context_.clock.run_ns(span.end_ns);
   row.begin_thread = context_.thread_with_tid(span.begin_tid);
-  row.end_thread = context_.thread_with_tid(span.end_tid);
+  if (span.end_ns != 0) row.end_thread = context_.thread_with_tid(span.end_tid);
   row.attributes = attributes.dump();
   context_.writer.put(row);
 }
@@ -207,7 +221,7 @@ void SpanDrain::write(const Bucket& bucket, shm::NameId name) {
     row.second = bucket.second;
     row.name = stat.name;
     row.key = context_.name(sum.attribute.key);
-    if (sum.attribute.type == shm::AttributeType::kText) row.text = context_.text(text_of(sum.attribute));
+    if (sum.attribute.type == shm::AttributeType::kText) row.text = text_of(id_of_text(sum.attribute));
     row.spans = sum.spans;
     row.sum = sum.sum;
     context_.writer.count(row);
@@ -247,6 +261,22 @@ void SpanDrain::finish() {
   incomplete_.clear();
   count_changes(~std::uint64_t{0});
   write_until(std::numeric_limits<std::int64_t>::max());
+}
+
+void SpanDrain::write_open() {
+  for (const shm::ReadSpan& open : context_.region.open_spans()) {
+    Ended span;
+    span.id = open.id;
+    span.parent = open.parent;
+    span.name = open.name;
+    span.begin_ns = open.begin_ns;
+    span.begin_tid = open.begin_tid;
+    for (const shm::Attribute& attribute : open.attributes) {
+      if (attribute.key != 0 && span.attribute_count < span.attribute.size())
+        span.attribute[span.attribute_count++] = attribute;
+    }
+    write_row(span);
+  }
 }
 
 }  // namespace camprobe::drain

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,7 @@ class SpanDrain {
   static constexpr std::size_t kFirstRows = 10, kSlowestRows = 5;  // per name and second
   static constexpr std::int64_t kMostRows = 500'000;               // per process
   static constexpr std::uint64_t kOrderingNs = 2 * 1'000'000'000ull;
+  static constexpr std::size_t kMostWaiting = 1 << 16;  // texts, for their order to be known
 
   explicit SpanDrain(RegionContext& context) : context_(context) {}
 
@@ -46,12 +48,14 @@ class SpanDrain {
   void end_second(std::uint64_t now_ns, std::int64_t second);
   // No more will come.
   void finish();
+  // A row, without an end, for each that is open now.
+  void write_open();
 
  private:
   struct Ended {
     shm::SpanId id = 0, parent = 0;
     shm::NameId name = 0;
-    std::uint64_t begin_ns = 0, end_ns = 0;
+    std::uint64_t begin_ns = 0, end_ns = 0;  // end_ns 0: open
     std::uint32_t begin_tid = 0, end_tid = 0;
     std::uint32_t attributes_to_come = 0;  // not 0: the next record of this lane has them
     std::uint32_t attribute_count = 0;
@@ -87,6 +91,7 @@ class SpanDrain {
     std::uint64_t last_begin_ns = 0;
   };
   Bucket& bucket_of(shm::NameId name, std::int64_t second);
+  std::string text_of(shm::NameId id);
   void book(const Ended& span);
   void book_attributes(Bucket& bucket, const Ended& span, std::uint32_t second);
   static void choose(Bucket& bucket, const Ended& span);
@@ -101,6 +106,7 @@ class SpanDrain {
   FlatMap<shm::NameId> names_, older_names_;  // by span; two generations
   FlatMap<shm::NameId> open_names_;           // of spans that samples asked for, until the next second
   std::map<std::pair<shm::NameId, shm::NameId>, Sequence> sequences_;
+  std::size_t waiting_ = 0;                             // in all of sequences_
   std::map<shm::NameId, std::vector<Bucket>> buckets_;  // by name; of each the seconds not written yet, seldom over two
   Bucket* last_bucket_ = nullptr;                       // what was booked last: the next span is often alike
   shm::NameId last_name_ = 0;

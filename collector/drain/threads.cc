@@ -1,5 +1,6 @@
 #include "collector/drain/threads.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@ namespace camprobe::drain {
 
 ThreadDrain::Tenant& ThreadDrain::begin(std::uint32_t lane, std::uint32_t tid, std::uint64_t began_ns,
                                         const std::string& name, shm::StackId start_stack) {
+  began_ns = context_.not_after_now(began_ns);
   Tenant& tenant = tenants_[lane];
   if (!tenant.has_ended) end(tenant, began_ns);
   tenant.has_ended = false;
@@ -27,7 +29,7 @@ ThreadDrain::Tenant& ThreadDrain::begin(std::uint32_t lane, std::uint32_t tid, s
 
 void ThreadDrain::end(Tenant& tenant, std::uint64_t ended_ns) {
   tenant.has_ended = true;
-  tenant.row.ended_ns = context_.clock.run_ns(ended_ns);
+  tenant.row.ended_ns = std::max(tenant.row.began_ns, context_.clock.run_ns(ended_ns));
   context_.writer.update(tenant.row);
 }
 

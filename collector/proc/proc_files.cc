@@ -14,6 +14,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <utility>
 
 namespace camprobe::proc {
@@ -60,15 +62,59 @@ std::optional<std::string> read_file(const std::string& path) {
   return read_all(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
 }
 
+// A process in a pid namespace (a container's) names itself by its number there, which is nobody's or another one's
+// here. Its start time is the same everywhere; so it is looked for by both, among all processes, once: what is not
+// found was gone, and stays so.
+std::optional<ProcessFiles> ProcessFiles::find_in_namespaces(pid_t pid, std::uint64_t start_ticks) {
+  static std::mutex mutex;
+  static std::set<std::pair<pid_t, std::uint64_t>> gone;
+  const std::lock_guard lock(mutex);
+  if (gone.count({pid, start_ticks}) != 0) return std::nullopt;
+  const Directory processes(::opendir("/proc"));
+  while (const dirent* entry = processes ? ::readdir(processes.get()) : nullptr) {
+    pid_t outer = 0;
+    const char* end = entry->d_name + std::strlen(entry->d_name);
+    if (std::from_chars(entry->d_name, end, outer).ptr != end || outer <= 0 || outer == pid) continue;
+    const int directory = ::open(("/proc/" + std::to_string(outer)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) continue;
+    ProcessFiles files(outer, directory);
+    const auto is_it = [&] {
+      const auto stat = files.stat();
+      return stat && stat->start_ticks == start_ticks;
+    };
+    if (!is_it()) continue;
+    const auto status = files.read("status");
+    if (!status || parse_innermost_pid(*status) != pid) continue;
+    files.watch();
+    if (!is_it()) continue;  // ended, and its pid may be another's
+    files.start_ticks_ = start_ticks;
+    return files;
+  }
+  constexpr std::size_t kMostRemembered = 100'000;
+  if (gone.size() >= kMostRemembered) gone.clear();
+  gone.emplace(pid, start_ticks);
+  return std::nullopt;
+}
+
 std::optional<ProcessFiles> ProcessFiles::open(pid_t pid, std::uint64_t start_ticks) {
+  auto files = open_here(pid, start_ticks);
+  return files || start_ticks == 0 ? std::move(files) : find_in_namespaces(pid, start_ticks);
+}
+
+std::optional<ProcessFiles> ProcessFiles::open_here(pid_t pid, std::uint64_t start_ticks) {
   const int directory = ::open(("/proc/" + std::to_string(pid)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return std::nullopt;
-  // Before stat() below: a directory that still answers is that of the process which has the pid.
-  ProcessFiles files(pid, directory, static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  ProcessFiles files(pid, directory);
+  files.watch();
   const auto stat = files.stat();
   if (!stat || (start_ticks != 0 && stat->start_ticks != start_ticks)) return std::nullopt;
   files.start_ticks_ = stat->start_ticks;
   return files;
+}
+
+// To be followed by stat(): a directory that still answers is that of the process which has the pid.
+void ProcessFiles::watch() {
+  pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
 }
 
 ProcessFiles::ProcessFiles(ProcessFiles&& other) noexcept

@@ -20,7 +20,8 @@ std::optional<std::string> read_file(const std::string& path);
 
 class ProcessFiles {
  public:
-  // Nothing where there is no such process, or (start_ticks not 0) where the pid belongs to a later one.
+  // Nothing where there is no such process, or (start_ticks not 0) where the pid belongs to a later one. With its start
+  // time a process in another pid namespace is found by its number there; pid() then is its number here.
   static std::optional<ProcessFiles> open(pid_t pid, std::uint64_t start_ticks = 0);
   ProcessFiles(ProcessFiles&& other) noexcept;
   ProcessFiles& operator=(ProcessFiles&& other) noexcept;
@@ -43,11 +44,14 @@ class ProcessFiles {
   std::vector<pid_t> threads() const;
 
  private:
-  ProcessFiles(pid_t pid, int directory, int pidfd) : pid_(pid), directory_(directory), pidfd_(pidfd) {}
+  ProcessFiles(pid_t pid, int directory) : pid_(pid), directory_(directory) {}
+  void watch();
+  static std::optional<ProcessFiles> open_here(pid_t pid, std::uint64_t start_ticks);
+  static std::optional<ProcessFiles> find_in_namespaces(pid_t pid, std::uint64_t start_ticks);
   std::string link_target(const char* name) const;
   pid_t pid_;
   int directory_;
-  int pidfd_;  // -1: the kernel has none (before 5.3, or a sandbox forbids it)
+  int pidfd_ = -1;  // -1: the kernel has none (before 5.3, or a sandbox forbids it)
   std::uint64_t start_ticks_ = 0;
 };
 

@@ -141,6 +141,23 @@ CgroupPaths parse_cgroup(std::string_view text) {
   return paths;
 }
 
+std::optional<std::uint64_t> parse_oom_kills(std::string_view text) {
+  while (auto line = next_line(text)) {
+    if (next_word(*line) == "oom_kill") return number(next_word(*line));
+  }
+  return std::nullopt;
+}
+
+std::optional<pid_t> parse_innermost_pid(std::string_view text) {
+  while (auto line = next_line(text)) {
+    if (next_word(*line) != "NSpid:") continue;
+    std::optional<std::uint64_t> last;
+    for (std::string_view word = next_word(*line); !word.empty(); word = next_word(*line)) last = number(word);
+    return last ? std::optional(static_cast<pid_t>(*last)) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
 std::optional<std::uint64_t> parse_cgroup_bytes(std::string_view text) {
   const auto value = number(next_word(text));
   constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 60;  // v1 says "none" with 2^63 rounded down to a page

@@ -5,6 +5,8 @@
 // that does not hold what it should yields nothing, never a guess.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -61,6 +63,12 @@ struct CgroupPaths {
   std::optional<std::string> v2, v1_memory;
 };
 CgroupPaths parse_cgroup(std::string_view text);
+
+// "oom_kill N" in memory.events (v2), memory.oom_control (v1) or /proc/vmstat.
+std::optional<std::uint64_t> parse_oom_kills(std::string_view text);
+
+// /proc/<pid>/status: the process's number in the innermost of its pid namespaces.
+std::optional<pid_t> parse_innermost_pid(std::string_view text);
 
 // A cgroup's limit or use: one number, or "max" (v2) and numbers near 2^63 (v1) for "none".
 std::optional<std::uint64_t> parse_cgroup_bytes(std::string_view text);

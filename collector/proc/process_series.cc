@@ -31,6 +31,7 @@ std::uint64_t own_cpu_ns() {
 
 struct CgroupFiles {
   std::string current, limit;       // paths of this process's own group
+  std::string out_of_memory;        // the file that counts what was killed there
   std::vector<std::string> limits;  // of it and its parents: any of them may bind
 };
 
@@ -41,7 +42,8 @@ CgroupFiles find_cgroup(const ProcessFiles& process) {
   const auto text = process.read("cgroup");
   if (!text) return found;
   const CgroupPaths paths = parse_cgroup(*text);
-  const auto look = [&](const std::string& root, std::string path, const char* current, const char* limit) {
+  const auto look = [&](const std::string& root, std::string path, const char* current, const char* limit,
+                        const char* out_of_memory) {
     const auto parent_of = [](const std::string& of) { return of.substr(0, of.rfind('/')); };
     if (path == "/") path.clear();
     for (;; path = parent_of(path)) {
@@ -50,6 +52,7 @@ CgroupFiles find_cgroup(const ProcessFiles& process) {
         if (found.current.empty()) {
           found.current = directory + current;
           found.limit = directory + limit;
+          found.out_of_memory = directory + out_of_memory;
         }
         found.limits.push_back(directory + limit);
       }
@@ -57,8 +60,10 @@ CgroupFiles find_cgroup(const ProcessFiles& process) {
     }
   };
   if (paths.v1_memory)
-    look("/sys/fs/cgroup/memory", *paths.v1_memory, "memory.usage_in_bytes", "memory.limit_in_bytes");
-  if (found.current.empty() && paths.v2) look("/sys/fs/cgroup", *paths.v2, "memory.current", "memory.max");
+    look("/sys/fs/cgroup/memory", *paths.v1_memory, "memory.usage_in_bytes", "memory.limit_in_bytes",
+         "memory.oom_control");
+  if (found.current.empty() && paths.v2)
+    look("/sys/fs/cgroup", *paths.v2, "memory.current", "memory.max", "memory.events");
   return found;
 }
 
@@ -176,6 +181,23 @@ bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int
   if (const auto bytes = bytes_in(cgroup_current_)) put_count(metrics::kCgroupMemoryBytes, *bytes);
   if (const auto bytes = bytes_in(cgroup_limit_)) put_count(metrics::kCgroupMemoryLimitBytes, *bytes);
   return true;
+}
+
+OutOfMemoryWatch::OutOfMemoryWatch(const ProcessFiles& process) : path_(find_cgroup(process).out_of_memory) {
+  before_ = kills();
+  if (before_) return;
+  path_ = "/proc/vmstat";
+  before_ = kills();
+}
+
+std::optional<std::uint64_t> OutOfMemoryWatch::kills() const {
+  const auto text = path_.empty() ? std::nullopt : read_file(path_);
+  return text ? parse_oom_kills(*text) : std::nullopt;
+}
+
+bool OutOfMemoryWatch::has_struck() const {
+  const auto now = kills();
+  return before_ && now && *now > *before_;
 }
 
 std::optional<std::uint64_t> memory_limit(const ProcessFiles& process) {

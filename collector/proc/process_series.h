@@ -57,6 +57,19 @@ class ProcessSeries {
 // memory.
 std::optional<std::uint64_t> memory_limit(const ProcessFiles& process);
 
+// Whether the kernel's out-of-memory killer has struck in the process's cgroup since this was made: what a process that
+// ended by SIGKILL died of. Where there is no such group, on the machine.
+class OutOfMemoryWatch {
+ public:
+  explicit OutOfMemoryWatch(const ProcessFiles& process);
+  bool has_struck() const;
+
+ private:
+  std::optional<std::uint64_t> kills() const;
+  std::string path_;
+  std::optional<std::uint64_t> before_;
+};
+
 class MachineSeries {
  public:
   void sample(run::Writer& writer, std::int64_t second) const;

@@ -244,10 +244,13 @@ std::optional<OriginalPosition> SourceMap::find(std::uint32_t line, std::uint32_
 
 // `line` counts from 0. A line that was put together from several (a minified one) is not guessed at.
 std::optional<OriginalPosition> SourceMap::find_whole_line(std::uint32_t line) const {
-  const auto of_line = std::ranges::equal_range(segments_, line, {}, &Segment::line);
-  if (of_line.empty()) return std::nullopt;
-  const Segment& first = of_line.front();
-  const bool one_line = std::ranges::all_of(of_line, [&](const Segment& segment) {
+  // Iterators, not std::ranges: clang 14, with which the fuzz targets are built, cannot compile libstdc++'s views.
+  const auto begin = std::lower_bound(segments_.begin(), segments_.end(), line,
+                                      [](const Segment& segment, std::uint32_t at) { return segment.line < at; });
+  const auto end = std::find_if(begin, segments_.end(), [&](const Segment& segment) { return segment.line != line; });
+  if (begin == end) return std::nullopt;
+  const Segment& first = *begin;
+  const bool one_line = std::all_of(begin, end, [&](const Segment& segment) {
     return segment.source == first.source && segment.source_line == first.source_line;
   });
   return one_line ? original(first) : std::nullopt;

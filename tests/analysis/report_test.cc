@@ -11,6 +11,7 @@
 
 #include "collector/analysis/findings.h"
 #include "collector/analysis/from_run.h"
+#include "collector/analysis/own_frame.h"
 #include "exporters/report_json.h"
 #include "exporters/report_text.h"
 #include "run/units.h"

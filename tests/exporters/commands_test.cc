@@ -143,7 +143,7 @@ TEST_F(CommandsTest, ReportIsTextJsonOrAPageByTheNameOfItsFile) {
 TEST_F(CommandsTest, WhatCannotBeReportedIsOneLineAndExitCode2) {
   const std::vector<std::pair<ReportOptions, std::string>> wrong{
       {{.run = at("none.camrun"), .format = ""}, "none.camrun"},
-      {{.run = run_, .format = "pdf"}, "--format pdf: no such format; choose text, json or html"},
+      {{.run = run_, .format = "pdf"}, "--format pdf: no such format; choose text, json, html, md or junit"},
       {{.run = run_, .format = "html", .output = at("no/such/x.html")}, "cannot be written"},
   };
   for (const auto& [options, part] : wrong) {

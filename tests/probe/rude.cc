@@ -4,8 +4,10 @@
 // it goes without the probe.
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <iconv.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -14,6 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -161,6 +165,63 @@ int small_alternate_stack() {
   return 0;
 }
 
+// Opens descriptors until there is none left, and lives on like that.
+int use_up_descriptors() {
+  const rlimit limit = {64, 64};
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return 3;
+  int opened = 0, last = -1;
+  for (int fd; (fd = open("/dev/null", O_RDWR)) >= 0; ++opened) last = fd;
+  printf("opened %d, the last is %d, then %s\n", opened, last, strerror(errno));
+  pthread_t thread;
+  const int created = pthread_create(
+      &thread, nullptr,
+      [](void*) -> void* {
+        for (int i = 0; i < 2'000; ++i) {
+          g_sink = malloc(3'000);
+          free(g_sink);
+        }
+        return nullptr;
+      },
+      nullptr);
+  if (created != 0) return 4;
+  pthread_join(thread, nullptr);
+  fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    g_sink = malloc(100'000);
+    _exit(open("/dev/null", O_RDWR) == -1 && errno == EMFILE ? 5 : 6);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  printf("child %d, socket %d, ", WEXITSTATUS(status), socket(AF_UNIX, SOCK_STREAM, 0));
+  close(last);
+  printf("the next is %d\n", dup(0) - last);
+  return 0;
+}
+
+// Moves itself between processors, as if they came and went, while it works for so long that sampling could tell.
+int flip_affinity() {
+  cpu_set_t all;
+  if (sched_getaffinity(0, sizeof all, &all) != 0) return 3;
+  timespec now = {};
+  int at = 0;
+  for (unsigned rounds = 0; now.tv_sec == 0; ++rounds) {
+    do at = (at + 1) % CPU_SETSIZE;
+    while (!CPU_ISSET(at, &all));
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(at, &one);
+    if (sched_setaffinity(0, sizeof one, &one) != 0) return 4;
+    for (int i = 0; i < 200; ++i) {
+      g_sink = malloc(2'000);
+      free(g_sink);
+    }
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  }
+  printf("used_ns %lld\n", static_cast<long long>(now.tv_sec) * 1'000'000'000 + now.tv_nsec);
+  return 0;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -169,5 +230,7 @@ int main(int count, char** arguments) {
   if (strcmp(what, "jumps") == 0) return jump_out_of_handlers();
   if (strcmp(what, "converters") == 0) return forget_converters();
   if (strcmp(what, "alternate-stack") == 0) return small_alternate_stack();
+  if (strcmp(what, "descriptors") == 0) return use_up_descriptors();
+  if (strcmp(what, "affinity") == 0) return flip_affinity();
   return 99;
 }

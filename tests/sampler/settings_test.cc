@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "shm/layout.h"
+#include "shm/setting_text.h"
 
 namespace camprobe::sampler {
 namespace {
@@ -37,6 +37,8 @@ TEST(Settings, DefaultsAreTheTables) {
   EXPECT_EQ(none.settings.cpu_hz, 99u);
   EXPECT_EQ(none.settings.wait_interval_ns, 10'000'000u);
   EXPECT_EQ(none.settings.budget_ppm, 10'000u);
+  EXPECT_EQ(none.settings.cpu_hz, shm::kDefaultCpuHz);
+  EXPECT_EQ(none.settings.wait_interval_ns, shm::kDefaultWaitInterval);
   EXPECT_TRUE(none.settings.follow_fork);
   EXPECT_FALSE(none.settings.verbose);
 }
@@ -82,16 +84,45 @@ TEST(Settings, WhatIsWrongIsNamedAndIgnored) {
   EXPECT_LT(both.size(), 512u);
 }
 
+TEST(Settings, TheValuesThatTheTableNamesAreTheOnesThatAreTaken) {
+  const auto is_taken = [](const std::string& entry) { return read({entry}).complaint.empty(); };
+  for (std::size_t i = 0; i < kEnvironmentSize; ++i) {
+    const EnvironmentVariable& variable = kEnvironment[i];
+    const std::string begin = std::string(variable.name) + "=";
+    EXPECT_TRUE(is_taken(begin + variable.default_value)) << variable.name;
+    const std::string values = variable.values;
+    const auto names = [&](const std::string& text) { return values.find(text) != std::string::npos; };
+    if (begin == "CAMPROBE_CPU_HZ=") {
+      EXPECT_TRUE(names("`" + std::to_string(shm::kMostCpuHz) + "`") &&
+                  is_taken(begin + std::to_string(shm::kMostCpuHz)));
+      EXPECT_FALSE(is_taken(begin + std::to_string(shm::kMostCpuHz + 1)));
+    } else if (begin == "CAMPROBE_HEAP_INTERVAL=") {
+      EXPECT_TRUE(names(std::to_string(shm::kSmallestHeapInterval) + " bytes"));
+      EXPECT_TRUE(is_taken(begin + std::to_string(shm::kSmallestHeapInterval)));
+      EXPECT_FALSE(is_taken(begin + std::to_string(shm::kSmallestHeapInterval - 1)));
+      EXPECT_TRUE(names(std::to_string(shm::kLargestHeapInterval >> 30) + " GiB"));
+      EXPECT_TRUE(is_taken(begin + std::to_string(shm::kLargestHeapInterval)));
+      EXPECT_FALSE(is_taken(begin + std::to_string(shm::kLargestHeapInterval + 1)));
+    } else if (begin == "CAMPROBE_WAIT_INTERVAL=") {
+      const std::uint64_t most = shm::kLongestWaitInterval / 1'000'000'000;
+      EXPECT_TRUE(names("`" + std::to_string(most) + "s`") && is_taken(begin + std::to_string(most) + "s"));
+      EXPECT_FALSE(is_taken(begin + std::to_string(most + 1) + "s"));
+    } else if (begin == "CAMPROBE_BUDGET=") {
+      EXPECT_TRUE(is_taken(begin + "0.001%") && is_taken(begin + "100%") && names("`0.001%` to `100%`"));
+      EXPECT_FALSE(is_taken(begin + "0.0009%") || is_taken(begin + "100.1%"));
+    } else if (begin == "CAMPROBE_FAMILIES=") {
+      for (const shm::FamilyName& family : shm::kFamilyNames)
+        EXPECT_TRUE(names("`" + std::string(family.name) + "`") && is_taken(begin + family.name)) << family.name;
+    }
+  }
+}
+
 TEST(Settings, TheDocumentShowsTheTable) {
   std::ifstream file(std::string(CAMPROBE_SOURCE_DIR) + "/docs/environment.md");
   std::stringstream text;
   text << file.rdbuf();
   const std::string document = text.str();
-  std::size_t rows = 0;
-  for (std::size_t at = document.find("\n| `CAMPROBE_"); at != std::string::npos;
-       at = document.find("\n| `CAMPROBE_", at + 1))
-    ++rows;
-  EXPECT_EQ(rows, kEnvironmentSize);
+  // The other direction, and what the command reads: tests/layers/check_environment.py.
   for (std::size_t i = 0; i < kEnvironmentSize; ++i) {
     const EnvironmentVariable& variable = kEnvironment[i];
     const std::string value = *variable.default_value == '\0' ? "" : "`" + std::string(variable.default_value) + "`";

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "sampler/unwind_cache.h"
+#include "sampler/unwind_expression.h"
 #include "sampler/unwind_modules.h"
 #include "sampler/unwind_rule.h"
 

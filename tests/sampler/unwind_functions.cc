@@ -136,8 +136,47 @@ camprobe_test_no_frame_information:
   popq %rbp
   ret
   .size camprobe_test_no_frame_information, .-camprobe_test_no_frame_information
+  .type camprobe_test_hand_written, @function
+camprobe_test_hand_written:
+  .cfi_startproc
+  pushq %r15
+  .cfi_adjust_cfa_offset 8
+  .cfi_rel_offset 15, 0
+  leaq -40(%rsp), %rsp
+  .cfi_adjust_cfa_offset 40
+  movq %rsp, %r15
+  .cfi_def_cfa_register 15
+  andq $-64, %rsp
+  movq %rdi, %rax
+  movq %rsi, %rdi
+  call *%rax
+  movq %r15, %rsp
+  .cfi_def_cfa_register 7
+  addq $40, %rsp
+  .cfi_adjust_cfa_offset -40
+  popq %r15
+  .cfi_adjust_cfa_offset -8
+  .cfi_restore 15
+  ret
+  .cfi_endproc
+  .size camprobe_test_hand_written, .-camprobe_test_hand_written
+  .type camprobe_test_hand_written_leaf, @function
+camprobe_test_hand_written_leaf:
+  .cfi_startproc
+  movq $5, %rcx
+1:
+  imulq %rdi, %rdi
+  xorq %rcx, %rdi
+  decq %rcx
+  jnz 1b
+  movq %rdi, %rax
+  ret
+  .cfi_endproc
+  .size camprobe_test_hand_written_leaf, .-camprobe_test_hand_written_leaf
 )");
 extern "C" {
+void camprobe_test_hand_written(Visit visit, void* argument);
+std::uint64_t camprobe_test_hand_written_leaf(std::uint64_t value);
 void camprobe_test_garbage_frame_pointer(Visit visit, void* argument);
 void camprobe_test_no_frame_information(Visit visit, void* argument);
 }
@@ -149,6 +188,30 @@ void camprobe_test_no_frame_information(Visit visit, void* argument);
 
 [[gnu::noinline]] void without_frame_information(Visit visit, void* argument) {
   camprobe_test_no_frame_information(visit, argument);
+  asm volatile("" : : : "memory");
+}
+
+[[gnu::noinline]] void last_of_the_tail_calls(Visit visit, void* argument) {
+  keep(argument);
+  visit(argument);
+}
+
+[[gnu::noinline]] void through_tail_calls(Visit visit, void* argument) {
+  keep(argument);  // not its address: a frame would be needed for that
+  last_of_the_tail_calls(visit, argument);
+}
+
+[[gnu::noinline]] std::uint64_t leaf_without_frame(std::uint64_t value) {
+  for (unsigned i = 0; i < 5; ++i) value = value * value ^ i;
+  return value;
+}
+
+std::uint64_t hand_written_leaf(std::uint64_t value) {
+  return camprobe_test_hand_written_leaf(value);
+}
+
+[[gnu::noinline]] void from_hand_written(Visit visit, void* argument) {
+  camprobe_test_hand_written(visit, argument);
   asm volatile("" : : : "memory");
 }
 

@@ -25,6 +25,13 @@ void with_all_registers_in_use(Visit visit, void* argument);
 void with_garbage_frame_pointer(Visit visit, void* argument);
 // The same from a function without call frame information.
 void without_frame_information(Visit visit, void* argument);
+// Through two functions that end in a jump to the next one: neither has a frame while `visit` runs.
+void through_tail_calls(Visit visit, void* argument);
+// Leaf functions that never build a frame: compiled, and written by hand with call frame information.
+std::uint64_t leaf_without_frame(std::uint64_t value);
+std::uint64_t hand_written_leaf(std::uint64_t value);
+// Assembly that saves registers with pushes, subtracts from the stack pointer and says so.
+void from_hand_written(Visit visit, void* argument);
 // From a comparison that the C library calls.
 void from_qsort(Visit visit, void* argument);
 void from_bsearch(Visit visit, void* argument);

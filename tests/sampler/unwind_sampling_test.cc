@@ -41,21 +41,26 @@ void on_tick(int, siginfo_t*, void* context) {
   }
 }
 
-// Interrupts this thread every `period_ns` of real time.
+// Interrupts this thread again and again, each time `period_ns` after the last handler ended. A timer with a period
+// would leave no time for the work itself where a handler takes longer than that, as libunwind's does on a busy
+// machine.
 class Ticker {
  public:
   Ticker(void (*handler)(int, siginfo_t*, void*), long period_ns) {
+    handler_ = handler;
+    once_.it_value.tv_nsec = period_ns;
     struct sigaction action {};
     action.sa_flags = SA_SIGINFO | SA_RESTART;
-    action.sa_sigaction = handler;
+    action.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
+      handler_(signal, info, context);
+      timer_settime(timer_, 0, &once_, nullptr);
+    };
     sigaction(SIGPROF, &action, nullptr);
     sigevent event{};
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = SIGPROF;
     event._sigev_un._tid = static_cast<int>(syscall(SYS_gettid));
-    itimerspec period{};
-    period.it_interval.tv_nsec = period.it_value.tv_nsec = period_ns;
-    if (timer_create(CLOCK_MONOTONIC, &event, &timer_) != 0 || timer_settime(timer_, 0, &period, nullptr) != 0) {
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer_) != 0 || timer_settime(timer_, 0, &once_, nullptr) != 0) {
       throw std::runtime_error("no timer");
     }
   }
@@ -64,13 +69,15 @@ class Ticker {
   Ticker& operator=(const Ticker&) = delete;
 
   void stop() {
+    signal(SIGPROF, SIG_IGN);
     if (!stopped_) timer_delete(timer_);
     stopped_ = true;
-    signal(SIGPROF, SIG_IGN);
   }
 
  private:
-  timer_t timer_;
+  static inline void (*handler_)(int, siginfo_t*, void*);
+  static inline timer_t timer_;
+  static inline itimerspec once_{};
   bool stopped_ = false;
 };
 

@@ -8,7 +8,10 @@
 // a wrong walker.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -176,6 +179,47 @@ TEST(UnwindStepTest, RegistersInUse) {
     with_garbage_frame_pointer(count, &calls);
   });
   EXPECT_EVERY_STEP_TRUE(40);
+}
+
+TEST(UnwindStepTest, LeavesWithoutFrames) {
+  step_through([] { sink = static_cast<double>(leaf_without_frame(3) + hand_written_leaf(5)); });
+  EXPECT_EVERY_STEP_TRUE(30);
+}
+
+TEST(UnwindStepTest, TailCalls) {
+  step_through([] {
+    int calls = 0;
+    through_tail_calls(count, &calls);
+  });
+  EXPECT_EVERY_STEP_TRUE(10);
+}
+
+TEST(UnwindStepTest, HandWrittenAssembly) {
+  step_through([] {
+    int calls = 0;
+    from_hand_written(count, &calls);
+  });
+  EXPECT_EVERY_STEP_TRUE(15);
+}
+
+// Through the procedure linkage table: this program binds lazily, so the first call of each goes through the binder,
+// and the second jumps there directly.
+TEST(UnwindStepTest, LinkageTableStubs) {
+  step_through([] {
+    for (int i = 0; i < 2; ++i)
+      sink = static_cast<double>(strtol("12", nullptr, 10) + labs(-3) + getppid() + time(nullptr));
+  });
+  EXPECT_EVERY_STEP_TRUE(150);
+}
+
+// clock_gettime() ends in the kernel's own code.
+TEST(UnwindStepTest, KernelsOwnCode) {
+  step_through([] {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    sink = static_cast<double>(now.tv_nsec);
+  });
+  EXPECT_EVERY_STEP_TRUE(30);
 }
 
 TEST(UnwindStepTest, CallbacksOfTheLibrary) {

@@ -12,8 +12,8 @@
 namespace camprobe::shm {
 namespace {
 
-TEST(Layout, IsThatOfAbiVersionOne) {
-  EXPECT_EQ(kAbiVersion, 1u);
+TEST(Layout, IsThatOfAbiVersionTwo) {
+  EXPECT_EQ(kAbiVersion, 2u);
   EXPECT_EQ(sizeof(RegionHeader), 632u);
   EXPECT_EQ(offsetof(RegionHeader, state), 68u);
   EXPECT_EQ(offsetof(RegionHeader, message), 136u);

@@ -4,6 +4,7 @@
 // its reader.
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -319,6 +320,31 @@ TEST(Lane, OfAThreadThatEndedPassesOnAndItsCountersStay) {
   EXPECT_EQ(lanes[0].heap_bytes, 900u);
 }
 
+TEST(Lane, OfAThreadThatEndsPassesOnOnlyWhenTheThreadIsGone) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  // Given a thread that said that it ends, and still runs its last destructors
+  std::atomic<bool> may_go{false};
+  std::atomic<int> lane{-1};
+  std::atomic<pid_t> tid{0};
+  std::thread ending([&] {
+    tid = gettid();
+    const int mine = region->acquire_lane(static_cast<std::uint32_t>(gettid()), 1);
+    region->end_lane(mine);
+    lane = mine;
+    while (!may_go) std::this_thread::yield();
+  });
+  while (lane < 0) std::this_thread::yield();
+  // Then nobody else gets its lane, until there is no such thread
+  const auto own = static_cast<std::uint32_t>(gettid());
+  EXPECT_FALSE(region.reader().lanes()[0].active);
+  EXPECT_NE(region->acquire_lane(own, 2), lane);
+  may_go = true;
+  ending.join();
+  while (tgkill(getpid(), tid, 0) == 0) std::this_thread::yield();
+  EXPECT_EQ(region->acquire_lane(own, 3), lane);
+}
+
 TEST(Lane, ThousandAndTwentyFourAreGivenThenTheLossIsCounted) {
   TestRegion region;
   ASSERT_TRUE(region.created()) << region.error();
@@ -352,6 +378,20 @@ TEST(RegionReader, RefusesWhatIsNoRegionInOneLine) {
   }
 }
 
+TEST(RegionReader, RefusesARegionThatSpeaksForAnotherProcess) {
+  for (const bool lies_about_pid : {true, false}) {
+    TestRegion region;
+    ASSERT_TRUE(region.created()) << region.error();
+    if (lies_about_pid)
+      region->header()->pid = 1;
+    else
+      region->header()->start_ticks += 1;
+    std::string error;
+    EXPECT_FALSE(RegionReader::open(region->path(), &error).has_value());
+    EXPECT_NE(error.find("is not the region of the process it is named after"), std::string::npos) << error;
+  }
+}
+
 TEST(RegionReader, ControlBlockReachesTheProbe) {
   TestRegion region;
   ASSERT_TRUE(region.created()) << region.error();
@@ -363,6 +403,54 @@ TEST(RegionReader, ControlBlockReachesTheProbe) {
   control->version.store(1);
   EXPECT_EQ(region->control()->heap_interval.load(), 4096u);
   EXPECT_EQ(region->control()->version.load(), 1u);
+}
+
+TEST(RegionReader, StoresToTheControlBlockOfATruncatedRegionWithoutDyingOfIt) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  RegionReader reader = region.reader();
+  std::string error;
+  ControlBlock* control = reader.control(&error);
+  ASSERT_NE(control, nullptr) << error;
+  ASSERT_EQ(::truncate(region->path(), 0), 0);
+  control->reader_pid.store(4711);
+  EXPECT_EQ(control->reader_pid.load(), 4711u) << "it went to memory of the reader's own";
+  EXPECT_FALSE(reader.status().has_value());
+}
+
+TEST(RegionReader, GuardsNoOtherPageAgainstTruncation) {
+  const auto touch_another_page = [] {
+    TestRegion region;
+    RegionReader reader = region.reader();
+    std::string error;
+    reader.control(&error);
+    if (::truncate(region->path(), 0) != 0) _exit(1);
+    region->header()->pid = 1;
+  };
+  EXPECT_EXIT(touch_another_page(), ::testing::KilledBySignal(SIGBUS), "");
+}
+
+// A megabyte of samples that name a text or a stack of 64 KiB each would be gigabytes in the run.
+TEST(RegionReader, TakesNoStackAndNoNameThatNoProbeWrites) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  constexpr std::uint32_t kId = 512;
+  const auto forge = [&](std::uint64_t arena, std::uint32_t bytes) {
+    auto* entry = reinterpret_cast<InternEntry*>(region->base() + arena + std::uint64_t{kId} * 8);
+    std::memset(entry + 1, 'n', bytes);
+    entry->bytes = bytes;
+    entry->hash = intern_hash(entry + 1, bytes);
+  };
+  const RegionReader reader = region.reader();
+  forge(kStackArenaOffset, kMaxFrames * 8);
+  ASSERT_TRUE(reader.stack(kId).has_value());
+  EXPECT_EQ(reader.stack(kId)->frames.size(), kMaxFrames);
+  forge(kStackArenaOffset, (kMaxFrames + 1) * 8);
+  EXPECT_FALSE(reader.stack(kId).has_value());
+  forge(kNameArenaOffset, kMaxNameBytes);
+  EXPECT_EQ(reader.name(kId), std::string(kMaxNameBytes, 'n'));
+  forge(kNameArenaOffset, kMaxNameBytes + 1);
+  EXPECT_FALSE(reader.name(kId).has_value());
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ export interface RunFacts {
   kernel: string;
   cpus: number | null;
   memory_bytes: number | null;
-  /** complete | post-mortem | recording */
+  /** complete | post-mortem | recording | snapshot */
   state: string;
   version: string;
 }
@@ -163,8 +163,23 @@ export interface Report {
     /** How often each was chosen. */
     providers: Record<string, number>;
   };
+  processes?: ReportProcess[];
   gates: { name: string; passed: boolean; text: string }[];
   analysis: { smallest_leak_per_1000_requests: Estimate | null; not_judged: string[] };
+}
+
+export interface ReportProcess {
+  id: number;
+  pid: number;
+  probe?: ProbeFacts;
+}
+
+/** How a process was sampled, and what that took. */
+export interface ProbeFacts {
+  cpu_share: number | null;
+  budget: number | null;
+  settings: { name: string; value: number; from_s: number; to_s: number }[];
+  not_recorded: { family: string; from_s: number; to_s: number }[];
 }
 
 export interface Quantiles {

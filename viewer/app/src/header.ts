@@ -57,7 +57,7 @@ export function headerSection(page: PageData, state: State): HTMLElement {
       fact('Processes', processes > 1 ? String(processes) : null),
       fact('Host', run.host ? name(run.host, `${run.host}, Linux ${run.kernel}`) : null),
       fact('Machine', [run.cpus === null ? '' : `${run.cpus} CPUs`, run.memory_bytes === null ? '' : format.bytes(run.memory_bytes)].filter(Boolean).join(', ')),
-      fact('Recorded', run.state === 'complete' ? null : run.state === 'post-mortem' ? 'post mortem: the server was killed' : run.state),
+      fact('Recorded', run.state === 'complete' ? null : run.state === 'post-mortem' ? 'post mortem: the server was killed' : run.state === 'snapshot' ? 'a snapshot of one instant' : run.state),
       fact('Records lost', lost > 0 ? format.count(lost) : null, page.lost.map((l) => `${l.kind}: ${l.records}`).join('\n')),
     ),
   );

@@ -3,6 +3,7 @@
 import type { PageData, Process, Quantiles } from './data';
 import { h, name, replace } from './dom';
 import * as format from './format';
+import { samplingSection } from './sampling';
 
 interface Column<Row> {
   title: string;
@@ -178,5 +179,6 @@ function foot(page: PageData): HTMLElement {
 }
 
 export function tablesSections(page: PageData): HTMLElement[] {
-  return [cam(page), spans(page), sockets(page), processes(page), foot(page)];
+  const sampling = samplingSection(page);
+  return [cam(page), spans(page), sockets(page), processes(page), ...(sampling ? [sampling] : []), foot(page)];
 }

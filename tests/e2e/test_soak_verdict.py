@@ -1,0 +1,62 @@
+"""What scripts/soak calls growth: series whose truth is known by how they were made."""
+import math
+import pathlib
+import random
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+import soak  # noqa: E402
+
+HOURS = [minute / 60 for minute in range(1, 66)]
+LEAST = 100.0  # an hour
+
+
+def correlated(seed, phi, sd=50.0):
+    """Noise each of whose values remembers the one before."""
+    source, value, values = random.Random(seed), 0.0, []
+    for _ in HOURS:
+        value = phi * value + source.gauss(0, sd)
+        values.append(value)
+    return values
+
+
+def grows(values):
+    return soak.judge(HOURS, values, LEAST).grows
+
+
+class Verdict(unittest.TestCase):
+    def test_a_leak_is_seen_through_noise(self):
+        for seed in range(20):
+            noise = correlated(seed, 0.3)
+            self.assertTrue(grows([1000 * h + n for h, n in zip(HOURS, noise)]), seed)
+
+    def test_one_lost_object_a_few_minutes_is_seen(self):
+        self.assertTrue(soak.judge(HOURS, [math.floor(h * 20) for h in HOURS], 1).grows)
+
+    def test_noise_that_remembers_is_no_leak(self):
+        for phi in (0.0, 0.5, 0.9):
+            wrong = sum(grows(correlated(seed, phi)) for seed in range(200))
+            self.assertLessEqual(wrong, 3, f"phi {phi}")
+
+    def test_what_fills_up_is_no_leak(self):
+        for tau in (0.05, 0.1, 0.2):
+            self.assertFalse(grows([5000 * (1 - math.exp(-h / tau)) for h in HOURS]), tau)
+
+    def test_a_step_is_no_leak(self):
+        self.assertFalse(grows([0.0 if h < 0.5 else 400.0 for h in HOURS]))
+
+    def test_growth_below_what_matters_is_none(self):
+        self.assertFalse(grows([90 * h for h in HOURS]))
+        self.assertTrue(grows([110 * h for h in HOURS]))
+
+    def test_a_constant_is_none(self):
+        self.assertFalse(grows([7.0] * len(HOURS)))
+
+    def test_students_tail_is_that_of_the_tables(self):
+        for t, degrees, p in ((2.228, 10, 0.025), (3.169, 10, 0.005), (1.671, 60, 0.05), (12.706, 1, 0.025)):
+            self.assertAlmostEqual(soak.student_tail(t, degrees), p, delta=p * 0.01)
+
+
+if __name__ == "__main__":
+    unittest.main()

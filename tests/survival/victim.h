@@ -1,0 +1,77 @@
+// tests/survival/victim.h
+//
+// What the programs of tests/survival share. `survival_victim ACT NUMBERS...` does one nasty thing and prints what is
+// true of it, one "name value" a line. It is linked with nothing of camprobe's and runs the same without the probe.
+#pragma once
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+namespace victim {
+
+// Numbers and paths behind the act's name; what is not given is 0 or empty.
+class Arguments {
+ public:
+  Arguments(int count, char** words) : words_(words, words + count) {}
+  long number(std::size_t at) const { return at < words_.size() ? atol(words_[at].c_str()) : 0; }
+  const char* text(std::size_t at) const { return at < words_.size() ? words_[at].c_str() : ""; }
+
+ private:
+  std::vector<std::string> words_;
+};
+
+struct Act {
+  const char* name;
+  void (*run)(const Arguments& arguments);
+};
+extern const std::vector<Act> kHeapActs, kThreadActs, kStormActs, kProcessActs, kExactActs;
+
+// What the compiler must not reason away.
+inline void* volatile g_sink;
+inline void* sink(void* block) {
+  g_sink = block;
+  return block;
+}
+
+inline void say(const char* name, double value) {
+  printf("%s %.17g\n", name, value);
+}
+inline void say_address(const char* name, const void* block) {
+  say(name, static_cast<double>(reinterpret_cast<uintptr_t>(block)));
+}
+
+// Most acts end so: their region then stays as it is, with everything that was live.
+[[noreturn]] inline void die_by_kill() {
+  fflush(stdout);
+  kill(getpid(), SIGKILL);
+  abort();
+}
+
+inline double seconds(clockid_t clock) {
+  timespec now;
+  clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+// A block that knows whose it is: whoever gets the same memory at the same time overwrites it.
+inline void sign(void* block, size_t bytes, unsigned char name) {
+  memset(block, name, bytes);
+}
+inline bool is_signed(const void* block, size_t bytes, unsigned char name) {
+  const auto* at = static_cast<const unsigned char*>(block);
+  for (size_t i = 0; i < bytes; ++i)
+    if (at[i] != name) return false;
+  return true;
+}
+
+}  // namespace victim
