@@ -208,7 +208,13 @@ TEST(ReportJson, IsWhatTheSchemaSays) {
   record_run(scratch / "a.camrun", {});
   run::Report report = report_of(scratch / "a.camrun");
   report.lost.push_back({"lapped", 17});
-  report.gates.push_back({"p95", "p95 3 ms <= 50 ms", true});
+  run::ReportGate gate;
+  gate.name = "p95";
+  gate.text = "p95 3 ms <= 50 ms";
+  gate.metric = "latency_p95_ms";
+  gate.value = 3;
+  gate.max = 50;
+  report.gates.push_back(gate);
   report.findings.front().title = "\xff\xfe not UTF-8";
   report.findings.front().per_hour->high = INFINITY;
   expect_valid(report, scratch);

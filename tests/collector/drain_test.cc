@@ -308,7 +308,7 @@ TEST_F(DrainTest, MarksMappingsAndSettings) {
   ring_.write(base_ + kMs, RecordKind::kMap, 0, stack(0x800000), 0, shm::MapPayload{0x7f0000000000, 1 << 20, 5, 0});
   ring_.write(base_ + 9 * kMs, RecordKind::kUnmap, 0, 0, 0, shm::MapPayload{0x7f0000000000, 1 << 20, 5, base_ + kMs});
   ring_.write(base_ + 2 * kMs, RecordKind::kSetting, 0, 0, 0,
-              shm::SettingPayload{shm::Setting::kHeapInterval, 0, 16384, {}});
+              shm::SettingPayload{shm::Setting::kHeapInterval, 0, 16384, 8192, 0});
   drain_->drain();
   drain_->finish(0);
   run::Reader run = read();
@@ -466,7 +466,7 @@ TEST_F(DrainTest, NonsenseIsCountedNotBelieved) {
               shm::OpenPayload{-5, 1, {}, static_cast<shm::DescriptorKind>(200), {}});
   ring_.write(base_ + kMs, RecordKind::kClose, 0, 0, 0, shm::ClosePayload{1 << 30, 9, 1, 1, 1, 1});
   ring_.write(base_ + kMs, RecordKind::kMark, 0, 0, 0, shm::MarkPayload{0xfffffff0, {}});
-  ring_.write(base_ + kMs, RecordKind::kSetting, 0, 0, 0, shm::SettingPayload{static_cast<shm::Setting>(77), 0, 1, {}});
+  ring_.write(base_ + kMs, RecordKind::kSetting, 0, 0, 0, shm::SettingPayload{static_cast<shm::Setting>(77), 0, 1, 0, 0});
   for (int round = 0; round < 3; ++round) {
     drain_->drain();
     drain_->end_second(round);

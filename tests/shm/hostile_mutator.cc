@@ -110,10 +110,10 @@ constexpr Field kFields[] = {
     FIELD(kRing, Record, kind, kState),
     FIELD(kRing, Record, stack, kStack),
     FIELD(kRing, Record, span, kSpan),
-    FIELD(kRing, Record, words, kNumber),
+    FIELD(kRing, Record, payload, kNumber),
     FIELD(kSignalRing, Record, sequence, kPosition),
     FIELD(kSignalRing, Record, time_ns, kTime),
-    FIELD(kSignalRing, Record, words, kNumber),
+    FIELD(kSignalRing, Record, payload, kNumber),
 };
 #undef FIELD
 

@@ -93,7 +93,7 @@ void live_in(Region& region) {
                                   {name("cost"), AttributeType::kNumber, std::bit_cast<std::uint64_t>(0.25)}}});
     ring.write(next(), RecordKind::kMap, 0, stack, 0, MapPayload{0x7f0000000000, 1 << 20, 900, 0});
     ring.write(next(), RecordKind::kMark, 0, 0, 0, MarkPayload{text, {}});
-    ring.write(next(), RecordKind::kSetting, 0, 0, 0, SettingPayload{Setting::kHeapInterval, 0, 8192, {}});
+    ring.write(next(), RecordKind::kSetting, 0, 0, 0, SettingPayload{Setting::kHeapInterval, 1, 8192, 32768, 0});
   }
   for (std::uint64_t i = 1; i < 30; ++i) {
     LiveSample sample{};
