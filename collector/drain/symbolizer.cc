@@ -106,7 +106,7 @@ void Symbolizer::State::work() {
   constexpr std::chrono::seconds kIdle{5};
   // A few new stacks a second go on coming for long. They are gathered, as each batch may have to read large files
   // again; not for longer, as JIT code moves and programs end.
-  constexpr std::chrono::seconds kGather{2};
+  constexpr std::chrono::seconds kGather{5};
   constexpr std::size_t kMany = 1024;
   auto next = std::chrono::steady_clock::now();
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);
