@@ -55,6 +55,7 @@ inline const run::Metric kPsiIoFull{0, "psi_io_full_ns", "ns", "counter"};
 
 // Of the collector itself (process 0): what recording costs.
 inline const run::Metric kCollectorCpu{0, "collector_cpu_ns", "ns", "counter"};
+inline const run::Metric kCollectorRecords{0, "collector_records", "count", "counter"};
 inline const run::Metric kCollectorResident{0, "collector_resident_bytes", "bytes", "gauge"};
 
 }  // namespace camprobe::metrics

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "collector/attach/node_log.h"
+#include "collector/drain/drain_pace.h"
 #include "collector/metrics.h"
 #include "collector/version.h"
 
@@ -29,6 +30,8 @@ struct Recording::Target {
   std::uint64_t seen_ns = 0;  // when we first saw it
   std::size_t notes_told = 0;
   std::string directory;  // its working directory, where it is a Node.js program
+  drain::DrainPace pace{std::chrono::nanoseconds(Recording::kDrainEvery).count()};
+  std::uint64_t next_drain_ns = 0;
   bool is_our_child = false;
   bool has_ended = false;
 };
@@ -164,8 +167,16 @@ bool Recording::belongs(const shm::RegionInfo& info) const {
 
 void Recording::discover() {
   constexpr int kPatience = 50;  // rounds until a file without a header is taken for rubbish
-  for (const attach::RegionFile& file : attach::find_regions(::geteuid())) {
-    if (known_paths_.count(file.path) != 0) continue;
+  must_look_again_ = false;
+  std::set<std::string> still_there;
+  const auto is_known = [&](const std::string& path) {
+    const bool known = known_paths_.count(path) != 0;
+    if (known) still_there.insert(path);
+    return known;
+  };
+  const std::vector<attach::RegionFile> files = attach::find_regions(::geteuid(), shm::kRegionDirectory, is_known);
+  known_paths_ = std::move(still_there);  // programs come and go for days: what is gone is forgotten
+  for (const attach::RegionFile& file : files) {
     std::string why;
     auto region = shm::RegionReader::open(file.path, &why);
     const auto status = region ? region->status() : std::nullopt;
@@ -173,6 +184,8 @@ void Recording::discover() {
       if (++not_ready_[file.path] >= kPatience || !file.is_alive) {
         known_paths_.insert(file.path);
         not_ready_.erase(file.path);
+      } else {
+        must_look_again_ = true;
       }
       continue;
     }
@@ -186,8 +199,13 @@ void Recording::discover() {
         followed_.count(static_cast<pid_t>(file.name.pid)) == 0) {
       continue;  // a dead process of another run
     }
+    must_look_again_ |= !followed_.empty();
     adopt(std::move(*region), file.path, file.is_alive).region->claim();
   }
+}
+
+void Recording::discover_if_changed() {
+  if (region_directory_.may_have_changed() || must_look_again_) discover();
 }
 
 Recording::Target& Recording::adopt(shm::RegionReader region, const std::string& path, bool is_alive) {
@@ -333,6 +351,7 @@ void Recording::end_second(std::int64_t second) {
     note_probe_state(target);
   }
   machine_.sample(writer_, second);
+  writer_.point(metrics::kCollectorRecords, run::kMachine, second, static_cast<double>(records_));
   struct rusage usage {};
   if (::getrusage(RUSAGE_SELF, &usage) == 0) {
     const auto ns = [](const timeval& time) {
@@ -354,37 +373,18 @@ void Recording::end_second(std::int64_t second) {
 }
 
 std::chrono::milliseconds Recording::poll() {
-  const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-  const auto until = [](std::uint64_t due_ns) {
-    const std::uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    return due_ns > now ? std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(due_ns - now))
-                        : std::chrono::milliseconds{0};
-  };
-  if (now_ns < next_drain_ns_) return until(next_drain_ns_);
   constexpr std::uint64_t kEveryNs = std::chrono::nanoseconds(kDrainEvery).count();
-  next_drain_ns_ = now_ns + kEveryNs;
-
-  discover();
+  const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+  if (now_ns >= next_look_ns_) {
+    next_look_ns_ = now_ns + kEveryNs;
+    discover_if_changed();
+  }
+  std::uint64_t next_ns = next_look_ns_;
   for (std::size_t i = 0; i < targets_.size(); ++i) {  // grows when a process execs
     Target& target = *targets_[i];
     if (target.has_ended) continue;
-    const bool has_died = target.series
-                              ? target.series->files().is_dead()
-                              : !attach::is_alive(static_cast<pid_t>(target.row.pid),
-                                                  static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)));
-    // Its region may have come up after we looked, as after an exec that was followed by a quick end.
-    if (has_died && target.region == nullptr) discover();
-    if (target.has_ended) continue;
-    if (target.region != nullptr) {
-      target.region->claim();
-      target.region->drain();
-      const shm::RegionState state = target.region->status().state;
-      if (state == shm::RegionState::kExec) {
-        end_target(target, now_ns, true);
-        continue;
-      }
-    }
-    if (has_died) end_target(target, now_ns, false);
+    if (now_ns >= target.next_drain_ns) look_at(target, now_ns);
+    next_ns = std::min(next_ns, target.next_drain_ns);
   }
   // A server that forks for every request makes many of them. Our own child stays: its exit code is to come.
   std::erase_if(targets_, [](const auto& target) { return target->has_ended && !target->is_our_child; });
@@ -393,7 +393,32 @@ std::chrono::milliseconds Recording::poll() {
     if (second > 0) end_second(second - 1);
     last_second_ = second;
   }
-  return until(next_drain_ns_);
+  const std::uint64_t after_ns = clock_ns(CLOCK_MONOTONIC);
+  return next_ns > after_ns ? std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(next_ns - after_ns))
+                            : std::chrono::milliseconds{0};
+}
+
+// Drains it, and sees whether it is still there.
+void Recording::look_at(Target& target, std::uint64_t now_ns) {
+  target.next_drain_ns = now_ns + std::chrono::nanoseconds(kDrainEvery).count();
+  const bool has_died = target.series
+                            ? target.series->files().is_dead()
+                            : !attach::is_alive(static_cast<pid_t>(target.row.pid),
+                                                static_cast<std::uint64_t>(target.row.start_ticks.value_or(0)));
+  // Its region may have come up after we looked, as after an exec that was followed by a quick end.
+  if (has_died && target.region == nullptr) discover();
+  if (target.has_ended) return;
+  if (target.region != nullptr) {
+    target.region->claim();
+    const shm::DrainResult drained = target.region->drain();
+    records_ += drained.records;
+    target.next_drain_ns = now_ns + target.pace.after(drained.fullest_per_1024);
+    if (target.region->status().state == shm::RegionState::kExec) {
+      end_target(target, now_ns, true);
+      return;
+    }
+  }
+  if (has_died) end_target(target, now_ns, false);
 }
 
 bool Recording::has_live_process() const {

@@ -23,6 +23,7 @@
 #include <tuple>
 #include <vector>
 
+#include "collector/attach/directory_watch.h"
 #include "collector/attach/regions.h"
 #include "collector/drain/region_drain.h"
 #include "collector/proc/process_series.h"
@@ -35,6 +36,8 @@ inline constexpr const char* kSnapshot = "snapshot";
 
 class Recording {
  public:
+  // How often a target's rings are drained: never more seldom than kDrainEvery, within which a thread at the default
+  // rates fills half its ring at most, and more often where rings fill faster (drain_pace.h).
   static constexpr std::chrono::milliseconds kDrainEvery{100};
 
   // Takes the machine's facts and, unless `started_monotonic_ns` says otherwise, the present as the run's beginning.
@@ -81,10 +84,12 @@ class Recording {
   struct Target;
   Recording(run::Writer writer, drain::RunClock clock);
   void discover();
+  void discover_if_changed();
   bool belongs(const shm::RegionInfo& info) const;
   Target& adopt(shm::RegionReader region, const std::string& path, bool is_alive);
   Target& add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image);
   void describe(Target& target);
+  void look_at(Target& target, std::uint64_t now_ns);
   void end_target(Target& target, std::uint64_t died_ns, bool has_execed);
   void end_second(std::int64_t second);
   void note_probe_state(Target& target);
@@ -101,7 +106,10 @@ class Recording {
   std::vector<std::unique_ptr<Target>> targets_;
   std::set<std::string> known_paths_;     // adopted, or not ours
   std::map<std::string, int> not_ready_;  // could not be opened yet, and how often that was tried
-  std::uint64_t next_drain_ns_ = 0;
+  attach::DirectoryWatch region_directory_;
+  bool must_look_again_ = false;  // what the last look found may make other regions ours
+  std::uint64_t next_look_ns_ = 0;
+  std::uint64_t records_ = 0;  // drained from all targets
   std::int64_t last_second_ = -1;
   std::optional<std::string> error_;
   bool has_failed_ = false;

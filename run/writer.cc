@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "run/histogram.h"
+#include "run/row_table.h"
 #include "run/schema.h"
 #include "run/sqlite.h"
 #include "run/text.h"
@@ -75,16 +76,16 @@ struct Writer::State {
     std::map<std::int64_t, Mapping> mappings;
     std::map<std::int64_t, Descriptor> descriptors;
     std::map<std::tuple<std::int64_t, ProcessId, std::int64_t>, double> points;  // metric, process, second
-    std::map<std::tuple<ProcessId, std::int64_t, ThreadId, StackId, NameId>, CpuRow> cpu;
-    std::map<std::tuple<ProcessId, std::int64_t, ThreadId, StackId, NameId>, WaitRow> wait;
-    std::map<std::tuple<ProcessId, std::int64_t, StackId, NameId>, AllocRow> alloc;
-    std::map<std::tuple<ProcessId, std::int64_t, std::int64_t>, Lifetime> lifetimes;
+    RowTable<CpuRow, 5> cpu;
+    RowTable<WaitRow, 5> wait;
+    RowTable<AllocRow, 4> alloc;
+    RowTable<Lifetime, 3> lifetimes;
     std::map<std::tuple<ProcessId, std::int64_t, std::string, std::string, StackId>, DescriptorSum> descriptor_sums;
     std::map<std::tuple<ProcessId, std::int64_t, std::string>, IoRow> io;
     std::map<std::tuple<ProcessId, std::int64_t, NameId, NameId, std::string>, SpanAttribute> span_attributes;
     std::map<std::tuple<ProcessId, std::int64_t, std::string>, Lost> lost;
     std::map<std::tuple<ProcessId, std::int64_t, NameId>, std::pair<SpanStat, Histogram>> span_stats;
-    std::map<std::pair<ProcessId, std::int64_t>, HeapObject> heap_objects;
+    RowTable<HeapObject, 2> heap_objects;
     std::map<std::pair<ProcessId, std::int64_t>, Span> spans;
     std::vector<LoadSource> load_sources;
     std::vector<LoadBucket> load_buckets;
@@ -95,7 +96,10 @@ struct Writer::State {
     std::map<std::string, std::string, std::less<>> meta;
   } pending;
 
-  ~State() { sqlite3_close_v2(database); }
+  ~State() {
+    forget_statements();
+    sqlite3_close_v2(database);
+  }
 
   // What SQLite's failure means to a user. Called right after the failure.
   Error failure() const {
@@ -112,9 +116,18 @@ struct Writer::State {
     }
   }
 
+  // Statements are prepared once: the same thirty are run every second.
+  std::map<std::string_view, std::unique_ptr<Statement>> statements;
+  Statement& prepared(const char* sql) {
+    std::unique_ptr<Statement>& statement = statements[sql];
+    if (!statement) statement = std::make_unique<Statement>(database, sql);
+    return *statement;
+  }
+  void forget_statements() { statements.clear(); }
+
   bool execute(const char* sql) { return sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK; }
-  bool write(const Pending& rows);
-  bool write_sums(const Pending& rows);
+  bool write(Pending& rows);
+  bool write_sums(Pending& rows);
   bool write_spans(const Pending& rows);
   bool write_load(const Pending& rows);
 };
@@ -276,35 +289,37 @@ void Writer::point(const Metric& metric, ProcessId process, std::int64_t second,
 }
 
 void Writer::count(const CpuRow& row) {
-  auto [at, is_new] =
-      state_->pending.cpu.try_emplace({row.process, row.second, row.thread, row.stack, row.span_name}, row);
+  const auto [at, is_new] = state_->pending.cpu.try_emplace(
+      {number(row.process), row.second, number(row.thread), number(row.stack), number(row.span_name)}, row);
   if (is_new) return;
-  at->second.samples += row.samples;
-  at->second.weight_ns += row.weight_ns;
+  at->samples += row.samples;
+  at->weight_ns += row.weight_ns;
 }
 
 void Writer::count(const WaitRow& row) {
-  auto [at, is_new] = state_->pending.wait.try_emplace({row.process, row.second, row.thread, row.stack, row.call}, row);
+  const auto [at, is_new] = state_->pending.wait.try_emplace(
+      {number(row.process), row.second, number(row.thread), number(row.stack), number(row.call)}, row);
   if (is_new) return;
-  at->second.samples += row.samples;
-  at->second.weight_ns += row.weight_ns;
+  at->samples += row.samples;
+  at->weight_ns += row.weight_ns;
 }
 
 void Writer::count(const AllocRow& row) {
-  auto [at, is_new] = state_->pending.alloc.try_emplace({row.process, row.second, row.stack, row.span_name}, row);
+  const auto [at, is_new] = state_->pending.alloc.try_emplace(
+      {number(row.process), row.second, number(row.stack), number(row.span_name)}, row);
   if (is_new) return;
-  at->second.samples += row.samples;
-  at->second.objects += row.objects;
-  at->second.bytes += row.bytes;
-  at->second.temporary_objects += row.temporary_objects;
+  at->samples += row.samples;
+  at->objects += row.objects;
+  at->bytes += row.bytes;
+  at->temporary_objects += row.temporary_objects;
 }
 
 void Writer::count(const Lifetime& row) {
-  auto [at, is_new] = state_->pending.lifetimes.try_emplace({row.process, row.second, row.octave}, row);
+  const auto [at, is_new] = state_->pending.lifetimes.try_emplace({number(row.process), row.second, row.octave}, row);
   if (is_new) return;
-  at->second.samples += row.samples;
-  at->second.objects += row.objects;
-  at->second.bytes += row.bytes;
+  at->samples += row.samples;
+  at->objects += row.objects;
+  at->bytes += row.bytes;
 }
 
 void Writer::count(const DescriptorSum& row) {
@@ -355,8 +370,19 @@ void Writer::count(const SpanEnd& span) {
   histogram.record(static_cast<std::uint64_t>(duration));
 }
 
+void Writer::count(const SpanStat& row, const Histogram& durations) {
+  auto& [stat, histogram] = state_->pending.span_stats[{row.process, row.second, row.name}];
+  stat.process = row.process;
+  stat.second = row.second;
+  stat.name = row.name;
+  stat.spans += row.spans;
+  stat.total_ns += row.total_ns;
+  stat.max_ns = std::max(stat.max_ns, row.max_ns);
+  histogram.merge(durations);
+}
+
 void Writer::put(const HeapObject& row) {
-  state_->pending.heap_objects[{row.process, row.sample}] = row;
+  state_->pending.heap_objects.insert_or_assign({number(row.process), row.sample}, row);
 }
 void Writer::put(const Span& row) {
   state_->pending.spans[{row.process, row.span}] = row;
@@ -380,10 +406,10 @@ void Writer::set_meta(std::string_view key, std::string_view value) {
   state_->pending.meta[std::string(key)] = valid_utf8(value);
 }
 
-bool Writer::State::write(const Pending& rows) {
+bool Writer::State::write(Pending& rows) {
   const auto put_all = [&](const char* sql, const auto& list, auto bind) {
     if (list.empty()) return true;
-    Statement statement(database, sql);
+    Statement& statement = prepared(sql);
     for (const auto& row : list) {
       bind(statement, row);
       if (!statement.run()) return false;
@@ -444,9 +470,9 @@ bool Writer::State::write(const Pending& rows) {
                  }) &&
          std::all_of(rows.stack_frames.begin(), rows.stack_frames.end(),
                      [&](const Stack& row) {
-                       Statement clear(database, "DELETE FROM stack_frame WHERE stack = ?");
+                       Statement& clear = prepared("DELETE FROM stack_frame WHERE stack = ?");
                        if (!clear.bind(row.id).run()) return false;
-                       Statement put(database, "INSERT INTO stack_frame(stack, depth, frame) VALUES (?, ?, ?)");
+                       Statement& put = prepared("INSERT INTO stack_frame(stack, depth, frame) VALUES (?, ?, ?)");
                        for (std::size_t depth = 0; depth < row.frames.size(); ++depth) {
                          put.bind(row.id).bind(static_cast<std::int64_t>(depth)).bind(row.frames[depth]);
                          if (!put.run()) return false;
@@ -475,7 +501,7 @@ bool Writer::State::write(const Pending& rows) {
          put_all(
              "INSERT OR REPLACE INTO heap_object(process, sample, stack, thread, span_name, size, interval, bytes, "
              "objects, born_ns, died_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-             rows.heap_objects,
+             rows.heap_objects.take_sorted(),
              [](Statement& s, const auto& entry) {
                const HeapObject& row = entry.second;
                s.bind(row.process).bind(row.sample).bind(row.stack).bind(row.thread).bind(row.span_name).bind(row.size);
@@ -492,10 +518,10 @@ bool Writer::State::write(const Pending& rows) {
 }
 
 // The tables whose buckets may be written to again by a later flush.
-bool Writer::State::write_sums(const Pending& rows) {
+bool Writer::State::write_sums(Pending& rows) {
   const auto add_all = [&](const char* sql, const auto& sums, auto bind) {
     if (sums.empty()) return true;
-    Statement statement(database, sql);
+    Statement& statement = prepared(sql);
     for (const auto& [key, row] : sums) {
       bind(statement, row);
       if (!statement.run()) return false;
@@ -503,7 +529,7 @@ bool Writer::State::write_sums(const Pending& rows) {
     return true;
   };
   if (!rows.points.empty()) {
-    Statement s(database, "INSERT OR REPLACE INTO point(metric, process, second, value) VALUES (?, ?, ?, ?)");
+    Statement& s = prepared("INSERT OR REPLACE INTO point(metric, process, second, value) VALUES (?, ?, ?, ?)");
     for (const auto& [key, value] : rows.points) {
       s.bind(std::get<0>(key)).bind(std::get<1>(key)).bind(std::get<2>(key)).bind(value);
       if (!s.run()) return false;
@@ -514,7 +540,7 @@ bool Writer::State::write_sums(const Pending& rows) {
              "?) "
              "ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, weight_ns = weight_ns + "
              "excluded.weight_ns",
-             rows.cpu,
+             rows.cpu.take_sorted(),
              [](Statement& s, const CpuRow& row) {
                s.bind(row.process).bind(row.second).bind(row.thread).bind(row.stack).bind(row.span_name);
                s.bind(row.samples).bind(row.weight_ns);
@@ -523,7 +549,7 @@ bool Writer::State::write_sums(const Pending& rows) {
              "INSERT INTO wait(process, second, thread, stack, call, samples, weight_ns) VALUES (?, ?, ?, ?, ?, ?, ?) "
              "ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, weight_ns = weight_ns + "
              "excluded.weight_ns",
-             rows.wait,
+             rows.wait.take_sorted(),
              [](Statement& s, const WaitRow& row) {
                s.bind(row.process).bind(row.second).bind(row.thread).bind(row.stack).bind(row.call);
                s.bind(row.samples).bind(row.weight_ns);
@@ -533,7 +559,7 @@ bool Writer::State::write_sums(const Pending& rows) {
              "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, "
              "objects = objects + excluded.objects, bytes = bytes + excluded.bytes, "
              "temporary_objects = temporary_objects + excluded.temporary_objects",
-             rows.alloc,
+             rows.alloc.take_sorted(),
              [](Statement& s, const AllocRow& row) {
                s.bind(row.process).bind(row.second).bind(row.stack).bind(row.span_name).bind(row.samples);
                s.bind(row.objects).bind(row.bytes).bind(row.temporary_objects);
@@ -542,7 +568,7 @@ bool Writer::State::write_sums(const Pending& rows) {
              "INSERT INTO lifetime(process, second, octave, samples, objects, bytes) VALUES (?, ?, ?, ?, ?, ?) "
              "ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, objects = objects + excluded.objects, "
              "bytes = bytes + excluded.bytes",
-             rows.lifetimes,
+             rows.lifetimes.take_sorted(),
              [](Statement& s, const Lifetime& row) {
                s.bind(row.process)
                    .bind(row.second)
@@ -585,8 +611,7 @@ bool Writer::State::write_spans(const Pending& rows) {
   for (const auto& [key, added] : rows.span_stats) {
     SpanStat stat = added.first;
     Histogram histogram = added.second;
-    Statement old(
-        database,
+    Statement& old = prepared(
         "SELECT spans, total_ns, max_ns, latency FROM span_stat WHERE process = ? AND second = ? AND name = ?");
     old.bind(stat.process).bind(stat.second).bind(stat.name);
     if (old.step()) {
@@ -595,32 +620,32 @@ bool Writer::State::write_spans(const Pending& rows) {
       stat.max_ns = std::max(stat.max_ns, old.integer());
       if (const auto before = Histogram::from_json(old.text())) histogram.merge(*before);
     }
-    Statement put(database,
-                  "INSERT OR REPLACE INTO span_stat(process, second, name, spans, total_ns, max_ns, latency) VALUES "
-                  "(?, ?, ?, ?, ?, ?, ?)");
+    old.reset();
+    Statement& put = prepared(
+        "INSERT OR REPLACE INTO span_stat(process, second, name, spans, total_ns, max_ns, latency) VALUES "
+        "(?, ?, ?, ?, ?, ?, ?)");
     put.bind(stat.process).bind(stat.second).bind(stat.name).bind(stat.spans).bind(stat.total_ns).bind(stat.max_ns);
     if (!put.bind(histogram.to_json()).run()) return false;
   }
   for (const SpanStat& row : rows.whole_span_stats) {
-    Statement put(database,
-                  "INSERT OR REPLACE INTO span_stat(process, second, name, spans, total_ns, max_ns, latency) VALUES "
-                  "(?, ?, ?, ?, ?, ?, ?)");
+    Statement& put = prepared(
+        "INSERT OR REPLACE INTO span_stat(process, second, name, spans, total_ns, max_ns, latency) VALUES "
+        "(?, ?, ?, ?, ?, ?, ?)");
     put.bind(row.process).bind(row.second).bind(row.name).bind(row.spans).bind(row.total_ns).bind(row.max_ns);
     if (!put.bind(row.latency).run()) return false;
   }
   if (!rows.span_attributes.empty()) {
-    Statement s(database,
-                "INSERT INTO span_attribute(process, second, name, key, text, spans, sum, changes) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET spans = spans + excluded.spans, "
-                "sum = sum + excluded.sum, changes = changes + excluded.changes");
+    Statement& s = prepared(
+        "INSERT INTO span_attribute(process, second, name, key, text, spans, sum, changes) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET spans = spans + excluded.spans, "
+        "sum = sum + excluded.sum, changes = changes + excluded.changes");
     for (const auto& [key, row] : rows.span_attributes) {
       s.bind(row.process).bind(row.second).bind(row.name).bind(row.key).bind(valid_utf8(row.text)).bind(row.spans);
       if (!s.bind(row.sum).bind(row.changes).run()) return false;
     }
   }
   if (!rows.spans.empty()) {
-    Statement s(
-        database,
+    Statement& s = prepared(
         "INSERT OR REPLACE INTO span(process, span, parent, name, began_ns, ended_ns, begin_thread, end_thread, "
         "attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     for (const auto& [key, row] : rows.spans) {
@@ -661,7 +686,7 @@ bool Writer::State::write_load(const Pending& rows) {
 }
 
 Result<void> Writer::flush() {
-  const State::Pending rows = std::exchange(state_->pending, {});
+  State::Pending rows = std::exchange(state_->pending, {});
   if (state_->failed) return {};
   if (state_->execute("BEGIN IMMEDIATE") && state_->write(rows) && state_->execute("COMMIT")) return {};
   Error error = state_->failure();
@@ -676,6 +701,7 @@ Result<void> Writer::finish(std::int64_t ended_ns, std::string_view how) {
   if (auto flushed = flush(); !flushed) return flushed;
   if (state_->failed) return {};
   // A reader that is open right now keeps the log alive; then the file stays in WAL mode, which is as readable.
+  state_->forget_statements();
   sqlite3_busy_timeout(state_->database, 200);
   state_->execute("PRAGMA wal_checkpoint(TRUNCATE)");
   state_->execute("PRAGMA journal_mode = DELETE");

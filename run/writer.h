@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "run/histogram.h"
 #include "run/result.h"
 #include "run/rows.h"
 
@@ -76,6 +77,8 @@ class Writer {
     std::int64_t duration_ns = 0;
   };
   void count(const SpanEnd& span);
+  // Many at once; `latency` of the row is not looked at.
+  void count(const SpanStat& row, const Histogram& durations);
 
   // Written as they are; a row of the same key is replaced.
   void put(const HeapObject& row);

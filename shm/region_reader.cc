@@ -51,6 +51,7 @@ RegionReader::RegionReader(RegionReader&& other) noexcept
       path_(std::move(other.path_)),
       info_(std::move(other.info_)),
       drained_before_(other.drained_before_),
+      reads_(other.reads_),
       cursors_(std::move(other.cursors_)),
       buffer_(std::move(other.buffer_)),
       control_(std::move(other.control_)),
@@ -63,6 +64,7 @@ RegionReader& RegionReader::operator=(RegionReader&& other) noexcept {
     path_ = std::move(other.path_);
     info_ = std::move(other.info_);
     drained_before_ = other.drained_before_;
+    reads_ = other.reads_;
     cursors_ = std::move(other.cursors_);
     buffer_ = std::move(other.buffer_);
     control_guard_ = std::move(other.control_guard_);
@@ -106,6 +108,7 @@ std::optional<RegionReader> RegionReader::from_descriptor(int fd, const std::str
 bool RegionReader::read_at(std::uint64_t offset, void* out, std::size_t bytes) const {
   auto* at = static_cast<char*>(out);
   while (bytes > 0) {
+    ++reads_;
     const ssize_t got = ::pread(fd_, at, bytes, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;
@@ -195,8 +198,32 @@ std::optional<ReadControl> RegionReader::read_control() const {
   return control;
 }
 
-std::optional<ReadLane> RegionReader::read_lane(std::uint32_t index, std::uint64_t* head,
-                                                std::uint64_t* signal_head) const {
+namespace {
+
+void take_owner(const Lane& lane, std::uint32_t index, LaneOwner* owner) {
+  owner->index = index;
+  owner->active = plain(lane.state) == static_cast<std::uint32_t>(LaneState::kActive);
+  owner->tid = lane.tid;
+  owner->creator_tid = lane.creator_tid;
+  owner->generation = plain(lane.generation);
+  owner->start_stack = lane.start_stack;
+  owner->began_ns = lane.began_ns;
+  owner->name = text_of(lane.name);
+}
+
+}  // namespace
+
+bool RegionReader::read_heads(std::uint32_t index, Heads* heads) const {
+  constexpr std::size_t kFrom = offsetof(Lane, state), kTo = offsetof(Lane, signal_ring) + sizeof(RingHeader);
+  Lane lane;
+  if (!read_at(lane_geometry(index).offset + kFrom, reinterpret_cast<char*>(&lane) + kFrom, kTo - kFrom)) return false;
+  take_owner(lane, index, &heads->owner);
+  heads->ring = plain(lane.ring.head);
+  heads->signal_ring = plain(lane.signal_ring.head);
+  return true;
+}
+
+std::optional<ReadLane> RegionReader::read_lane(std::uint32_t index) const {
   const LaneGeometry where = lane_geometry(index);
   Lane lane;
   // heap_base and heap_countdown change together under heap_version (odd: in between); a few tries, then as it is.
@@ -208,20 +235,11 @@ std::optional<ReadLane> RegionReader::read_lane(std::uint32_t index, std::uint64
     if (version == again && version % 2 == 0) break;
   }
   ReadLane out;
-  out.index = index;
-  out.active = plain(lane.state) == static_cast<std::uint32_t>(LaneState::kActive);
-  out.tid = lane.tid;
-  out.creator_tid = lane.creator_tid;
-  out.generation = plain(lane.generation);
-  out.start_stack = lane.start_stack;
-  out.began_ns = lane.began_ns;
-  out.name = text_of(lane.name);
+  take_owner(lane, index, &out);
   out.heap_allocs = lane.heap_allocs;
   out.heap_frees = lane.heap_frees;
   out.heap_bytes = lane.heap_base - static_cast<std::uint64_t>(lane.heap_countdown);
   std::copy(std::begin(lane.io), std::end(lane.io), std::begin(out.io));
-  if (head != nullptr) *head = plain(lane.ring.head);
-  if (signal_head != nullptr) *signal_head = plain(lane.signal_ring.head);
   return out;
 }
 
@@ -230,122 +248,113 @@ std::vector<ReadLane> RegionReader::lanes() const {
   const auto now = status();
   if (!now) return lanes;
   for (std::uint32_t index = 0; index < now->lanes_used; ++index)
-    if (auto lane = read_lane(index, nullptr, nullptr)) lanes.push_back(std::move(*lane));
+    if (auto lane = read_lane(index)) lanes.push_back(std::move(*lane));
   return lanes;
 }
 
-DrainResult RegionReader::drain_ring(const ReadLane& lane, bool is_signal, std::uint64_t ring_offset,
-                                     std::uint64_t head_offset, std::uint32_t capacity, std::uint64_t head,
-                                     Cursor* cursor,
-                                     const std::function<void(const ReadLane&, bool, const ReadRecord&)>& take) {
-  DrainResult result;
-  if (head == cursor->next) return result;
-  if (head < cursor->next) {  // heads only grow: forged
-    cursor->next = head;
-    result.torn += 1;
-    return result;
+std::span<const ReadRecord> RegionReader::news_of(std::uint32_t index, bool is_signal, std::uint64_t head,
+                                                  DrainResult* result) {
+  Cursor& cursor = cursors_[std::size_t{index} * 2 + (is_signal ? 1 : 0)];
+  if (head == cursor.next) return {};
+  if (head < cursor.next) {  // heads only grow: forged
+    cursor.next = head;
+    result->torn += 1;
+    return {};
   }
-  if (head - cursor->next > capacity) {
-    (drained_before_ ? result.lapped : result.before) += head - cursor->next - capacity;
-    cursor->next = head - capacity;
+  const LaneGeometry where = lane_geometry(index);
+  const std::uint32_t capacity = is_signal ? where.signal_ring : where.ring;
+  const std::uint64_t ring_offset = is_signal ? where.signal_ring_offset() : where.ring_offset();
+  const std::uint64_t head_offset = where.offset + (is_signal ? offsetof(Lane, signal_ring) : offsetof(Lane, ring));
+  std::uint64_t& lost = drained_before_ ? result->lapped : result->before;
+  if (head - cursor.next > capacity) {
+    lost += head - cursor.next - capacity;
+    cursor.next = head - capacity;
   }
-  const std::uint64_t from = cursor->next;
+  const std::uint64_t from = cursor.next;
   const std::uint64_t count = head - from;  // <= capacity
-  buffer_.resize(count * sizeof(Record));
+  result->fullest_per_1024 = std::max(result->fullest_per_1024, static_cast<std::uint32_t>(count * 1024 / capacity));
+  if (buffer_.size() < count) buffer_.resize(count);
   const std::uint64_t first = from % capacity;
   const std::uint64_t until_wrap = std::min<std::uint64_t>(count, capacity - first);
   if (!read_at(ring_offset + first * sizeof(Record), buffer_.data(), until_wrap * sizeof(Record)) ||
-      (count > until_wrap &&
-       !read_at(ring_offset, buffer_.data() + until_wrap * sizeof(Record), (count - until_wrap) * sizeof(Record))))
-    return result;
+      (count > until_wrap && !read_at(ring_offset, buffer_.data() + until_wrap, (count - until_wrap) * sizeof(Record))))
+    return {};
   // Whatever the writer began to overwrite while we copied is gone: record n's slot is reused from head n + capacity
   // on.
   std::uint64_t head_after = head;
   if (!read_at(head_offset, &head_after, sizeof head_after) || head_after < head) head_after = head;
-  cursor->next = head;
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const std::uint64_t n = from + i;
-    if (head_after - n >= capacity) {
-      (drained_before_ ? result.lapped : result.before) += 1;
+  cursor.next = head;
+  const std::uint64_t gone = head_after - from >= capacity ? std::min(count, head_after - from - capacity + 1) : 0;
+  lost += gone;
+  // What is whole moves up over what is not; as a rule nothing moves.
+  std::uint64_t whole = 0;
+  for (std::uint64_t i = gone; i < count; ++i) {
+    ReadRecord& record = buffer_[i];
+    const auto kind = static_cast<std::uint16_t>(record.kind);
+    if (record.sequence != from + i + 1 || kind == 0 || kind >= static_cast<std::uint16_t>(RecordKind::kKinds)) {
+      result->torn += 1;
       continue;
     }
-    const unsigned char* at = buffer_.data() + i * sizeof(Record);
-    ReadRecord record;
-    std::uint64_t sequence;
-    std::uint16_t kind;
-    std::memcpy(&sequence, at + offsetof(Record, sequence), 8);
-    std::memcpy(&kind, at + offsetof(Record, kind), 2);
-    if (sequence != n + 1 || kind == 0 || kind >= static_cast<std::uint16_t>(RecordKind::kKinds)) {
-      result.torn += 1;
-      continue;
-    }
-    record.sequence = n;
-    record.kind = static_cast<RecordKind>(kind);
-    std::memcpy(&record.time_ns, at + offsetof(Record, time_ns), 8);
-    std::memcpy(&record.flags, at + offsetof(Record, flags), 2);
-    std::memcpy(&record.stack, at + offsetof(Record, stack), 4);
-    std::memcpy(&record.span, at + offsetof(Record, span), 8);
-    std::memcpy(record.words, at + offsetof(Record, payload), 32);
-    take(lane, is_signal, record);
-    result.records += 1;
+    record.sequence -= 1;
+    if (whole != i) buffer_[whole] = record;
+    ++whole;
   }
-  return result;
+  result->records += whole;
+  return {buffer_.data(), whole};
 }
 
-DrainResult RegionReader::drain(
-    const std::function<void(const ReadLane& lane, bool is_signal, const ReadRecord&)>& take) {
-  DrainResult total;
-  const auto now = status();
-  if (!now) return total;
-  const auto add = [&](const DrainResult& part) {
-    total.records += part.records;
-    total.lapped += part.lapped;
-    total.before += part.before;
-    total.torn += part.torn;
-  };
-  for (std::uint32_t index = 0; index < now->lanes_used; ++index) {
-    std::uint64_t head = 0, signal_head = 0;
-    const auto lane = read_lane(index, &head, &signal_head);
-    if (!lane) break;
-    const LaneGeometry where = lane_geometry(index);
-    add(drain_ring(*lane, false, where.ring_offset(), where.offset + offsetof(Lane, ring), where.ring, head,
-                   &cursors_[std::size_t{index} * 2], take));
-    add(drain_ring(*lane, true, where.signal_ring_offset(), where.offset + offsetof(Lane, signal_ring),
-                   where.signal_ring, signal_head, &cursors_[std::size_t{index} * 2 + 1], take));
+template <typename Visit>
+void RegionReader::each_written(std::uint64_t offset, std::uint32_t entries, std::size_t entry_bytes,
+                                Visit visit) const {
+  const std::uint64_t end = offset + std::uint64_t{entries} * entry_bytes;
+  for (std::uint64_t at = offset; at < end;) {
+    // A file system that knows nothing of holes says that all is data.
+    const off_t data = ::lseek(fd_, static_cast<off_t>(at), SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return;  // nothing but holes from here on
+    const std::uint64_t from = data < 0 ? at : std::max(at, static_cast<std::uint64_t>(data));
+    if (from >= end) return;
+    const off_t hole = data < 0 ? -1 : ::lseek(fd_, static_cast<off_t>(from), SEEK_HOLE);
+    const std::uint64_t to = hole < 0 ? end : std::min(end, static_cast<std::uint64_t>(hole));
+    if (to <= from) return;  // truncated under us
+    const std::uint64_t first = (from - offset) / entry_bytes;
+    const std::uint64_t last = (to - offset + entry_bytes - 1) / entry_bytes;
+    visit(static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(last - first));
+    at = offset + last * entry_bytes;
   }
-  drained_before_ = true;
-  return total;
 }
 
 std::vector<ReadLiveSample> RegionReader::live_samples() const {
   std::vector<ReadLiveSample> out;
-  std::vector<std::uint64_t> keys(kLiveSamples);
-  if (!read_at(kLiveKeysOffset, keys.data(), keys.size() * 8)) return out;
+  std::vector<std::uint64_t> keys, again;
+  std::vector<LiveSample> run;
   // Samples are fetched in runs of neighbouring occupied slots: few system calls when dense, little copying when
   // sparse.
   constexpr std::uint32_t kGap = 16, kMost = 512;
-  std::vector<LiveSample> run;
-  for (std::uint32_t slot = 0; slot < kLiveSamples;) {
-    if (keys[slot] <= kKeyReserved) {
-      ++slot;
-      continue;
+  each_written(kLiveKeysOffset, kLiveSamples, 8, [&](std::uint32_t first, std::uint32_t count) {
+    keys.resize(count);
+    if (!read_at(kLiveKeysOffset + std::uint64_t{first} * 8, keys.data(), keys.size() * 8)) return;
+    for (std::uint32_t slot = 0; slot < count;) {
+      if (keys[slot] <= kKeyReserved) {
+        ++slot;
+        continue;
+      }
+      std::uint32_t last = slot;
+      for (std::uint32_t next = slot + 1; next < count && next - last <= kGap && next - slot < kMost; ++next)
+        if (keys[next] > kKeyReserved) last = next;
+      run.resize(last - slot + 1);
+      again.resize(run.size());
+      const std::uint64_t at = std::uint64_t{first} + slot;
+      if (!read_at(kLiveSamplesOffset + at * sizeof(LiveSample), run.data(), run.size() * sizeof(LiveSample)) ||
+          !read_at(kLiveKeysOffset + at * 8, again.data(), again.size() * 8))
+        return;
+      for (std::size_t i = 0; i < run.size(); ++i) {
+        const std::uint64_t key = keys[slot + i];
+        if (key <= kKeyReserved || again[i] != key) continue;  // freed, or replaced, while we copied
+        out.push_back({key & ~std::uint64_t{1}, is_mapping_key(key), run[i]});
+      }
+      slot = last + 1;
     }
-    std::uint32_t last = slot;
-    for (std::uint32_t next = slot + 1; next < kLiveSamples && next - last <= kGap && next - slot < kMost; ++next)
-      if (keys[next] > kKeyReserved) last = next;
-    run.resize(last - slot + 1);
-    std::vector<std::uint64_t> again(run.size());
-    if (!read_at(kLiveSamplesOffset + std::uint64_t{slot} * sizeof(LiveSample), run.data(),
-                 run.size() * sizeof(LiveSample)) ||
-        !read_at(kLiveKeysOffset + std::uint64_t{slot} * 8, again.data(), again.size() * 8))
-      return out;
-    for (std::size_t i = 0; i < run.size(); ++i) {
-      const std::uint64_t key = keys[slot + i];
-      if (key <= kKeyReserved || again[i] != key) continue;  // freed, or replaced, while we copied
-      out.push_back({key & ~std::uint64_t{1}, is_mapping_key(key), run[i]});
-    }
-    slot = last + 1;
-  }
+  });
   return out;
 }
 
@@ -374,59 +383,76 @@ std::vector<ReadModule> RegionReader::modules() const {
 
 std::vector<ReadDescriptor> RegionReader::descriptors() const {
   std::vector<ReadDescriptor> out;
-  constexpr std::uint32_t kChunk = 1024;
-  std::vector<unsigned char> bytes(kChunk * sizeof(DescriptorEntry));
-  for (std::uint32_t chunk = 0; chunk < kDescriptors; chunk += kChunk) {
-    if (!read_at(kDescriptorsOffset + std::uint64_t{chunk} * sizeof(DescriptorEntry), bytes.data(), bytes.size()))
-      break;
-    for (std::uint32_t i = 0; i < kChunk; ++i) {
-      DescriptorEntry entry;
-      std::memcpy(static_cast<void*>(&entry), bytes.data() + std::size_t{i} * sizeof entry, sizeof entry);
-      if (plain(entry.generation) == 0) continue;
-      ReadDescriptor read;
-      read.fd = static_cast<std::int32_t>(chunk + i);
-      read.generation = plain(entry.generation);
-      read.stack = entry.stack;
-      read.peer = entry.peer;
-      read.kind = entry.kind <= DescriptorKind::kEvent ? entry.kind : DescriptorKind::kOther;
-      read.found = (entry.flags & kFlagFound) != 0;
-      read.local_port = entry.local_port;
-      read.opened_ns = entry.opened_ns;
-      read.span = entry.span;
-      read.read_ops = plain(entry.read_ops);
-      read.read_bytes = plain(entry.read_bytes);
-      read.read_errors = plain(entry.read_errors);
-      read.read_ns = plain(entry.read_ns);
-      read.write_ops = plain(entry.write_ops);
-      read.write_bytes = plain(entry.write_bytes);
-      read.write_errors = plain(entry.write_errors);
-      read.write_ns = plain(entry.write_ns);
-      out.push_back(read);
-    }
-  }
+  std::vector<unsigned char> bytes;
+  each_written(
+      kDescriptorsOffset, kDescriptors, sizeof(DescriptorEntry), [&](std::uint32_t first, std::uint32_t count) {
+        bytes.resize(count * sizeof(DescriptorEntry));
+        if (!read_at(kDescriptorsOffset + std::uint64_t{first} * sizeof(DescriptorEntry), bytes.data(), bytes.size()))
+          return;
+        for (std::uint32_t i = 0; i < count; ++i) {
+          DescriptorEntry entry;
+          std::memcpy(static_cast<void*>(&entry), bytes.data() + std::size_t{i} * sizeof entry, sizeof entry);
+          if (plain(entry.generation) == 0) continue;
+          ReadDescriptor read;
+          read.fd = static_cast<std::int32_t>(first + i);
+          read.generation = plain(entry.generation);
+          read.stack = entry.stack;
+          read.peer = entry.peer;
+          read.kind = entry.kind <= DescriptorKind::kEvent ? entry.kind : DescriptorKind::kOther;
+          read.found = (entry.flags & kFlagFound) != 0;
+          read.local_port = entry.local_port;
+          read.opened_ns = entry.opened_ns;
+          read.span = entry.span;
+          read.read_ops = plain(entry.read_ops);
+          read.read_bytes = plain(entry.read_bytes);
+          read.read_errors = plain(entry.read_errors);
+          read.read_ns = plain(entry.read_ns);
+          read.write_ops = plain(entry.write_ops);
+          read.write_bytes = plain(entry.write_bytes);
+          read.write_errors = plain(entry.write_errors);
+          read.write_ns = plain(entry.write_ns);
+          out.push_back(read);
+        }
+      });
   return out;
 }
 
 std::vector<ReadSpan> RegionReader::open_spans() const {
   std::vector<ReadSpan> out;
-  std::vector<unsigned char> bytes(std::size_t{kSpans} * sizeof(SpanSlot));
-  if (!read_at(kSpansOffset, bytes.data(), bytes.size())) return out;
-  for (std::uint32_t i = 0; i < kSpans; ++i) {
-    SpanSlot slot;
-    std::memcpy(static_cast<void*>(&slot), bytes.data() + std::size_t{i} * sizeof slot, sizeof slot);
-    const SpanId id = plain(slot.id);
-    if (id == 0 || (id & 0xffff) != i + 1) continue;
-    ReadSpan span;
-    span.id = id;
-    span.parent = slot.parent;
-    span.begin_ns = slot.begin_ns;
-    span.name = slot.name;
-    span.begin_tid = slot.begin_tid;
-    const std::uint32_t count = std::min(plain(slot.attributes), kSpanAttributes);
-    span.attributes.assign(slot.attribute, slot.attribute + count);
-    out.push_back(std::move(span));
-  }
+  std::vector<unsigned char> bytes;
+  each_written(kSpansOffset, kSpans, sizeof(SpanSlot), [&](std::uint32_t first, std::uint32_t count) {
+    bytes.resize(count * sizeof(SpanSlot));
+    if (!read_at(kSpansOffset + std::uint64_t{first} * sizeof(SpanSlot), bytes.data(), bytes.size())) return;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      SpanSlot slot;
+      std::memcpy(static_cast<void*>(&slot), bytes.data() + std::size_t{i} * sizeof slot, sizeof slot);
+      const SpanId id = plain(slot.id);
+      if (id == 0 || (id & 0xffff) != first + i + 1) continue;
+      ReadSpan span;
+      span.id = id;
+      span.parent = slot.parent;
+      span.begin_ns = slot.begin_ns;
+      span.name = slot.name;
+      span.begin_tid = slot.begin_tid;
+      const std::uint32_t attributes = std::min(plain(slot.attributes), kSpanAttributes);
+      span.attributes.assign(slot.attribute, slot.attribute + attributes);
+      out.push_back(std::move(span));
+    }
+  });
   return out;
+}
+
+std::optional<NameId> RegionReader::open_span_name(SpanId id) const {
+  const std::uint64_t slot = (id & 0xffff) - 1;
+  if (slot >= kSpans) return std::nullopt;
+  SpanSlot open;
+  static_assert(offsetof(SpanSlot, id) == 0);
+  constexpr std::size_t kUntil = offsetof(SpanSlot, name) + sizeof(NameId);
+  if (!read_at(kSpansOffset + slot * sizeof(SpanSlot), static_cast<void*>(&open), kUntil)) return std::nullopt;
+  SpanId again = 0;  // the slot may have passed to another span while it was copied
+  if (plain(open.id) != id || !read_at(kSpansOffset + slot * sizeof(SpanSlot), &again, sizeof again) || again != id)
+    return std::nullopt;
+  return open.name;
 }
 
 std::optional<std::string> RegionReader::intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes,

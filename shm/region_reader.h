@@ -7,14 +7,21 @@
 // call per copy and cannot die of SIGBUS when somebody truncates the file. Only the control block is mapped
 // (Boost.Interprocess), because its words must be written whole, and guarded against that signal (shm/bus_guard.h).
 //
+// It is done ten times a second for every target, so what is quiet must cost next to nothing: a round reads one header,
+// and of each thread the two cache lines that say who has the lane and how far its rings have got. Rings are read where
+// those have moved, tables only where pages of them were ever written (the file is sparse).
+//
 // A reader belongs to one thread. Errors are values; nothing here throws but std::bad_alloc.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "shm/bus_guard.h"
@@ -27,8 +34,9 @@ class mapped_region;
 
 namespace camprobe::shm {
 
-// A record as copied out of a ring: Record without the atomic.
-struct ReadRecord : Payload {
+// A record as copied out of a ring: Record without the atomic. The same layout, so that a ring is copied by one pread
+// and its records are used where they were put.
+struct ReadRecordHead {
   std::uint64_t sequence = 0;  // record number in its ring, from 0
   std::uint64_t time_ns = 0;
   RecordKind kind = RecordKind::kNone;
@@ -36,6 +44,14 @@ struct ReadRecord : Payload {
   StackId stack = 0;
   SpanId span = 0;
 };
+struct ReadRecord : ReadRecordHead, Payload {};
+static_assert(sizeof(ReadRecord) == sizeof(Record) && sizeof(ReadRecordHead) == offsetof(Record, payload));
+static_assert(offsetof(ReadRecordHead, sequence) == offsetof(Record, sequence));
+static_assert(offsetof(ReadRecordHead, time_ns) == offsetof(Record, time_ns));
+static_assert(offsetof(ReadRecordHead, kind) == offsetof(Record, kind));
+static_assert(offsetof(ReadRecordHead, flags) == offsetof(Record, flags));
+static_assert(offsetof(ReadRecordHead, stack) == offsetof(Record, stack));
+static_assert(offsetof(ReadRecordHead, span) == offsetof(Record, span));
 
 struct RegionInfo {
   std::uint32_t abi_version = 0;
@@ -72,13 +88,17 @@ struct ReadControl {
   std::uint32_t budget_ppm = 0;
 };
 
-struct ReadLane {
+// Whose lane it is.
+struct LaneOwner {
   std::uint32_t index = 0;
   bool active = false;
   std::uint32_t tid = 0, creator_tid = 0, generation = 0;
   StackId start_stack = 0;
   std::uint64_t began_ns = 0;
   std::string name;
+};
+
+struct ReadLane : LaneOwner {
   std::uint64_t heap_allocs = 0, heap_frees = 0, heap_bytes = 0;  // heap_bytes: asked for, exact
   IoCounter io[kIoKinds] = {};
 };
@@ -127,7 +147,8 @@ struct ReadStack {
 // What one drain saw.
 struct DrainResult {
   std::uint64_t records = 0;
-  std::uint64_t lapped = 0;  // overwritten before they were read
+  std::uint32_t fullest_per_1024 = 0;  // how much of its ring the thread with the most news had filled
+  std::uint64_t lapped = 0;            // overwritten before they were read
   std::uint64_t before =
       0;  // overwritten before the first drain of this reader: its own loss only if it should have been there
   std::uint64_t torn = 0;  // left half written by a writer that was killed, or forged
@@ -151,16 +172,36 @@ class RegionReader {
 
   std::optional<ReadControl> read_control() const;
 
-  // Calls `take` for each record written since the last drain, ring by ring, in each ring in order. `is_signal` tells
-  // the handler's ring. A reader that opens late sees what the rings still hold; what they held earlier is counted as
-  // `before`.
-  DrainResult drain(const std::function<void(const ReadLane& lane, bool is_signal, const ReadRecord&)>& take);
+  // Calls take(const LaneOwner&, bool is_signal, const ReadRecord&) for each record written since the last drain, ring
+  // by ring, in each ring in order. `is_signal` tells the handler's ring. A reader that opens late sees what the rings
+  // still hold; what they held earlier is counted as `before`. `lanes_used` as status() gave it.
+  template <typename Take>
+  DrainResult drain(std::uint32_t lanes_used, Take&& take) {
+    DrainResult total;
+    for (std::uint32_t index = 0; index < std::min(lanes_used, kLanes); ++index) {
+      Heads heads;
+      if (!read_heads(index, &heads)) break;
+      for (const bool is_signal : {false, true}) {
+        for (const ReadRecord& record : news_of(index, is_signal, is_signal ? heads.signal_ring : heads.ring, &total))
+          take(std::as_const(heads.owner), is_signal, record);
+      }
+    }
+    drained_before_ = true;
+    return total;
+  }
+  template <typename Take>
+  DrainResult drain(Take&& take) {
+    const auto now = status();
+    return now ? drain(now->lanes_used, take) : DrainResult{};
+  }
 
   std::vector<ReadLane> lanes() const;
   std::vector<ReadLiveSample> live_samples() const;
   std::vector<ReadModule> modules() const;
   std::vector<ReadDescriptor> descriptors() const;  // every entry ever opened
   std::vector<ReadSpan> open_spans() const;
+  // What an open span is called: its id says where it lies. No value: it is not open (any more).
+  std::optional<NameId> open_span_name(SpanId id) const;
   std::optional<ReadStack> stack(StackId id) const;
   std::optional<std::string> name(NameId id) const;
 
@@ -168,17 +209,27 @@ class RegionReader {
   // reader.
   ControlBlock* control(std::string* error);
 
+  // Copies made from the file so far: what reading costs, in system calls.
+  std::uint64_t reads() const { return reads_; }
+
  private:
   struct Cursor {
     std::uint64_t next = 0;
   };
+  struct Heads {
+    LaneOwner owner;
+    std::uint64_t ring = 0, signal_ring = 0;
+  };
   RegionReader() = default;
   bool read_at(std::uint64_t offset, void* out, std::size_t bytes) const;
   bool read_header(std::string* error);
-  std::optional<ReadLane> read_lane(std::uint32_t index, std::uint64_t* head, std::uint64_t* signal_head) const;
-  DrainResult drain_ring(const ReadLane& lane, bool is_signal, std::uint64_t ring_offset, std::uint64_t head_offset,
-                         std::uint32_t capacity, std::uint64_t head, Cursor* cursor,
-                         const std::function<void(const ReadLane&, bool, const ReadRecord&)>& take);
+  bool read_heads(std::uint32_t index, Heads* heads) const;
+  std::optional<ReadLane> read_lane(std::uint32_t index) const;
+  // The whole records between the cursor and `head`, in buffer_ until the next call.
+  std::span<const ReadRecord> news_of(std::uint32_t index, bool is_signal, std::uint64_t head, DrainResult* result);
+  // Calls visit(first, count) for the runs of entries of a table that lie in pages which were ever written.
+  template <typename Visit>
+  void each_written(std::uint64_t offset, std::uint32_t entries, std::size_t entry_bytes, Visit visit) const;
   std::optional<std::string> intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes, std::uint32_t id,
                                           std::uint32_t most) const;
 
@@ -186,8 +237,9 @@ class RegionReader {
   std::string path_;
   RegionInfo info_;
   bool drained_before_ = false;
-  std::vector<Cursor> cursors_;        // two a lane
-  std::vector<unsigned char> buffer_;  // for ring copies, kept between drains
+  mutable std::uint64_t reads_ = 0;
+  std::vector<Cursor> cursors_;     // two a lane
+  std::vector<ReadRecord> buffer_;  // for ring copies, kept between drains
   std::unique_ptr<boost::interprocess::mapped_region> control_;
   std::unique_ptr<BusGuard> control_guard_;  // goes before what it guards
 };

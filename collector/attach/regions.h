@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,10 @@ struct RegionFile {
 };
 
 // Regions in `directory`, by pid and image; those of `uid` only, or of everybody for root. A file that only looks like
-// a region by its name is left out where it is not a regular file of the user that its name says.
-std::vector<RegionFile> find_regions(uid_t uid, const std::string& directory = shm::kRegionDirectory);
+// a region by its name is left out where it is not a regular file of the user that its name says, and so is one that
+// `is_known` (called with its path, if given) says yes to, before anything is asked about it.
+std::vector<RegionFile> find_regions(uid_t uid, const std::string& directory = shm::kRegionDirectory,
+                                     const std::function<bool(const std::string&)>& is_known = {});
 
 // What a region says of itself, for a list. Anything it does not tell is empty or 0.
 struct RegionFacts {

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -122,45 +123,61 @@ void DescriptorDrain::closed(const shm::ReadRecord& record) {
   open_.erase(found);
 }
 
-void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std::uint64_t now_ns) {
-  std::unordered_map<Key, const shm::ReadDescriptor*> seen;
+void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std::uint64_t now_ns, bool is_last) {
+  constexpr std::uint64_t kCountersEvery = 10;
+  ++comparisons_;
   for (const shm::ReadDescriptor& entry : table) {
-    if (entry.generation % 2 == 1) seen.emplace(key(entry.fd, entry.generation), &entry);
-  }
-  for (const auto& [id, entry] : seen) {
-    if (entry->opened_ns > now_ns || now_ns - entry->opened_ns < min_age_ns_) continue;
-    auto [at, is_new] = open_.try_emplace(id);
-    Open& open = at->second;
-    if (is_new) {
+    if (entry.generation % 2 != 1) continue;
+    const Key id = key(entry.fd, entry.generation);
+    const bool is_young = entry.opened_ns > now_ns || now_ns - entry.opened_ns < min_age_ns_;
+    const auto known = open_.find(id);
+    if (known != open_.end()) known->second.seen_in = comparisons_;
+    if (is_young) continue;
+    Open& open = known != open_.end() ? known->second : open_[id];
+    if (known == open_.end()) {
       open.row.process = context_.process;
-      open.row.fd = entry->fd;
-      open.row.generation = entry->generation;
-      open.row.opened_ns = context_.clock.run_ns(entry->opened_ns);
-      open.row.stack = context_.stack(entry->stack, false, entry->opened_ns);
-      open.opened_ns = entry->opened_ns;
+      open.row.fd = entry.fd;
+      open.row.generation = entry.generation;
+      open.row.opened_ns = context_.clock.run_ns(entry.opened_ns);
+      open.row.stack = context_.stack(entry.stack, false, entry.opened_ns);
+      open.opened_ns = entry.opened_ns;
+      open.seen_in = comparisons_;
     }
     open.missed = 0;
-    run::Descriptor row = open.row;
-    row.kind = descriptor_kind(entry->kind);
-    if (const std::string peer = peer_of(entry->peer); !peer.empty()) row.peer = peer;
-    row.read_ops = to_count(entry->read_ops);
-    row.read_bytes = to_count(entry->read_bytes);
-    row.write_ops = to_count(entry->write_ops);
-    row.write_bytes = to_count(entry->write_bytes);
-    open.is_accepted = entry->kind == shm::DescriptorKind::kAccept;
-    const bool has_changed = row.kind != open.row.kind || row.peer != open.row.peer ||
-                             row.read_ops != open.row.read_ops || row.write_ops != open.row.write_ops ||
-                             row.read_bytes != open.row.read_bytes || row.write_bytes != open.row.write_bytes;
-    open.row = row;
+    bool has_changed = false;
+    if (const char* kind = descriptor_kind(entry.kind); open.row.kind != kind) {
+      open.row.kind = kind;
+      has_changed = true;
+    }
+    if (std::memcmp(&open.peer, &entry.peer, sizeof open.peer) != 0) {
+      open.peer = entry.peer;
+      if (const std::string peer = peer_of(entry.peer); !peer.empty() && peer != open.row.peer) {
+        open.row.peer = peer;
+        has_changed = true;
+      }
+    }
+    const auto take = [&](std::int64_t& counter, std::uint64_t now) {
+      open.is_stale |= counter != to_count(now);
+      counter = to_count(now);
+    };
+    take(open.row.read_ops, entry.read_ops);
+    take(open.row.read_bytes, entry.read_bytes);
+    take(open.row.write_ops, entry.write_ops);
+    take(open.row.write_bytes, entry.write_bytes);
+    open.is_accepted = entry.kind == shm::DescriptorKind::kAccept;
+    const bool is_due = is_last || (comparisons_ + static_cast<std::uint64_t>(entry.fd)) % kCountersEvery == 0;
     if (open.row.id == 0)
       open.row.id = context_.writer.add(open.row);
-    else if (has_changed)
+    else if (has_changed || (open.is_stale && is_due))
       context_.writer.update(open.row);
+    else
+      continue;
+    open.is_stale = false;
   }
   for (auto at = open_.begin(); at != open_.end();) {
     Open& open = at->second;
     // Closed without a record that reached us: twice not in the table.
-    if (seen.count(at->first) != 0 || now_ns - std::min(now_ns, open.opened_ns) < kMinAgeNs || ++open.missed < 2) {
+    if (open.seen_in == comparisons_ || now_ns - std::min(now_ns, open.opened_ns) < kMinAgeNs || ++open.missed < 2) {
       ++at;
       continue;
     }

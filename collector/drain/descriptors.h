@@ -3,7 +3,9 @@
 // Descriptors of one region into the run: a row for each that was open for a second or still is, sums for the others.
 //
 // Like the heap: records tell of openings and closings as they happen, and the descriptor table, copied once a second,
-// is the truth about what is open, with exact counts.
+// is the truth about what is open, with exact counts. Of ten thousand connections in use every counter changes every
+// second, so a row's counters are brought up to date every ten seconds (each row at a time of its own), and when its
+// descriptor is closed or the recording ends; what else changes is written at once.
 #pragma once
 
 #include <cstdint>
@@ -31,15 +33,18 @@ class DescriptorDrain {
 
   void opened(const shm::ReadRecord& record);
   void closed(const shm::ReadRecord& record);
-  // Once a second.
-  void compare(const std::vector<shm::ReadDescriptor>& table, std::uint64_t now_ns);
+  // Once a second. `is_last`: every row is brought up to date.
+  void compare(const std::vector<shm::ReadDescriptor>& table, std::uint64_t now_ns, bool is_last);
 
  private:
   struct Open {
     run::Descriptor row;       // row.id 0: too young to have one
     bool is_accepted = false;  // its peer's port is the other side's choice, so sums leave it out
+    bool is_stale = false;     // its counters have changed since the row was written
     std::uint64_t opened_ns = 0;
-    int missed = 0;
+    shm::Peer peer{};           // that row.peer was made from
+    std::uint64_t seen_in = 0;  // the comparison that last saw it in the table
+    std::uint64_t missed = 0;   // comparisons that did not
   };
   using Key = std::uint64_t;  // fd and generation
   static Key key(std::int32_t fd, std::uint32_t generation);
@@ -49,6 +54,7 @@ class DescriptorDrain {
   RegionContext& context_;
   std::uint64_t min_age_ns_ = kMinAgeNs;
   std::unordered_map<Key, Open> open_;
+  std::uint64_t comparisons_ = 0;
 };
 
 }  // namespace camprobe::drain

@@ -1,8 +1,8 @@
 #include "collector/drain/heap.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
-#include <unordered_set>
 
 #include "collector/metrics.h"
 
@@ -36,29 +36,52 @@ void HeapDrain::allocated(const shm::ReadRecord& record, run::ThreadId thread, r
     context_.writer.count(
         run::AllocRow{context_.process, second, object.stack, span_name, 1, weight.objects, weight.bytes, 0});
   }
-  const auto late = late_frees_.find(alloc.sample);
-  if (late != late_frees_.end()) {
-    const shm::ReadRecord free = late->second.record;
-    late_frees_.erase(late);
-    die(alloc.sample, object, free.time_ns, (free.flags & shm::kFlagTemporary) != 0);
-    return;
+  if (alloc.sample == 0) return;  // not what the probe writes
+  if (!late_frees_.empty()) {
+    const auto late = late_frees_.find(alloc.sample);
+    if (late != late_frees_.end()) {
+      const shm::ReadRecord free = late->second.record;
+      late_frees_.erase(late);
+      die(alloc.sample, object, free.time_ns, (free.flags & shm::kFlagTemporary) != 0);
+      return;
+    }
   }
-  const auto [at, is_new] = live_.insert_or_assign(alloc.sample, object);
-  if (is_new) young_.emplace_back(alloc.sample, object.born_ns);
+  if (live_.find(alloc.sample) == nullptr) young_.emplace_back(alloc.sample, object.born_ns);
+  keep(alloc.sample, object);
+}
+
+void HeapDrain::keep(std::uint64_t sample, const Object& object) {
+  const auto [at, is_new] = live_.at(sample);
+  if (!is_new) {  // a sample number twice: not what the probe writes
+    const SampleWeight before = weigh(at->size, at->interval);
+    sum_.objects -= before.objects;
+    sum_.bytes -= before.bytes;
+  }
+  *at = object;
+  const SampleWeight weight = weigh(object.size, object.interval);
+  sum_.objects += weight.objects;
+  sum_.bytes += weight.bytes;
 }
 
 void HeapDrain::freed(const shm::ReadRecord& record) {
-  const auto found = live_.find(record.free.sample);
-  if (found == live_.end()) {
+  const Object* found = live_.find(record.free.sample);
+  if (found == nullptr) {
     late_frees_.try_emplace(record.free.sample, LateFree{record, 0});
     return;
   }
-  const Object object = found->second;
-  live_.erase(found);
+  const Object object = *found;
+  const SampleWeight weight = weigh(object.size, object.interval);
+  sum_.objects -= weight.objects;
+  sum_.bytes -= weight.bytes;
+  live_.erase(record.free.sample);
   die(record.free.sample, object, record.time_ns, (record.flags & shm::kFlagTemporary) != 0);
 }
 
-void HeapDrain::end_round() {
+void HeapDrain::end_round(std::uint64_t live_in_table, bool has_lost_records) {
+  // The count is from before the rings were read, so it is seldom exact while the program allocates; but ten times a
+  // second without agreement means that something is missing.
+  agreed_ |= live_.size() + mappings_.size() == live_in_table;
+  if (has_lost_records) compares_due_ = 3;
   constexpr int kPatience = 2;
   for (auto at = late_frees_.begin(); at != late_frees_.end();) {
     if (at->second.rounds++ < kPatience) {
@@ -117,7 +140,9 @@ void HeapDrain::mapped(const shm::ReadRecord& record) {
   row.stack = context_.stack(record.stack, false, record.time_ns);
   row.mapped_ns = context_.clock.run_ns(record.time_ns);
   const auto [at, is_new] = mappings_.try_emplace(record.map.sample, row);
-  if (is_new) at->second.id = context_.writer.add(row);
+  if (!is_new) return;
+  at->second.id = context_.writer.add(row);
+  sum_.mapped_bytes += static_cast<double>(record.map.size);
 }
 
 void HeapDrain::unmapped(const shm::ReadRecord& record) {
@@ -125,20 +150,36 @@ void HeapDrain::unmapped(const shm::ReadRecord& record) {
   if (found == mappings_.end()) return;
   found->second.unmapped_ns = std::max(found->second.mapped_ns, context_.clock.run_ns(record.time_ns));
   context_.writer.update(found->second);
+  sum_.mapped_bytes -= static_cast<double>(found->second.bytes);
   mappings_.erase(found);
 }
 
-void HeapDrain::compare(const std::vector<shm::ReadLiveSample>& live, std::uint64_t now_ns, std::int64_t second) {
-  SampleWeight total;
-  double mapped = 0;
-  std::unordered_set<std::uint64_t> seen;
-  seen.reserve(live.size());
-  for (const shm::ReadLiveSample& entry : live) {
+void HeapDrain::end_second(std::uint64_t now_ns, std::int64_t second, bool is_last) {
+  constexpr int kCompareEvery = 10;
+  ++since_compared_;
+  // A target that writes allocations without end must not make us keep more than a table holds.
+  const bool is_too_much = live_.size() > shm::kLiveSamples;
+  const bool is_due = is_last || !agreed_ || compares_due_ > 0 || since_compared_ >= kCompareEvery || is_too_much;
+  const LiveHeap live = is_due ? compare(now_ns) : sum_;
+  come_of_age(now_ns);
+  agreed_ = false;
+  context_.writer.point(metrics::kHeapLiveBytes, context_.process, second, live.bytes);
+  context_.writer.point(metrics::kHeapLiveObjects, context_.process, second, live.objects);
+  context_.writer.point(metrics::kMappedBytes, context_.process, second, live.mapped_bytes);
+}
+
+// Gives what the table holds.
+HeapDrain::LiveHeap HeapDrain::compare(std::uint64_t now_ns) {
+  compares_due_ = std::max(0, compares_due_ - 1);
+  since_compared_ = 0;
+  LiveHeap total;
+  FlatMap<bool> seen;
+  for (const shm::ReadLiveSample& entry : context_.region.live_samples()) {
     const shm::LiveSample& sample = entry.sample;
     if (sample.sample == 0 || sample.born_ns > now_ns) continue;  // not what the probe writes
-    if (!seen.insert(sample.sample).second) continue;
+    if (!seen.at(sample.sample).second) continue;
     if (entry.is_mapping) {
-      mapped += static_cast<double>(sample.size);
+      total.mapped_bytes += static_cast<double>(sample.size);
       if (mappings_.count(sample.sample) != 0) continue;
       run::Mapping row;
       row.process = context_.process;
@@ -153,9 +194,8 @@ void HeapDrain::compare(const std::vector<shm::ReadLiveSample>& live, std::uint6
     const SampleWeight weight = weigh(sample.size, sample.interval);
     total.objects += weight.objects;
     total.bytes += weight.bytes;
-    const auto known = live_.find(sample.sample);
-    if (known != live_.end()) {
-      known->second.missed = 0;
+    if (Object* known = live_.find(sample.sample)) {
+      known->missed = 0;
       continue;
     }
     if (now_ns - sample.born_ns < min_age_ns_ || late_frees_.count(sample.sample) != 0)
@@ -167,31 +207,20 @@ void HeapDrain::compare(const std::vector<shm::ReadLiveSample>& live, std::uint6
     object.interval = sample.interval;
     object.born_ns = sample.born_ns;
     object.is_stored = true;
-    live_.emplace(sample.sample, object);
+    keep(sample.sample, object);
     store(sample.sample, object, 0);
   }
-
-  // Of age now.
-  while (!young_.empty() && young_.front().second + min_age_ns_ <= now_ns) {
-    const auto found = live_.find(young_.front().first);
-    young_.pop_front();
-    if (found == live_.end() || found->second.is_stored) continue;
-    found->second.is_stored = true;
-    store(found->first, found->second, 0);
-  }
+  come_of_age(now_ns);
 
   // Gone without a word: twice not in the table, to leave its record time to come.
-  for (auto at = live_.begin(); at != live_.end();) {
-    Object& object = at->second;
-    if (seen.count(at->first) != 0 || now_ns - std::min(now_ns, object.born_ns) < kMinAgeNs || ++object.missed < 2) {
-      ++at;
-      continue;
-    }
-    die(at->first, object, now_ns, false);
-    at = live_.erase(at);
-  }
+  live_.erase_if([&](std::uint64_t sample, Object& object) {
+    if (seen.find(sample) != nullptr || now_ns - std::min(now_ns, object.born_ns) < kMinAgeNs || ++object.missed < 2)
+      return false;
+    die(sample, object, now_ns, false);
+    return true;
+  });
   for (auto at = mappings_.begin(); at != mappings_.end();) {
-    if (seen.count(at->first) != 0 ||
+    if (seen.find(at->first) != nullptr ||
         at->second.mapped_ns + static_cast<std::int64_t>(kMinAgeNs) > context_.clock.run_ns(now_ns)) {
       ++at;
       continue;
@@ -201,9 +230,26 @@ void HeapDrain::compare(const std::vector<shm::ReadLiveSample>& live, std::uint6
     at = mappings_.erase(at);
   }
 
-  context_.writer.point(metrics::kHeapLiveBytes, context_.process, second, total.bytes);
-  context_.writer.point(metrics::kHeapLiveObjects, context_.process, second, total.objects);
-  context_.writer.point(metrics::kMappedBytes, context_.process, second, mapped);
+  // Added up afresh, so that neither rounding nor what was just found adds up over days.
+  sum_ = {};
+  live_.each([&](std::uint64_t, const Object& object) {
+    const SampleWeight weight = weigh(object.size, object.interval);
+    sum_.objects += weight.objects;
+    sum_.bytes += weight.bytes;
+  });
+  for (const auto& [sample, row] : mappings_) sum_.mapped_bytes += static_cast<double>(row.bytes);
+  return total;
+}
+
+void HeapDrain::come_of_age(std::uint64_t now_ns) {
+  while (!young_.empty() && young_.front().second + min_age_ns_ <= now_ns) {
+    const std::uint64_t sample = young_.front().first;
+    Object* found = live_.find(sample);
+    young_.pop_front();
+    if (found == nullptr || found->is_stored) continue;
+    found->is_stored = true;
+    store(sample, *found, 0);
+  }
 }
 
 }  // namespace camprobe::drain

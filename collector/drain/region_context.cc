@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "run/text.h"
+
 namespace camprobe::drain {
 
 run::StackId RegionContext::stack(shm::StackId id, bool leaf_is_exact, std::uint64_t taken_ns) {
@@ -27,8 +29,23 @@ run::NameId RegionContext::name(shm::NameId id) {
   return names_.emplace(id, writer.name(*text)).first->second;
 }
 
-std::string RegionContext::text(shm::NameId id) {
-  return id != 0 ? region.name(id).value_or("") : std::string();
+const std::string& RegionContext::text(shm::NameId id) {
+  static const std::string kNone;
+  if (id == 0) return kNone;
+  const auto known = texts_.find(id);
+  if (known != texts_.end()) return known->second;
+  const auto text = region.name(id);
+  if (!text) return kNone;
+  const std::string& kept = texts_.emplace(id, run::valid_utf8(*text)).first->second;
+  text_bytes_ += kept.size() + 64;
+  return kept;
+}
+
+void RegionContext::forget_texts() {
+  constexpr std::size_t kMostBytes = 2 << 20;  // all that the probe's name table holds, four times over
+  if (text_bytes_ <= kMostBytes) return;
+  texts_.clear();
+  text_bytes_ = 0;
 }
 
 void RegionContext::lane_begins(std::uint32_t lane, std::uint64_t began_ns, run::ThreadId thread) {

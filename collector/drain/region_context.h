@@ -40,7 +40,11 @@ class RegionContext {
   run::StackId stack(shm::StackId id, bool leaf_is_exact, std::uint64_t taken_ns);
   // A target can write new stacks and names over old ones for ever; of more than its tables hold none is taken.
   run::NameId name(shm::NameId id);
-  std::string text(shm::NameId id);  // "" where there is none
+  // What is interned under an id, as UTF-8; "" where there is nothing. Interned texts never change, so each is read
+  // once. The reference holds until the next forget_texts().
+  const std::string& text(shm::NameId id);
+  // Once a second: what a target has us keep is bounded.
+  void forget_texts();
 
   // Which thread had a lane at an instant.
   void lane_begins(std::uint32_t lane, std::uint64_t began_ns, run::ThreadId thread);
@@ -71,6 +75,8 @@ class RegionContext {
   std::size_t symbol_modules_ = 0;
   std::unordered_map<shm::StackId, run::StackId> stacks_;
   std::unordered_map<shm::NameId, run::NameId> names_;
+  std::unordered_map<shm::NameId, std::string> texts_;
+  std::size_t text_bytes_ = 0;
   std::unordered_map<std::uint32_t, std::vector<Tenant>> tenants_;  // by lane, at most the last few
   std::unordered_map<std::uint32_t, run::ThreadId> by_tid_;
   std::unordered_map<std::uint32_t, KnownModule> modules_;  // by index in the region

@@ -56,55 +56,57 @@ bool RegionDrain::is_plausible(const shm::ReadRecord& record, std::uint64_t now_
   return record.time_ns >= region_.info().created_ns && record.time_ns <= now_ns + kSecondNs;
 }
 
-std::uint64_t RegionDrain::drain() {
+shm::DrainResult RegionDrain::drain() {
   context_.now_ns = clock_ns(CLOCK_MONOTONIC);
   if (const auto status = region_.status()) status_ = *status;
   if (status_.modules_used != modules_used_) {
     modules_used_ = status_.modules_used;
     context_.read_modules(modules_used_);
   }
-  taken_ = std::exchange(waiting_, {});
-  shm::DrainResult drained = region_.drain([&](const shm::ReadLane& lane, bool, const shm::ReadRecord& record) {
-    threads_.expect(lane);
-    taken_.push_back({record, lane.index, 0});
-  });
+  taken_.swap(waiting_);
+  waiting_.clear();
   const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-  std::stable_sort(taken_.begin(), taken_.end(),
-                   [](const Taken& a, const Taken& b) { return a.record.time_ns < b.record.time_ns; });
+  std::uint64_t implausible = 0;
+  std::uint32_t last_lane = ~0u;
+  shm::DrainResult drained =
+      region_.drain(status_.lanes_used, [&](const shm::LaneOwner& lane, bool, const shm::ReadRecord& record) {
+        if (lane.index != last_lane) threads_.expect(lane);
+        last_lane = lane.index;
+        if (!is_plausible(record, now_ns))
+          ++implausible;
+        else if (record.kind == shm::RecordKind::kSpan)
+          spans_.ended(lane.index, record);
+        else if (record.kind == shm::RecordKind::kSpanAttributes)
+          spans_.attributes(lane.index, record);
+        else
+          taken_.push_back({record, lane.index, 0});
+      });
+  drained.torn += implausible;
+  order_.clear();
+  for (std::uint32_t i = 0; i < taken_.size(); ++i) order_.emplace_back(taken_[i].record.time_ns, i);
+  std::sort(order_.begin(), order_.end());
   begin_settings();
-  // Spans first: the samples taken in them ask for their names.
-  looked_at_open_ = false;
-  for (const Taken& taken : taken_) {
-    if (!is_plausible(taken.record, now_ns)) continue;
-    if (taken.record.kind == shm::RecordKind::kSpan) spans_.ended(taken.lane, taken.record);
-    if (taken.record.kind == shm::RecordKind::kSpanAttributes) spans_.attributes(taken.lane, taken.record);
-  }
-  for (Taken& taken : taken_) {
-    if (!is_plausible(taken.record, now_ns)) {
-      drained.torn += 1;
-    } else if (wait_for_span(taken)) {
+  for (const auto& [time_ns, index] : order_) {
+    Taken& taken = taken_[index];
+    if (wait_for_span(taken)) {
       ++taken.rounds;
       waiting_.push_back(taken);
     } else {
-      last_record_ns_ = std::max(last_record_ns_, taken.record.time_ns);
+      last_record_ns_ = std::max(last_record_ns_, time_ns);
       use(taken);
     }
   }
-  heap_.end_round();
+  taken_.clear();
+  heap_.end_round(status_.live_samples, drained.lapped + drained.before + drained.torn != 0);
   settings_.end_round();
   counters_.lost(drained, std::max<std::int64_t>(0, context_.clock.second(now_ns)));
-  return drained.records;
+  return drained;
 }
 
 bool RegionDrain::wait_for_span(const Taken& taken) {
   const shm::RecordKind kind = taken.record.kind;
   if (kind != shm::RecordKind::kAlloc && kind != shm::RecordKind::kCpu) return false;
   if (spans_.name_of(taken.record.span)) return false;
-  if (!looked_at_open_) {
-    looked_at_open_ = true;
-    spans_.look_at_open();
-    if (spans_.name_of(taken.record.span)) return false;
-  }
   return taken.rounds == 0;  // it ended between the two looks: its own record comes with the next round
 }
 
@@ -165,21 +167,21 @@ void RegionDrain::use(const Taken& taken) {
   }
 }
 
-// With the first records in hand.
+// With the first records in hand, in the order of their times.
 void RegionDrain::begin_settings() {
   if (has_begun_settings_) return;
   has_begun_settings_ = true;
   std::vector<shm::ReadRecord> changed;
-  for (const Taken& taken : taken_)
-    if (taken.record.kind == shm::RecordKind::kSetting) changed.push_back(taken.record);
+  for (const auto& [time_ns, index] : order_)
+    if (taken_[index].record.kind == shm::RecordKind::kSetting) changed.push_back(taken_[index].record);
   settings_.begin(status_, changed);
 }
 
 void RegionDrain::end_second(std::int64_t second) {
-  end_second_at(clock_ns(CLOCK_MONOTONIC), second);
+  end_second_at(clock_ns(CLOCK_MONOTONIC), second, false);
 }
 
-void RegionDrain::end_second_at(std::uint64_t now_ns, std::int64_t second) {
+void RegionDrain::end_second_at(std::uint64_t now_ns, std::int64_t second, bool is_last) {
   context_.now_ns = now_ns;
   constexpr std::uint64_t kModulesEvery = 5;  // for those that were closed; new ones are seen at once
   if (second_count_ % kModulesEvery == 0) context_.read_modules(status_.modules_used);
@@ -189,9 +191,10 @@ void RegionDrain::end_second_at(std::uint64_t now_ns, std::int64_t second) {
   const std::vector<shm::ReadLane> lanes = region_.lanes();
   threads_.compare(lanes, now_ns);
   counters_.read(lanes, status_, second);
-  heap_.compare(region_.live_samples(), now_ns, second);
-  descriptors_.compare(region_.descriptors(), now_ns);
-  spans_.end_second(now_ns);
+  heap_.end_second(now_ns, second, is_last);
+  descriptors_.compare(region_.descriptors(), now_ns, is_last);
+  spans_.end_second(now_ns, second);
+  context_.forget_texts();
 }
 
 std::uint64_t RegionDrain::finish(std::uint64_t died_ns) {
@@ -201,7 +204,7 @@ std::uint64_t RegionDrain::finish(std::uint64_t died_ns) {
   std::uint64_t end_ns = died_ns != 0 ? died_ns : std::max(last_record_ns_, region_.info().created_ns);
   if (status_.exit_ns >= region_.info().created_ns && status_.exit_ns < end_ns) end_ns = status_.exit_ns;
   end_ns = std::min(end_ns, now_ns);
-  end_second_at(end_ns, std::max<std::int64_t>(0, context_.clock.second(end_ns)));
+  end_second_at(end_ns, std::max<std::int64_t>(0, context_.clock.second(end_ns)), true);
   if (looks_once_) spans_.write_open();
   spans_.finish();
   context_.end_symbols();

@@ -8,11 +8,13 @@
 //     every second   drain.end_second(s)   tables and counters, booked on the second s that has ended
 //     at the end     drain.finish(when)
 //
-// Rings are read one after the other, so a round's records are sorted by time before they are used; a record whose span
-// is not known yet waits one round for it.
+// Rings are read one after the other. Spans are taken as they come (drain/spans.h); a round's other records, which are
+// far fewer, are put in order of their times before they are used, and one whose span is not known yet waits one round
+// for it.
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "collector/drain/counters.h"
@@ -43,8 +45,7 @@ class RegionDrain {
   // are open become rows without an end, and what the rings held earlier is none of ours to miss.
   void look_once();
 
-  // Records drained.
-  std::uint64_t drain();
+  shm::DrainResult drain();
   void end_second(std::int64_t second);
   // The last of it. `died_ns`: when the process was seen to be dead, 0 where nobody saw it: then the region itself
   // says. Gives the time that was taken for its end.
@@ -56,7 +57,7 @@ class RegionDrain {
     std::uint32_t lane = 0;
     int rounds = 0;
   };
-  void end_second_at(std::uint64_t now_ns, std::int64_t second);
+  void end_second_at(std::uint64_t now_ns, std::int64_t second, bool is_last);
   bool is_plausible(const shm::ReadRecord& record, std::uint64_t now_ns) const;
   bool wait_for_span(const Taken& taken);
   void use(const Taken& taken);
@@ -72,7 +73,7 @@ class RegionDrain {
   CounterDrain counters_;
   SettingDrain settings_;
   std::vector<Taken> taken_, waiting_;
-  bool looked_at_open_ = false;
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> order_;  // of taken_: time, index
   bool looks_once_ = false;
   std::uint32_t modules_used_ = 0;
   std::uint64_t second_count_ = 0;

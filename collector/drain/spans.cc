@@ -3,21 +3,26 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "run/text.h"
 
 namespace camprobe::drain {
+namespace {
+
+// An attribute's text; ids that no name table holds are all the same nothing.
+shm::NameId id_of_text(const shm::Attribute& attribute) {
+  return attribute.value < shm::kNameArenaBytes / 8 ? static_cast<shm::NameId>(attribute.value) : 0;
+}
+
+}  // namespace
 
 void SpanDrain::ended(std::uint32_t lane, const shm::ReadRecord& record) {
-  const auto before = incomplete_.find(lane);
-  if (before != incomplete_.end()) {  // some of its attributes were overwritten
-    book(before->second);
-    incomplete_.erase(before);
-  }
+  if (lane >= incomplete_.size()) incomplete_.resize(std::size_t{lane} + 1);
+  Ended& span = incomplete_[lane];
+  if (span.attributes_to_come != 0) book(span);  // some of its attributes were overwritten
   const shm::SpanPayload& payload = record.span_end;
-  Ended span;
   span.id = record.span;
   span.parent = payload.parent;
   span.name = payload.name;
@@ -26,103 +31,133 @@ void SpanDrain::ended(std::uint32_t lane, const shm::ReadRecord& record) {
   span.begin_tid = payload.begin_tid;
   span.end_tid = payload.end_tid;
   span.attributes_to_come = std::min(payload.attributes, shm::kSpanAttributes);
-  names_[span.id] = span.name;
-  if (span.attributes_to_come == 0)
-    book(span);
-  else
-    incomplete_.emplace(lane, std::move(span));
+  span.attribute_count = 0;
+  if (span.id != 0) *names_.at(span.id).first = span.name;
+  if (span.attributes_to_come == 0) book(span);
 }
 
 void SpanDrain::attributes(std::uint32_t lane, const shm::ReadRecord& record) {
-  const auto found = incomplete_.find(lane);
-  if (found == incomplete_.end() || found->second.id != record.span) return;  // its span was overwritten
-  Ended& span = found->second;
+  if (lane >= incomplete_.size()) return;
+  Ended& span = incomplete_[lane];
+  if (span.attributes_to_come == 0 || span.id != record.span) return;  // its span was overwritten
   for (const shm::Attribute& attribute : record.attributes.attribute) {
     if (span.attributes_to_come == 0) break;
     --span.attributes_to_come;
-    if (attribute.key != 0) span.attributes.push_back(attribute);
+    if (attribute.key != 0) span.attribute[span.attribute_count++] = attribute;
   }
-  if (span.attributes_to_come != 0) return;
-  book(span);
-  incomplete_.erase(found);
+  if (span.attributes_to_come == 0) book(span);
+}
+
+SpanDrain::Bucket& SpanDrain::bucket_of(shm::NameId name, std::int64_t second) {
+  if (last_bucket_ != nullptr && last_name_ == name && last_bucket_->second == second) return *last_bucket_;
+  std::vector<Bucket>& seconds = buckets_[name];
+  auto found = std::find_if(seconds.begin(), seconds.end(), [&](const Bucket& b) { return b.second == second; });
+  if (found == seconds.end()) {
+    found = seconds.insert(seconds.end(), Bucket{});
+    found->second = second;
+  }
+  last_name_ = name;
+  last_bucket_ = &*found;
+  return *found;
 }
 
 // A text attribute; of more than the probe writes, the beginning.
-std::string SpanDrain::text_of(const shm::Attribute& attribute) {
-  return run::valid_utf8(context_.text(static_cast<shm::NameId>(attribute.value)).substr(0, shm::kMaxTextBytes));
+std::string SpanDrain::text_of(shm::NameId id) {
+  const std::string& text = context_.text(id);
+  return text.size() <= shm::kMaxTextBytes ? text : run::valid_utf8(text.substr(0, shm::kMaxTextBytes));
 }
 
-void SpanDrain::book(Ended& span) {
+void SpanDrain::book(const Ended& span) {
   const std::int64_t second = context_.clock.second(span.end_ns);
-  if (second < 0) return;
-  const run::NameId name = context_.name(span.name);
-  context_.writer.count(run::Writer::SpanEnd{context_.process, second, name, to_integer(span.end_ns - span.begin_ns)});
-  for (const shm::Attribute& attribute : span.attributes) {
-    run::SpanAttribute row;
-    row.process = context_.process;
-    row.second = second;
-    row.name = name;
-    row.key = context_.name(attribute.key);
-    row.spans = 1;
+  if (second < 0 || second > std::numeric_limits<std::uint32_t>::max()) return;
+  Bucket& bucket = bucket_of(span.name, second);
+  ++bucket.spans;
+  bucket.total_ns += span.duration_ns();
+  bucket.max_ns = std::max(bucket.max_ns, span.duration_ns());
+  bucket.durations.record(span.duration_ns());
+  book_attributes(bucket, span, static_cast<std::uint32_t>(second));
+  choose(bucket, span);
+}
+
+void SpanDrain::book_attributes(Bucket& bucket, const Ended& span, std::uint32_t second) {
+  for (std::uint32_t i = 0; i < span.attribute_count; ++i) {
+    const shm::Attribute& attribute = span.attribute[i];
+    double number = 0;
+    std::uint64_t value = 0;  // tells texts apart, and from a number
     if (attribute.type == shm::AttributeType::kNumber) {
-      row.sum = std::bit_cast<double>(attribute.value);
+      number = std::bit_cast<double>(attribute.value);
       // What is no number, or would make none of a sum: SQLite has no NaN, and would refuse the row.
       constexpr double kMost = 1e18;
-      if (!(std::abs(row.sum) <= kMost)) continue;
+      if (!(std::abs(number) <= kMost)) continue;
     } else if (attribute.type == shm::AttributeType::kText) {
-      row.text = text_of(attribute);
+      value = std::uint64_t{id_of_text(attribute)} + 1;
       if (waiting_ < kMostWaiting) {
         ++waiting_;
-        sequences_[{name, row.key}].waiting.push_back({span.begin_ns, second, row.text});
+        sequences_[{span.name, attribute.key}].waiting.push_back({span.begin_ns, second, id_of_text(attribute)});
       }
     } else {
       continue;
     }
-    context_.writer.count(row);
+    const auto [sum, is_new] = bucket.attributes.at(std::uint64_t{attribute.key} << 32 | value);
+    if (is_new) sum->attribute = attribute;
+    ++sum->spans;
+    sum->sum += number;
   }
+}
 
-  std::vector<Ended>& chosen = chosen_[{second, span.name}];
-  const auto duration = [](const Ended& of) { return of.end_ns - of.begin_ns; };
-  if (chosen.size() < kFirstRows + kSlowestRows) {
-    chosen.push_back(span);
+void SpanDrain::choose(Bucket& bucket, const Ended& span) {
+  const auto ends_sooner = [](const Ended& a, const Ended& b) { return a.end_ns < b.end_ns; };
+  const auto is_shorter = [](const Ended& a, const Ended& b) { return a.duration_ns() < b.duration_ns(); };
+  const Ended* candidate = &span;  // for the slowest
+  Ended displaced;
+  if (bucket.first.size() < kFirstRows) {
+    bucket.first.push_back(span);
+    bucket.first_until_ns = std::max(bucket.first_until_ns, span.end_ns);
     return;
   }
-  const auto fastest = std::min_element(chosen.begin() + kFirstRows, chosen.end(),
-                                        [&](const Ended& a, const Ended& b) { return duration(a) < duration(b); });
-  if (duration(span) > duration(*fastest)) *fastest = span;
+  // Rings are read one after the other, so an earlier one may come later.
+  if (span.end_ns < bucket.first_until_ns) {
+    const auto latest = std::max_element(bucket.first.begin(), bucket.first.end(), ends_sooner);
+    displaced = *latest;
+    candidate = &displaced;
+    *latest = span;
+    bucket.first_until_ns = std::max_element(bucket.first.begin(), bucket.first.end(), ends_sooner)->end_ns;
+  }
+  if (bucket.slowest.size() < kSlowestRows) {
+    bucket.slowest.push_back(*candidate);
+  } else if (candidate->duration_ns() > bucket.slowest_from_ns) {
+    *std::min_element(bucket.slowest.begin(), bucket.slowest.end(), is_shorter) = *candidate;
+  } else {
+    return;
+  }
+  bucket.slowest_from_ns = std::min_element(bucket.slowest.begin(), bucket.slowest.end(), is_shorter)->duration_ns();
 }
 
 std::optional<run::NameId> SpanDrain::name_of(shm::SpanId span) {
   if (span == 0) return run::kNoName;
-  for (const auto* names : {&names_, &older_names_}) {
-    const auto found = names->find(span);
-    if (found != names->end()) return context_.name(found->second);
+  for (auto* names : {&names_, &older_names_, &open_names_}) {
+    if (const shm::NameId* name = names->find(span)) return context_.name(*name);
   }
-  return std::nullopt;
-}
-
-void SpanDrain::look_at_open() {
-  for (const shm::ReadSpan& span : context_.region.open_spans()) names_[span.id] = span.name;
+  const auto open = context_.region.open_span_name(span);
+  if (!open) return std::nullopt;
+  *open_names_.at(span).first = *open;
+  return context_.name(*open);
 }
 
 void SpanDrain::count_changes(std::uint64_t before_ns) {
+  FlatMap<std::int64_t> changes;  // by second and text
   for (auto& [key, sequence] : sequences_) {
     auto& waiting = sequence.waiting;
     const auto due = std::stable_partition(waiting.begin(), waiting.end(),
                                            [&](const TextValue& value) { return value.begin_ns < before_ns; });
     std::stable_sort(waiting.begin(), due,
                      [](const TextValue& a, const TextValue& b) { return a.begin_ns < b.begin_ns; });
+    changes.clear();
     for (auto value = waiting.begin(); value != due; ++value) {
       if (sequence.has_last && value->begin_ns < sequence.last_begin_ns) continue;  // too late to have an order
-      if (sequence.has_last && value->text != sequence.last) {
-        run::SpanAttribute row;
-        row.process = context_.process;
-        row.second = value->second;
-        row.name = key.first;
-        row.key = key.second;
-        row.text = value->text;
-        row.changes = 1;
-        context_.writer.count(row);
+      if (sequence.has_last && value->text != sequence.last &&
+          text_of(value->text) != text_of(sequence.last)) {
+        ++*changes.at((std::uint64_t{value->second} << 32 | value->text) + 1).first;
       }
       sequence.has_last = true;
       sequence.last = value->text;
@@ -130,17 +165,33 @@ void SpanDrain::count_changes(std::uint64_t before_ns) {
     }
     waiting_ -= static_cast<std::size_t>(due - waiting.begin());
     waiting.erase(waiting.begin(), due);
+    changes.each([&](std::uint64_t at, std::int64_t count) {
+      run::SpanAttribute row;
+      row.process = context_.process;
+      row.second = static_cast<std::int64_t>((at - 1) >> 32);
+      row.name = context_.name(key.first);
+      row.key = context_.name(key.second);
+      row.text = text_of(static_cast<shm::NameId>(at - 1));
+      row.changes = count;
+      context_.writer.count(row);
+    });
   }
+}
+
+// A target may make up names without end; their last values are kept no longer than needed then.
+void SpanDrain::forget_sequences() {
+  constexpr std::size_t kMost = 4096;
+  if (sequences_.size() <= kMost) return;
+  std::erase_if(sequences_, [](const auto& entry) { return entry.second.waiting.empty(); });
 }
 
 void SpanDrain::write_row(const Ended& span) {
   nlohmann::json attributes = nlohmann::json::object();
-  for (const shm::Attribute& attribute : span.attributes) {
-    const std::string key = run::valid_utf8(context_.text(attribute.key));
+  for (std::uint32_t i = 0; i < span.attribute_count; ++i) {
+    const shm::Attribute& attribute = span.attribute[i];
+    const std::string& key = context_.text(attribute.key);
     if (attribute.type == shm::AttributeType::kNumber) attributes[key] = std::bit_cast<double>(attribute.value);
-    if (attribute.type == shm::AttributeType::kText) {
-      attributes[key] = text_of(attribute);
-    }
+    if (attribute.type == shm::AttributeType::kText) attributes[key] = text_of(id_of_text(attribute));
   }
   run::Span row;
   row.process = context_.process;
@@ -155,27 +206,61 @@ void SpanDrain::write_row(const Ended& span) {
   context_.writer.put(row);
 }
 
-void SpanDrain::write_chosen() {
-  for (const auto& [key, spans] : chosen_) {
-    for (const Ended& span : spans) {
-      if (rows_++ >= kMostRows) break;
-      write_row(span);
+void SpanDrain::write(const Bucket& bucket, shm::NameId name) {
+  run::SpanStat stat;
+  stat.process = context_.process;
+  stat.second = bucket.second;
+  stat.name = context_.name(name);
+  stat.spans = bucket.spans;
+  stat.total_ns = to_integer(bucket.total_ns);
+  stat.max_ns = to_integer(bucket.max_ns);
+  context_.writer.count(stat, bucket.durations);
+  bucket.attributes.each([&](std::uint64_t, const AttributeSum& sum) {
+    run::SpanAttribute row;
+    row.process = context_.process;
+    row.second = bucket.second;
+    row.name = stat.name;
+    row.key = context_.name(sum.attribute.key);
+    if (sum.attribute.type == shm::AttributeType::kText) row.text = text_of(id_of_text(sum.attribute));
+    row.spans = sum.spans;
+    row.sum = sum.sum;
+    context_.writer.count(row);
+  });
+  for (const auto* chosen : {&bucket.first, &bucket.slowest}) {
+    for (const Ended& span : *chosen) {
+      if (rows_++ < kMostRows) write_row(span);
     }
   }
-  chosen_.clear();
 }
 
-void SpanDrain::end_second(std::uint64_t now_ns) {
+void SpanDrain::write_until(std::int64_t second) {
+  last_bucket_ = nullptr;
+  for (auto& [name, seconds] : buckets_) {
+    for (const Bucket& bucket : seconds) {
+      if (bucket.second <= second) write(bucket, name);
+    }
+    std::erase_if(seconds, [&](const Bucket& bucket) { return bucket.second <= second; });
+  }
+  std::erase_if(buckets_, [](const auto& entry) { return entry.second.empty(); });
+}
+
+void SpanDrain::end_second(std::uint64_t now_ns, std::int64_t second) {
   count_changes(now_ns - std::min(now_ns, kOrderingNs));
-  write_chosen();
-  older_names_ = std::exchange(names_, {});
+  forget_sequences();
+  write_until(second);
+  // Spans of an hour ago are asked for by nobody; those asked for while open are asked for again.
+  std::swap(older_names_, names_);
+  names_.clear();
+  open_names_.clear();
 }
 
 void SpanDrain::finish() {
-  for (auto& [lane, span] : incomplete_) book(span);
+  for (Ended& span : incomplete_) {
+    if (span.attributes_to_come != 0) book(span);
+  }
   incomplete_.clear();
   count_changes(~std::uint64_t{0});
-  write_chosen();
+  write_until(std::numeric_limits<std::int64_t>::max());
 }
 
 void SpanDrain::write_open() {
@@ -186,7 +271,10 @@ void SpanDrain::write_open() {
     span.name = open.name;
     span.begin_ns = open.begin_ns;
     span.begin_tid = open.begin_tid;
-    span.attributes = open.attributes;
+    for (const shm::Attribute& attribute : open.attributes) {
+      if (attribute.key != 0 && span.attribute_count < span.attribute.size())
+        span.attribute[span.attribute_count++] = attribute;
+    }
     write_row(span);
   }
 }

@@ -3,21 +3,28 @@
 // Ended spans of one region into the run: a latency histogram of all of them per second and name, sums of all their
 // attributes, and single rows for a bounded choice: of each name and second the slowest few and the first few.
 //
+// Spans are the bulk of what a busy server records, with their attributes tens of thousands of records a second. So
+// they are taken from the rings as they come, added up here under the region's own ids, and given to the writer once a
+// second as the few rows that they make; a text is read from the region once, not once a span.
+//
 // A bucket's second is the one the span ended in. `changes` counts how often a text attribute differs from the one of
-// the span begun just before it, so spans are held back for two seconds and taken in order of their beginnings; one
-// that lasted longer than that comes too late to be counted as a change.
+// the span begun just before it, so texts are held back for two seconds and taken in order of their spans' beginnings;
+// a span that lasted longer than that comes too late to be counted as a change.
 //
 // It also knows, for a while, what the spans were called that samples were taken in.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "collector/drain/flat_map.h"
 #include "collector/drain/region_context.h"
+#include "run/histogram.h"
 
 namespace camprobe::drain {
 
@@ -36,11 +43,9 @@ class SpanDrain {
 
   // The name of a span that is open or ended lately; nothing where it is not known (yet).
   std::optional<run::NameId> name_of(shm::SpanId span);
-  // Looks at the open spans; once a round and only where name_of() had no answer.
-  void look_at_open();
 
-  // Once a second.
-  void end_second(std::uint64_t now_ns);
+  // Once a second: writes what ended up to `second`.
+  void end_second(std::uint64_t now_ns, std::int64_t second);
   // No more will come.
   void finish();
   // A row, without an end, for each that is open now.
@@ -52,32 +57,59 @@ class SpanDrain {
     shm::NameId name = 0;
     std::uint64_t begin_ns = 0, end_ns = 0;  // end_ns 0: open
     std::uint32_t begin_tid = 0, end_tid = 0;
-    std::uint32_t attributes_to_come = 0;
-    std::vector<shm::Attribute> attributes;
+    std::uint32_t attributes_to_come = 0;  // not 0: the next record of this lane has them
+    std::uint32_t attribute_count = 0;
+    std::array<shm::Attribute, shm::kSpanAttributes> attribute;
+
+    std::uint64_t duration_ns() const { return end_ns - begin_ns; }
+  };
+  struct AttributeSum {
+    shm::Attribute attribute{};  // a number's value is in `sum`
+    std::int64_t spans = 0;
+    double sum = 0;
+  };
+  // The spans of one name that ended in one second.
+  struct Bucket {
+    std::int64_t second = 0;
+    std::int64_t spans = 0;
+    std::uint64_t total_ns = 0, max_ns = 0;
+    run::Histogram durations;
+    FlatMap<AttributeSum> attributes;  // by key, and value where it is a text
+    std::vector<Ended> first, slowest;
+    std::uint64_t first_until_ns = 0;   // the latest end among `first`
+    std::uint64_t slowest_from_ns = 0;  // the shortest duration among `slowest`
   };
   struct TextValue {
     std::uint64_t begin_ns = 0;
-    std::int64_t second = 0;
-    std::string text;
+    std::uint32_t second = 0;
+    shm::NameId text = 0;
   };
   struct Sequence {  // of one name and key
     std::vector<TextValue> waiting;
-    std::string last;
+    shm::NameId last = 0;
     bool has_last = false;
     std::uint64_t last_begin_ns = 0;
   };
-  std::string text_of(const shm::Attribute& attribute);
-  void book(Ended& span);
+  Bucket& bucket_of(shm::NameId name, std::int64_t second);
+  std::string text_of(shm::NameId id);
+  void book(const Ended& span);
+  void book_attributes(Bucket& bucket, const Ended& span, std::uint32_t second);
+  static void choose(Bucket& bucket, const Ended& span);
   void count_changes(std::uint64_t before_ns);
-  void write_chosen();
+  void forget_sequences();
+  void write(const Bucket& bucket, shm::NameId name);
+  void write_until(std::int64_t second);
   void write_row(const Ended& span);
 
   RegionContext& context_;
-  std::unordered_map<std::uint32_t, Ended> incomplete_;               // by lane
-  std::unordered_map<shm::SpanId, shm::NameId> names_, older_names_;  // two generations
-  std::map<std::pair<run::NameId, run::NameId>, Sequence> sequences_;
-  std::map<std::pair<std::int64_t, shm::NameId>, std::vector<Ended>> chosen_;  // by second and name
-  std::size_t waiting_ = 0;
+  std::vector<Ended> incomplete_;             // by lane
+  FlatMap<shm::NameId> names_, older_names_;  // by span; two generations
+  FlatMap<shm::NameId> open_names_;           // of spans that samples asked for, until the next second
+  std::map<std::pair<shm::NameId, shm::NameId>, Sequence> sequences_;
+  std::size_t waiting_ = 0;                             // in all of sequences_
+  std::map<shm::NameId, std::vector<Bucket>> buckets_;  // by name; of each the seconds not written yet, seldom over two
+  Bucket* last_bucket_ = nullptr;                       // what was booked last: the next span is often alike
+  shm::NameId last_name_ = 0;
   std::int64_t rows_ = 0;
 };
 

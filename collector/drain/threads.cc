@@ -50,7 +50,7 @@ void ThreadDrain::ended(std::uint32_t lane, const shm::ReadRecord& record) {
   end(known->second, record.time_ns);
 }
 
-void ThreadDrain::expect(const shm::ReadLane& lane) {
+void ThreadDrain::expect(const shm::LaneOwner& lane) {
   if (tenants_.count(lane.index) == 0 && lane.tid != 0) {
     begin(lane.index, lane.tid, lane.began_ns, lane.name, lane.start_stack);
   }

@@ -23,7 +23,7 @@ class ThreadDrain {
   // them, past the probe; /proc knows.
   void compare(const std::vector<shm::ReadLane>& lanes, std::uint64_t now_ns);
   // Before a round's records are used: a record's lane must have a tenant even where its start was overwritten.
-  void expect(const shm::ReadLane& lane);
+  void expect(const shm::LaneOwner& lane);
 
  private:
   struct Tenant {

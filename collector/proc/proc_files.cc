@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -76,10 +78,15 @@ std::optional<ProcessFiles> ProcessFiles::find_in_namespaces(pid_t pid, std::uin
     const int directory = ::open(("/proc/" + std::to_string(outer)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) continue;
     ProcessFiles files(outer, directory);
-    const auto stat = files.stat();
-    if (!stat || stat->start_ticks != start_ticks) continue;
+    const auto is_it = [&] {
+      const auto stat = files.stat();
+      return stat && stat->start_ticks == start_ticks;
+    };
+    if (!is_it()) continue;
     const auto status = files.read("status");
     if (!status || parse_innermost_pid(*status) != pid) continue;
+    files.watch();
+    if (!is_it()) continue;  // ended, and its pid may be another's
     files.start_ticks_ = start_ticks;
     return files;
   }
@@ -98,24 +105,35 @@ std::optional<ProcessFiles> ProcessFiles::open_here(pid_t pid, std::uint64_t sta
   const int directory = ::open(("/proc/" + std::to_string(pid)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return std::nullopt;
   ProcessFiles files(pid, directory);
+  files.watch();
   const auto stat = files.stat();
   if (!stat || (start_ticks != 0 && stat->start_ticks != start_ticks)) return std::nullopt;
   files.start_ticks_ = stat->start_ticks;
   return files;
 }
 
+// To be followed by stat(): a directory that still answers is that of the process which has the pid.
+void ProcessFiles::watch() {
+  pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+}
+
 ProcessFiles::ProcessFiles(ProcessFiles&& other) noexcept
-    : pid_(other.pid_), directory_(std::exchange(other.directory_, -1)), start_ticks_(other.start_ticks_) {}
+    : pid_(other.pid_),
+      directory_(std::exchange(other.directory_, -1)),
+      pidfd_(std::exchange(other.pidfd_, -1)),
+      start_ticks_(other.start_ticks_) {}
 
 ProcessFiles& ProcessFiles::operator=(ProcessFiles&& other) noexcept {
   std::swap(pid_, other.pid_);
   std::swap(directory_, other.directory_);
+  std::swap(pidfd_, other.pidfd_);
   std::swap(start_ticks_, other.start_ticks_);
   return *this;
 }
 
 ProcessFiles::~ProcessFiles() {
   if (directory_ >= 0) ::close(directory_);
+  if (pidfd_ >= 0) ::close(pidfd_);
 }
 
 std::optional<std::string> ProcessFiles::read(const char* name) const {
@@ -128,6 +146,10 @@ std::optional<ProcessStat> ProcessFiles::stat() const {
 }
 
 bool ProcessFiles::is_dead() const {
+  if (pidfd_ >= 0) {
+    pollfd ended{pidfd_, POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 1;
+  }
   const auto now = stat();
   return !now || now->state == 'Z' || now->state == 'X';
 }

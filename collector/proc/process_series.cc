@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "collector/metrics.h"
 
@@ -19,6 +20,13 @@ double tick_ns() {
 double page_bytes() {
   static const double bytes = static_cast<double>(::sysconf(_SC_PAGESIZE));
   return bytes;
+}
+
+// CPU time, not time: on a busy machine a reading may be interrupted for long, which costs nobody anything.
+std::uint64_t own_cpu_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 struct CgroupFiles {
@@ -89,11 +97,15 @@ std::optional<std::string> ProcessSeries::read(File file, const char* name) {
   return text;
 }
 
-void ProcessSeries::sample_context_switches(run::Writer& writer, run::ProcessId process, std::int64_t second,
-                                            std::int64_t threads) {
-  constexpr std::int64_t kManyThreads = 64;  // one file each: beyond this not every second
-  if (second < next_switches_ || refused_[kStatus]) return;
-  next_switches_ = second + (threads > kManyThreads ? 10 : 1);
+void ProcessSeries::Pace::took(std::int64_t second, std::int64_t at_least_seconds, std::uint64_t cpu_ns) {
+  constexpr std::uint64_t kShare = 5000, kSecondNs = 1'000'000'000;
+  constexpr std::int64_t kAtMost = 600;  // a reading that costs more than a tenth of a second all the same
+  next = second + std::clamp(static_cast<std::int64_t>(cpu_ns * kShare / kSecondNs), at_least_seconds, kAtMost);
+}
+
+void ProcessSeries::sample_context_switches(run::Writer& writer, run::ProcessId process, std::int64_t second) {
+  if (second < switches_pace_.next || refused_[kStatus]) return;
+  const std::uint64_t began = own_cpu_ns();
   std::unordered_map<pid_t, ContextSwitches> now;
   for (const pid_t tid : files_.threads()) {
     errno = 0;
@@ -109,8 +121,26 @@ void ProcessSeries::sample_context_switches(run::Writer& writer, run::ProcessId 
     now.emplace(tid, *switches);
   }
   switches_ = std::move(now);
+  switches_pace_.took(second, 1, own_cpu_ns() - began);
   writer.point(metrics::kVoluntarySwitches, process, second, static_cast<double>(switched_.voluntary));
   writer.point(metrics::kInvoluntarySwitches, process, second, static_cast<double>(switched_.involuntary));
+}
+
+void ProcessSeries::sample_rollup(run::Writer& writer, run::ProcessId process, std::int64_t second) {
+  if (second < rollup_pace_.next) return;
+  const std::uint64_t began = own_cpu_ns();
+  const auto text = read(kRollup, "smaps_rollup");
+  rollup_pace_.took(second, kRollupEverySeconds, own_cpu_ns() - began);
+  const auto rollup = text ? parse_smaps_rollup(*text) : std::nullopt;
+  if (!rollup) return;
+  const auto put = [&](const run::Metric& metric, std::uint64_t value) {
+    writer.point(metric, process, second, static_cast<double>(value));
+  };
+  put(metrics::kPssBytes, rollup->pss);
+  put(metrics::kPrivateBytes, rollup->private_bytes);
+  put(metrics::kAnonymousBytes, rollup->anonymous);
+  put(metrics::kSharedBytes, rollup->shared);
+  put(metrics::kSwapBytes, rollup->swap);
 }
 
 bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int64_t second) {
@@ -139,7 +169,7 @@ bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int
       put_count(metrics::kStorageWriteBytes, io->write_bytes);
     }
   }
-  sample_context_switches(writer, process, second, stat->threads);
+  sample_context_switches(writer, process, second);
   if (!refused_[kFds]) {
     errno = 0;
     if (const auto fds = files_.count_descriptors())
@@ -147,18 +177,7 @@ bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int
     else
       refuse(kFds, "fd");
   }
-  if (second >= next_rollup_) {
-    next_rollup_ = second + kRollupEverySeconds;
-    if (const auto text = read(kRollup, "smaps_rollup")) {
-      if (const auto rollup = parse_smaps_rollup(*text)) {
-        put_count(metrics::kPssBytes, rollup->pss);
-        put_count(metrics::kPrivateBytes, rollup->private_bytes);
-        put_count(metrics::kAnonymousBytes, rollup->anonymous);
-        put_count(metrics::kSharedBytes, rollup->shared);
-        put_count(metrics::kSwapBytes, rollup->swap);
-      }
-    }
-  }
+  sample_rollup(writer, process, second);
   if (const auto bytes = bytes_in(cgroup_current_)) put_count(metrics::kCgroupMemoryBytes, *bytes);
   if (const auto bytes = bytes_in(cgroup_limit_)) put_count(metrics::kCgroupMemoryLimitBytes, *bytes);
   return true;

@@ -1,9 +1,12 @@
 // collector/proc/process_series.h
 //
 // The /proc series of one process, and of the machine. What may not be read is noted once and left out from then on; a
-// process that is gone ends its series. smaps_rollup makes the kernel walk all page tables (milliseconds for a large
-// process), so it is read every few seconds only. Context switches are counted by thread (the process's own file has
-// those of its main thread only), and added up here as they grow, so that the sum outlives its threads.
+// process that is gone ends its series. Context switches are counted by thread (the process's own file has those of its
+// main thread only), and added up here as they grow, so that the sum outlives its threads.
+//
+// Two readings cost what the process makes them cost: smaps_rollup has the kernel walk all page tables (milliseconds
+// for a large process), and the switches are a file a thread. Each is timed and read so seldom that it takes at most a
+// five-thousandth of a core.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +22,7 @@ namespace camprobe::proc {
 
 class ProcessSeries {
  public:
-  static constexpr std::int64_t kRollupEverySeconds = 5;
+  static constexpr std::int64_t kRollupEverySeconds = 5;  // at most; and the switches every second
 
   explicit ProcessSeries(ProcessFiles files);
 
@@ -33,10 +36,16 @@ class ProcessSeries {
   enum File { kStatm, kIo, kStatus, kRollup, kFds, kFiles };
   std::optional<std::string> read(File file, const char* name);
   void refuse(File file, const char* name);
-  void sample_context_switches(run::Writer& writer, run::ProcessId process, std::int64_t second, std::int64_t threads);
+  void sample_context_switches(run::Writer& writer, run::ProcessId process, std::int64_t second);
+  void sample_rollup(run::Writer& writer, run::ProcessId process, std::int64_t second);
 
   ProcessFiles files_;
-  std::int64_t next_rollup_ = 0, next_switches_ = 0;
+  // When a costly reading is due, by what it took the last time.
+  struct Pace {
+    std::int64_t next = 0;
+    void took(std::int64_t second, std::int64_t at_least_seconds, std::uint64_t cpu_ns);
+  };
+  Pace rollup_pace_, switches_pace_;
   std::unordered_map<pid_t, ContextSwitches> switches_;  // of each thread when it was last looked at
   ContextSwitches switched_;
   bool refused_[kFiles] = {};

@@ -4,9 +4,11 @@
 #include "collector/symbols/module_symbols.h"
 
 #include <elf.h>
+#include <malloc.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -39,6 +41,13 @@ UniqueFd copy_own_vdso() {
     return file;
   }
   return {};
+}
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
 std::size_t heap_bytes(const std::string& text) {
@@ -119,7 +128,26 @@ const ModuleSymbols::Resolved& ModuleSymbols::resolve(const std::shared_ptr<Modu
   results_.push_front(std::move(result));
   by_key_.emplace(key, results_.begin());
   stay_within_limits();
+  stay_within_resident_bytes();
   return results_.front().resolved;
+}
+
+void ModuleSymbols::unload_all() {
+  for (const auto& [key, file] : files_) {
+    usage_.unloads += file->bytes() > 0;
+    file->unload();
+  }
+  ::malloc_trim(0);
+}
+
+void ModuleSymbols::stay_within_resident_bytes() {
+  constexpr std::uint64_t kOften = 8, kSeldom = 1024;
+  if (limits_.resident_bytes == 0 || usage_.misses < next_look_at_resident_) return;
+  next_look_at_resident_ = usage_.misses + kOften;
+  if (resident_bytes() <= limits_.resident_bytes) return;
+  unload_all();
+  // Where it is others that take so much, reading everything again after a few addresses would not help.
+  if (resident_bytes() > limits_.resident_bytes) next_look_at_resident_ = usage_.misses + kSeldom;
 }
 
 void ModuleSymbols::stay_within_limits() {

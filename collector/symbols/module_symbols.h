@@ -7,7 +7,10 @@
 // one is not the code that ran and is not used.
 //
 // Memory is bounded (Limits): results are kept in least-recently-used order, DWARF that has grown beyond its share is
-// dropped and read again when needed, and files that no process uses any more are closed.
+// dropped and read again when needed, and files that no process uses any more are closed. What libdw holds can only be
+// guessed at, and pages of mapped files count too, so the kernel is asked now and then how much this process takes, and
+// all files are unloaded where that is more than allowed. Whoever has many addresses should ask for them in the order
+// they lie in their files: then an unload costs one reading of one compilation unit, not one for every address.
 //
 // Thread-compatible: one owner, one thread at a time.
 #pragma once
@@ -38,9 +41,10 @@ class ModuleFile;  // one opened ELF file
 class ModuleSymbols {
  public:
   struct Limits {
-    std::size_t result_bytes = 32u << 20;  // resolved addresses
-    std::size_t debug_bytes = 256u << 20;  // DWARF and symbol tables, of all modules together
-    std::size_t idle_modules = 64;         // files kept open though no process uses them
+    std::size_t result_bytes = 8u << 20;  // resolved addresses
+    std::size_t debug_bytes = 24u << 20;  // DWARF and symbol tables, of all modules together
+    std::size_t idle_modules = 64;        // files kept open though no process uses them
+    std::size_t resident_bytes = 0;       // of the whole process, others' memory included; 0: not looked at
   };
 
   struct Usage {
@@ -78,6 +82,9 @@ class ModuleSymbols {
   // What is at a link-time address. The reference holds until the next call.
   const Resolved& resolve(const std::shared_ptr<ModuleFile>& file, std::uint64_t address);
 
+  // Gives back all that can be read again from the files. To be called when nothing is to be named for a while.
+  void unload_all();
+
   Usage usage() const;
 
  private:
@@ -100,11 +107,13 @@ class ModuleSymbols {
   std::shared_ptr<ModuleFile> load(UniqueFd fd, const std::string& path, const std::string& build_id,
                                    std::string& why_not);
   void stay_within_limits();
+  void stay_within_resident_bytes();
 
   Limits limits_;
   Usage usage_;
   std::uint64_t clock_ = 0;  // counts uses, to know what was used last
   std::uint64_t next_serial_ = 1;
+  std::uint64_t next_look_at_resident_ = 0;  // in misses
   std::unordered_map<std::string, std::shared_ptr<ModuleFile>> files_;
   std::list<Result> results_;  // most recently used first
   std::unordered_map<Key, std::list<Result>::iterator, KeyHash> by_key_;

@@ -35,7 +35,7 @@ class PerfMap {
   static constexpr std::size_t kMaxLine = std::size_t{64} * 1024;
 
   // Names beyond `max_bytes` of memory are dropped, and counted.
-  explicit PerfMap(std::size_t max_bytes = 128u << 20) : max_bytes_(max_bytes) {}
+  explicit PerfMap(std::size_t max_bytes = 16u << 20) : max_bytes_(max_bytes) {}
 
   // More of the file; pieces may end anywhere.
   void feed(std::string_view bytes);
@@ -67,7 +67,7 @@ class PerfMap {
 class PerfMapFile {
  public:
   // `owner` is the user the target runs as.
-  PerfMapFile(const TargetFiles& files, uid_t owner, std::size_t max_bytes = 128u << 20);
+  PerfMapFile(const TargetFiles& files, uid_t owner, std::size_t max_bytes = 16u << 20);
 
   // Reads what was added since the last call; from the start if the file was replaced or cut. False: there is no such
   // file, or why_not() says why it is not believed.

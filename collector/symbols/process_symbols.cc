@@ -3,7 +3,9 @@
 // For each address: which module, exact or return address, and where no module, which JIT code.
 #include "collector/symbols/process_symbols.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -70,6 +72,25 @@ const std::shared_ptr<ModuleFile>& ProcessSymbols::file_of(Module& module) {
     module.found = cache_.find(module.recorded, files_);
   }
   return module.found.file;
+}
+
+void ProcessSymbols::look_up(std::span<const RawStack> stacks) {
+  std::map<std::shared_ptr<ModuleFile>, std::vector<std::uint64_t>> by_file;
+  for (const RawStack& stack : stacks) {
+    bool exact = stack.leaf_is_exact;
+    for (const std::uint64_t address : stack.addresses) {
+      const std::uint64_t wanted = exact || address == 0 ? address : address - 1;
+      exact = false;
+      Module* module = is_kernel(address) ? nullptr : module_at(wanted, stack.taken_ns);
+      if (module == nullptr) continue;
+      if (const auto& file = file_of(*module)) by_file[file].push_back(wanted - module->recorded.base);
+    }
+  }
+  for (auto& [file, addresses] : by_file) {
+    std::sort(addresses.begin(), addresses.end());
+    addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+    for (const std::uint64_t address : addresses) cache_.resolve(file, address);
+  }
 }
 
 std::vector<Frame> ProcessSymbols::resolve(const RawStack& stack) {

@@ -60,6 +60,9 @@ class ProcessSymbols {
   // Frames of the whole stack, leaf first, at least one for each address.
   std::vector<Frame> resolve(const RawStack& stack);
 
+  // Names the addresses of many stacks in the order they lie in their files, for resolve() to find in the cache.
+  void look_up(std::span<const RawStack> stacks);
+
   // Reads what the JIT has written since. resolve() does so by itself when an address is not known, and otherwise at
   // most every 50 ms.
   void refresh_jit();

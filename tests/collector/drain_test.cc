@@ -324,6 +324,131 @@ TEST_F(DrainTest, MarksMappingsAndSettings) {
   EXPECT_TRUE(has_interval);
 }
 
+// Texts are interned: however many spans carry one, it is read from the region once.
+TEST_F(DrainTest, SpansOfTheSameTextsCostNoMoreReads) {
+  const shm::NameId request = name("cam.request"), endpoint = name("endpoint"), status = name("status");
+  shm::SpanId id = 0x10001;
+  const auto spans = [&](int count) {
+    for (int i = 0; i < count; ++i, id += 0x10000) {
+      ring_.write(base_ + 5 * kMs, RecordKind::kSpan, 0, 0, id,
+                  shm::SpanPayload{0, base_ + kMs, request, 4242, 4242, 2});
+      shm::AttributesPayload attributes{};
+      attributes.attribute[0] = {endpoint, shm::AttributeType::kText, name(i % 2 == 0 ? "/a" : "/b")};
+      attributes.attribute[1] = {status, shm::AttributeType::kNumber, std::bit_cast<std::uint64_t>(200.0)};
+      ring_.write(base_ + 5 * kMs, RecordKind::kSpanAttributes, 0, 0, id, attributes);
+    }
+    const std::uint64_t before = drain_->region().reads();
+    EXPECT_EQ(drain_->drain().records, 2u * static_cast<unsigned>(count));
+    return drain_->region().reads() - before;
+  };
+  spans(10);
+  EXPECT_EQ(spans(1000), spans(10));
+  drain_->finish(0);
+  run::Reader run = read();
+  ASSERT_EQ(run.span_stats().size(), 1u);
+  EXPECT_EQ(run.span_stats()[0].spans, 1020);
+  std::int64_t with_endpoint = 0, with_status = 0;
+  double statuses = 0;
+  for (const run::SpanAttribute& row : run.span_attributes()) {
+    (row.text.empty() ? with_status : with_endpoint) += row.spans;
+    statuses += row.sum;
+  }
+  EXPECT_EQ(with_endpoint, 1020);
+  EXPECT_EQ(with_status, 1020);
+  EXPECT_DOUBLE_EQ(statuses, 1020 * 200.0);
+}
+
+TEST_F(DrainTest, OfManySpansTheFirstAndTheSlowestHaveRowsWhicheverRingTheyCameFrom) {
+  const shm::NameId request = name("cam.request");
+  shm::RingWriter other = region_.ring(region_->acquire_lane(4243, base_));
+  // The second ring's ended sooner; its number 70 and the first one's 170 lasted longest.
+  for (unsigned i = 0; i < 200; ++i) {
+    const bool is_first = i >= 100;
+    const std::uint64_t end = base_ + 100 * kMs + i * kMs / 10;
+    const std::uint64_t lasted = i == 70 ? 90 * kMs : i == 170 ? 80 * kMs : kMs;
+    (is_first ? ring_ : other)
+        .write(end, RecordKind::kSpan, 0, 0, 0x10000u * (i + 1) + 1,
+               shm::SpanPayload{0, end - lasted, request, 4242, 4242, 0});
+  }
+  drain_->drain();
+  drain_->finish(0);
+  run::Reader run = read();
+  const auto spans = run.spans();
+  ASSERT_EQ(spans.size(), SpanDrain::kFirstRows + SpanDrain::kSlowestRows);
+  std::vector<std::int64_t> numbers;
+  for (const run::Span& span : spans) numbers.push_back((span.span >> 16) - 1);
+  for (std::int64_t first = 0; first < static_cast<std::int64_t>(SpanDrain::kFirstRows); ++first)
+    EXPECT_THAT(numbers, ::testing::Contains(first));
+  EXPECT_THAT(numbers, ::testing::Contains(70));
+  EXPECT_THAT(numbers, ::testing::Contains(170));
+}
+
+TEST_F(DrainTest, TheLiveTableIsReadOnlyWhereRecordsDoNotAddUpToIt) {
+  const shm::StackId here = stack(0x600000);
+  const auto insert = [&](std::uint64_t sample) {
+    shm::LiveSample live{};
+    live.size = 1024;
+    live.sample = sample;
+    live.born_ns = base_ + kMs;
+    live.interval = 8192;
+    live.stack = here;
+    live.tid = 4242;
+    ASSERT_TRUE(region_->live().insert(0x7f0000000000 + sample * 4096, live));
+  };
+  std::int64_t second = 10;
+  const auto reads_of_a_second = [&] {
+    drain_->drain();
+    const std::uint64_t before = drain_->region().reads();
+    drain_->end_second(second++);
+    return drain_->region().reads() - before;
+  };
+  for (std::uint64_t sample = 1; sample <= 50; ++sample) {
+    insert(sample);
+    alloc(1, sample, 1024, 8192, here);
+  }
+  reads_of_a_second();
+  const std::uint64_t quiet = reads_of_a_second();
+  EXPECT_EQ(reads_of_a_second(), quiet);
+  usleep(1'100'000);  // what the table has and no record told of is believed once it is a second old
+  insert(51);
+  EXPECT_GT(reads_of_a_second(), quiet) << "the count does not agree: it is compared";
+  EXPECT_EQ(reads_of_a_second(), quiet) << "and now it agrees again";
+  drain_->finish(0);
+  run::Reader run = read();
+  EXPECT_EQ(run.heap_objects().size(), 51u);
+  const auto live = run.series("heap_live_objects");
+  ASSERT_EQ(live.size(), 6u) << "the end, which is at the clock's second, and five seconds";
+  for (std::size_t i = 1; i <= 3; ++i) EXPECT_NEAR(live[i].value, 50 * weigh(1024, 8192).objects, 1e-6);
+  for (const std::size_t i : {0, 4, 5}) EXPECT_NEAR(live[i].value, 51 * weigh(1024, 8192).objects, 1e-6);
+}
+
+TEST_F(DrainTest, CountersOfOpenDescriptorsAreWrittenNowAndThenAndExactAtTheEnd) {
+  for (const int fd : {3, 4, 5, 6}) {
+    shm::DescriptorEntry* entry = region_->descriptor(fd);
+    ASSERT_NE(entry, nullptr);
+    entry->kind = shm::DescriptorKind::kAccept;
+    entry->opened_ns = base_ - 2'000 * kMs;
+    entry->generation = 1;
+  }
+  for (std::int64_t second = 0; second < 25; ++second) {
+    for (const int fd : {3, 4, 5, 6}) region_->descriptor(fd)->read_bytes += 100;
+    drain_->end_second(second);
+    if (second == 15) {
+      ASSERT_TRUE(writer_->flush());
+      auto reader = run::Reader::open(path_);
+      ASSERT_TRUE(reader);
+      for (const run::Descriptor& row : reader->descriptors()) {
+        EXPECT_LE(row.read_bytes, 1600);
+        EXPECT_GE(row.read_bytes, 600) << "not older than ten seconds";
+      }
+    }
+  }
+  drain_->finish(0);
+  run::Reader run = read();
+  ASSERT_EQ(run.descriptors().size(), 4u);
+  for (const run::Descriptor& row : run.descriptors()) EXPECT_EQ(row.read_bytes, 2500);
+}
+
 // What a hostile or torn target might write: nothing of it may be booked, crash, or grow memory.
 TEST_F(DrainTest, NonsenseIsCountedNotBelieved) {
   ring_.write(~std::uint64_t{0}, RecordKind::kAlloc, 0, 1, 0, shm::AllocPayload{1, 1, 1, 1});  // the far future

@@ -6,8 +6,11 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <thread>
 
 #include "run/reader.h"
 #include "tests/run/sample_run.h"
@@ -77,6 +80,32 @@ TEST(ProcessFiles, ADeadChildIsDeadBeforeItIsWaitedForAndItsPidIsNotTrusted) {
   EXPECT_TRUE(files->is_dead());
   ASSERT_EQ(waitpid(child, nullptr, 0), child);
   EXPECT_TRUE(files->is_dead());
+}
+
+TEST(ProcessFiles, AProcessWhoseFirstThreadHasEndedIsNotDead) {
+  int alive[2];
+  ASSERT_EQ(pipe(alive), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    std::thread([&] {
+      usleep(100'000);  // until the first thread has gone
+      if (write(alive[1], "x", 1) != 1) _exit(1);
+      pause();
+    }).detach();
+    syscall(SYS_exit, 0);  // this thread alone, and without unwinding through the test
+  }
+  auto files = ProcessFiles::open(child);
+  ASSERT_TRUE(files);
+  char byte = 0;
+  ASSERT_EQ(read(alive[0], &byte, 1), 1);
+  EXPECT_FALSE(files->is_dead());
+  kill(child, SIGKILL);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_TRUE(files->is_dead());
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  close(alive[0]);
+  close(alive[1]);
 }
 
 TEST(ProcessFiles, NamesWithSpacesAndParentheses) {

@@ -200,7 +200,7 @@ double Probed::printed(const std::string& name) const {
 
 std::vector<Event> events_of(shm::RegionReader& region) {
   std::vector<Event> events;
-  region.drain([&](const shm::ReadLane& lane, bool is_signal, const shm::ReadRecord& record) {
+  region.drain([&](const shm::LaneOwner& lane, bool is_signal, const shm::ReadRecord& record) {
     events.push_back({lane, is_signal, record});
   });
   return events;

@@ -65,7 +65,7 @@ std::string target();
 std::string library();
 
 struct Event {
-  shm::ReadLane lane;
+  shm::LaneOwner lane;
   bool is_signal;
   shm::ReadRecord record;
 };

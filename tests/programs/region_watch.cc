@@ -41,7 +41,7 @@ void add(shm::RegionReader& region, Sums* sums) {
   sums->allocations += status->stray_allocs;
   if (status->cpu_hz > sums->most_hz) sums->most_hz = status->cpu_hz;
   for (const auto& lane : region.lanes()) sums->allocations += lane.heap_allocs;
-  const auto drained = region.drain([&](const shm::ReadLane&, bool is_signal, const shm::ReadRecord& record) {
+  const auto drained = region.drain([&](const shm::LaneOwner&, bool is_signal, const shm::ReadRecord& record) {
     sums->records += 1;
     sums->cpu_samples += is_signal && record.kind == shm::RecordKind::kCpu;
   });

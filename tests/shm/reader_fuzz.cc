@@ -30,12 +30,13 @@ void check_name(const RegionReader& reader, NameId id) {
 void read_everything(RegionReader& reader, bool reads_tables) {
   reader.status();
   std::uint64_t records = 0;
-  const DrainResult drained = reader.drain([&](const ReadLane& lane, bool, const ReadRecord& record) {
+  const DrainResult drained = reader.drain([&](const LaneOwner& lane, bool, const ReadRecord& record) {
     ++records;
     check(lane.index < kLanes && lane.name.size() <= 16, "a lane that cannot be");
     check(record.kind > RecordKind::kNone && record.kind < RecordKind::kKinds, "a record of no kind");
     check_stack(reader, record.stack);
     check_name(reader, record.span_end.name);
+    if (const auto name = reader.open_span_name(record.span)) check_name(reader, *name);
   });
   check(drained.records == records, "records that were not given");
   check(records <= std::uint64_t{kLongLanes} * (kLongRing + kLongSignalRing) +

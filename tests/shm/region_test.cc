@@ -170,7 +170,7 @@ TEST(Ring, GivesEachRecordOnceAndInOrder) {
   for (int round = 0; round < 10; ++round) {
     for (int i = 0; i < 1000; ++i)
       write_numbered(ring, static_cast<std::uint64_t>(round) * 1000 + static_cast<std::uint64_t>(i) + 1);
-    const DrainResult drained = reader.drain([&](const ReadLane& lane, bool is_signal, const ReadRecord& record) {
+    const DrainResult drained = reader.drain([&](const LaneOwner& lane, bool is_signal, const ReadRecord& record) {
       EXPECT_EQ(lane.tid, 42u);
       EXPECT_FALSE(is_signal);
       EXPECT_TRUE(is_whole(record));
@@ -179,6 +179,57 @@ TEST(Ring, GivesEachRecordOnceAndInOrder) {
     EXPECT_EQ(drained.records, 1000u);
     EXPECT_EQ(drained.lapped + drained.torn, 0u);
   }
+}
+
+// What a collector does ten times a second for every target: counted in system calls, which do not depend on the
+// machine.
+TEST(Reader, AQuietRoundCostsOneReadAThreadAndNewsThreeMore) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  constexpr int kThreads = 20;
+  std::vector<RingWriter> rings;
+  for (int i = 0; i < kThreads; ++i)
+    rings.push_back(region.ring(region->acquire_lane(static_cast<std::uint32_t>(100 + i), 1)));
+  RegionReader reader = region.reader();
+  const auto reads_of_a_round = [&] {
+    const std::uint64_t before = reader.reads();
+    const auto status = reader.status();
+    reader.drain(status->lanes_used, [](auto&&...) {});
+    return reader.reads() - before;
+  };
+  EXPECT_EQ(reads_of_a_round(), 1u + kThreads);
+  for (std::uint64_t n = 1; n <= 1000; ++n) write_numbered(rings[3], n);
+  EXPECT_EQ(reads_of_a_round(), 1u + kThreads + 2) << "the records, and the head again";
+  for (std::uint64_t n = 1001; n <= 1000 + kLongRing; ++n) write_numbered(rings[3], n);
+  EXPECT_LE(reads_of_a_round(), 1u + kThreads + 3) << "the ring's end and its beginning";
+}
+
+TEST(Reader, TellsHowFullTheFullestRingWas) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  RingWriter busy = region.ring(region->acquire_lane(1, 1)), calm = region.ring(region->acquire_lane(2, 1));
+  RegionReader reader = region.reader();
+  for (std::uint64_t n = 1; n <= kLongRing / 2; ++n) write_numbered(busy, n);
+  write_numbered(calm, 1);
+  EXPECT_EQ(reader.drain([](auto&&...) {}).fullest_per_1024, 512u);
+  write_numbered(calm, 2);
+  EXPECT_EQ(reader.drain([](auto&&...) {}).fullest_per_1024, 0u);
+}
+
+TEST(Reader, ReadsOnlyThosePartsOfTablesThatWereEverWritten) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  RegionReader reader = region.reader();
+  std::uint64_t before = reader.reads();
+  EXPECT_TRUE(reader.descriptors().empty());
+  EXPECT_TRUE(reader.live_samples().empty());
+  EXPECT_TRUE(reader.open_spans().empty());
+  EXPECT_LE(reader.reads() - before, 1u) << "there is nothing but holes";
+  for (const int fd : {0, 5, 9000}) region->descriptor(fd)->generation = 1;
+  before = reader.reads();
+  EXPECT_EQ(reader.descriptors().size(), 3u);
+  EXPECT_LE(reader.reads() - before, 2u);
+  EXPECT_EQ(reader.descriptors().back().fd, 9000);
 }
 
 TEST(Ring, ALappedReaderCountsExactlyWhatItMissed) {

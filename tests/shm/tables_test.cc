@@ -213,9 +213,12 @@ TEST(Spans, HandleIsDeadAfterItsSlotWasFreed) {
   ASSERT_NE(slot, nullptr);
   slot->id.store(id);
   EXPECT_EQ(region->span(id), slot);
+  slot->name = 77;
   ASSERT_EQ(region.reader().open_spans().size(), 1u);
+  EXPECT_EQ(region.reader().open_span_name(id), NameId{77});
   slot->id.store(0);
   EXPECT_EQ(region->span(id), nullptr);
+  EXPECT_FALSE(region.reader().open_span_name(id));
   SpanId again = 0;
   EXPECT_EQ(region->claim_span(0, &again), slot);
   EXPECT_NE(id, again);
@@ -224,8 +227,10 @@ TEST(Spans, HandleIsDeadAfterItsSlotWasFreed) {
 TEST(Spans, ForgedHandlesFindNothing) {
   TestRegion region;
   ASSERT_TRUE(region.created()) << region.error();
-  for (const SpanId forged : {SpanId{0}, SpanId{1}, SpanId{0xffff}, ~SpanId{0}, SpanId{0x10000}})
+  for (const SpanId forged : {SpanId{0}, SpanId{1}, SpanId{0xffff}, ~SpanId{0}, SpanId{0x10000}}) {
     EXPECT_EQ(region->span(forged), nullptr);
+    EXPECT_FALSE(region.reader().open_span_name(forged));
+  }
 }
 
 TEST(Descriptors, BeyondTheTableAreCountedNotWritten) {

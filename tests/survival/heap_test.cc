@@ -257,7 +257,7 @@ TEST(Survival15, SampledLiveAndLostReconcileWhenTheLiveTableOverflows) {
     EXPECT_LT(status->samples_taken, status->live_samples + full + 100);
     // And the recorder: what is read, and what it overwrote.
     std::uint64_t allocations = 0;
-    const auto drained = region.drain([&](const shm::ReadLane&, bool, const shm::ReadRecord& record) {
+    const auto drained = region.drain([&](const shm::LaneOwner&, bool, const shm::ReadRecord& record) {
       allocations += record.kind == shm::RecordKind::kAlloc;
     });
     EXPECT_GE(drained.records + drained.before, once);

@@ -126,7 +126,7 @@ TEST(Survival08, WhatAKilledProcessLeavesIsWholeWheneverTheKillCame) {
     EXPECT_EQ(status->state, RegionState::kRunning);
     std::uint64_t seen = 0;
     std::map<std::uint32_t, std::uint64_t> newest;
-    const auto drained = region.drain([&](const shm::ReadLane& lane, bool is_signal, const shm::ReadRecord& record) {
+    const auto drained = region.drain([&](const shm::LaneOwner& lane, bool is_signal, const shm::ReadRecord& record) {
       ++seen;
       if (is_signal) return;
       EXPECT_GE(record.time_ns, newest[lane.index]) << "records of a lane are in order";

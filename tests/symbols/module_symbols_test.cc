@@ -199,6 +199,33 @@ TEST(ModuleSymbols, StaysWithinItsLimitsAndAnswersTheSame) {
   EXPECT_EQ(roomy.usage().unloads, 0u);
 }
 
+TEST(ModuleSymbols, UnloadsWhenTheProcessTakesTooMuchAndAnswersTheSame) {
+  ModuleSymbols roomy;
+  ModuleSymbols tight({.resident_bytes = 1});
+  const std::string path = kFixtures + "program";
+  const auto roomy_file = open_module(roomy, path);
+  const auto tight_file = open_module(tight, path);
+  const FunctionSymbol build = function_symbol(path, "_ZN4mesh5buildEi");
+  for (std::uint64_t i = 0; i < build.size; ++i)
+    EXPECT_EQ(tight.resolve(tight_file, build.address + i).frames, roomy.resolve(roomy_file, build.address + i).frames);
+  EXPECT_GE(tight.usage().unloads, 1u);
+  EXPECT_LE(tight.usage().unloads, 1 + build.size / 1024) << "in vain once, it is not tried again for a while";
+}
+
+TEST(ModuleSymbols, GivesBackWhatCanBeReadAgain) {
+  ModuleSymbols cache;
+  const std::string path = kFixtures + "program";
+  const auto file = open_module(cache, path);
+  const FunctionSymbol build = function_symbol(path, "_ZN4mesh5buildEi");
+  const auto before = cache.resolve(file, build.address).frames;
+  EXPECT_GT(cache.usage().debug_bytes, 0u);
+  cache.unload_all();
+  EXPECT_EQ(cache.usage().debug_bytes, 0u);
+  EXPECT_EQ(cache.resolve(file, build.address).frames, before) << "an answer is kept";
+  EXPECT_EQ(cache.resolve(file, build.address + 1).frames.back().function, before.back().function);
+  EXPECT_GT(cache.usage().debug_bytes, 0u) << "and the file is read again for a new one";
+}
+
 TEST(ModuleSymbols, ClosesFilesNobodyUses) {
   ModuleSymbols cache({.idle_modules = 1});
   for (const char* name : {"program", "program-dwarf4", "libwhole.so", "libother.so"})

@@ -116,6 +116,55 @@ TEST(ProcessSymbols, AReturnAddressBelongsToTheCallBeforeIt) {
   EXPECT_EQ(process.resolve({.addresses = end, .leaf_is_exact = false})[0].function, "cam::arbitrate");
 }
 
+// Files that cannot all be kept are read again whenever an address of another is asked for in turn; in their own order,
+// each only once.
+TEST(ProcessSymbols, ManyStacksLookedUpTogetherGiveTheSameFramesForFewerReadings) {
+  const std::vector<std::string> paths = {std::string(FIXTURES) + "/program", std::string(FIXTURES) + "/libwhole.so"};
+  const auto base_of = [](std::size_t file) { return std::uint64_t{0x100000000} * (file + 1); };
+  std::vector<std::vector<std::uint64_t>> functions(paths.size());
+  std::size_t largest = 0;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    ModuleSymbols alone;
+    const auto file = open_module(alone, paths[i]);
+    for (const FunctionSymbol& function : function_symbols(paths[i])) {
+      if (function.size <= 2) continue;
+      functions[i].push_back(base_of(i) + function.address + 2);
+      alone.resolve(file, function.address + 1);
+      alone.resolve(file, function.address + 2);
+    }
+    ASSERT_FALSE(functions[i].empty());
+    largest = std::max(largest, alone.usage().debug_bytes);
+  }
+  std::vector<Addresses> stacks(40);
+  for (std::size_t i = 0; i < stacks.size(); ++i) {
+    for (std::size_t depth = 0; depth < 6; ++depth) {
+      const auto& of_file = functions[(i + depth) % paths.size()];
+      stacks[i].push_back(of_file[(i * 7 + depth * 13) % of_file.size()]);
+    }
+  }
+  std::vector<RawStack> raw;
+  for (const Addresses& stack : stacks) raw.push_back({.addresses = stack});
+
+  // Room for either file, not for both.
+  ModuleSymbols one_by_one({.debug_bytes = largest}), together({.debug_bytes = largest});
+  ProcessSymbols plain(one_by_one, {}), batched(together, {});
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    RecordedModule module = recorded(paths[i]);
+    module.base = base_of(i);
+    module.low += module.base;
+    module.high += module.base;
+    plain.add_module(module);
+    batched.add_module(module);
+  }
+  batched.look_up(raw);
+  const std::uint64_t looked_up = together.usage().misses;
+  EXPECT_GT(looked_up, 0u);
+  for (const RawStack& stack : raw) EXPECT_EQ(batched.resolve(stack), plain.resolve(stack));
+  EXPECT_EQ(together.usage().misses, looked_up) << "all of them were in the cache";
+  EXPECT_LE(together.usage().unloads, 1u);
+  EXPECT_GT(one_by_one.usage().unloads, 4u);
+}
+
 TEST(ProcessSymbols, WhatASignalInterruptedDidNotCall) {
   struct sigaction action {};
   struct sigaction before {};
