@@ -373,6 +373,12 @@ void write_tables(Page& page, const run::Report& r) {
                       p.peak_rss_bytes ? in_bytes(*p.peak_rss_bytes) : "-", p.probe_state, ended});
     }
     page.table(std::move(rows));
+    constexpr std::size_t kMostNotes = 6;
+    std::size_t notes = 0;
+    for (const auto& p : r.processes) {
+      if (p.note.empty() || ++notes > kMostNotes) continue;
+      page.paragraph("  pid " + std::to_string(p.pid), p.note, 14);
+    }
   }
   write_sampling(page, r);
 }

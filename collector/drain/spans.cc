@@ -155,8 +155,7 @@ void SpanDrain::count_changes(std::uint64_t before_ns) {
     changes.clear();
     for (auto value = waiting.begin(); value != due; ++value) {
       if (sequence.has_last && value->begin_ns < sequence.last_begin_ns) continue;  // too late to have an order
-      if (sequence.has_last && value->text != sequence.last &&
-          text_of(value->text) != text_of(sequence.last)) {
+      if (sequence.has_last && value->text != sequence.last && text_of(value->text) != text_of(sequence.last)) {
         ++*changes.at((std::uint64_t{value->second} << 32 | value->text) + 1).first;
       }
       sequence.has_last = true;
