@@ -675,7 +675,7 @@ json spans(run::Reader& run, const PageLimits& limits, json& notes) {
   }
   json list = json::array();
   for (const auto& [id, row] : rows) {
-    const auto quantile = [&](double q) {
+    const auto quantile = [&row = row](double q) {
       const auto ns = row.latency.quantile(q);
       return ns ? json(static_cast<double>(
                            std::min(*ns, static_cast<std::uint64_t>(std::max<std::int64_t>(0, row.max_ns)))) /

@@ -54,10 +54,13 @@ class FakeTime {
   FakeTime& operator=(const FakeTime&) = delete;
 };
 
-void check(bool holds, const std::string& what) {
-  if (holds) return;
+[[noreturn]] void fail(const std::string& what) {
   std::fprintf(stderr, "fuzz: %s\n", what.c_str());
   std::abort();
+}
+
+void check(bool holds, const std::string& what) {
+  if (!holds) fail(what);
 }
 
 constexpr std::uint64_t kMs = 1'000'000, kMostRounds = 32;
@@ -94,33 +97,33 @@ void check_row(sqlite3_stmt* row, const std::string& table, const Bounds& bounds
     switch (sqlite3_column_type(row, i)) {
       case SQLITE_INTEGER: {
         const std::int64_t value = sqlite3_column_int64(row, i);
-        check(std::string_view(declared) == "INTEGER", where() + " holds an integer");
+        if (!(std::string_view(declared) == "INTEGER")) fail(where() + " holds an integer");
         const bool is_instant = name == "at_ns" || name.ends_with("ed_ns") || name == "began_ns" || name == "born_ns";
         if (is_instant) {
           times[name] = value;
-          check(value >= bounds.first_ns && value <= bounds.last_ns,
-                where() + " is outside the run: " + std::to_string(value));
+          if (!(value >= bounds.first_ns && value <= bounds.last_ns))
+            fail(where() + " is outside the run: " + std::to_string(value));
         } else if (name == "second") {
-          check(value >= 0 && value <= bounds.last_ns / drain::kSecondNs, where() + " is outside the run");
+          if (!(value >= 0 && value <= bounds.last_ns / drain::kSecondNs)) fail(where() + " is outside the run");
         } else {
-          check(value >= 0 || may_be_negative(table, name), where() + " is negative");
+          if (!(value >= 0 || may_be_negative(table, name))) fail(where() + " is negative");
         }
         break;
       }
       case SQLITE_FLOAT: {
         const double value = sqlite3_column_double(row, i);
-        check(std::string_view(declared) == "REAL", where() + " holds a real number");
-        check(std::isfinite(value), where() + " is not finite");
-        check(value >= 0 || may_be_negative(table, name), where() + " is negative");
+        if (!(std::string_view(declared) == "REAL")) fail(where() + " holds a real number");
+        if (!(std::isfinite(value))) fail(where() + " is not finite");
+        if (!(value >= 0 || may_be_negative(table, name))) fail(where() + " is negative");
         break;
       }
       case SQLITE_TEXT: {
         const std::string_view text(reinterpret_cast<const char*>(sqlite3_column_text(row, i)),
                                     static_cast<std::size_t>(sqlite3_column_bytes(row, i)));
-        check(std::string_view(declared) == "TEXT", where() + " holds text");
-        check(run::valid_utf8(text) == text, where() + " is not UTF-8");
-        check(text.size() <= text_bound(bounds, table, name),
-              where() + " is " + std::to_string(text.size()) + " bytes");
+        if (!(std::string_view(declared) == "TEXT")) fail(where() + " holds text");
+        if (!(run::valid_utf8(text) == text)) fail(where() + " is not UTF-8");
+        if (!(text.size() <= text_bound(bounds, table, name)))
+          fail(where() + " is " + std::to_string(text.size()) + " bytes");
         break;
       }
       default:
@@ -132,7 +135,8 @@ void check_row(sqlite3_stmt* row, const std::string& table, const Bounds& bounds
                                    {"opened_ns", "closed_ns"},
                                    {"mapped_ns", "unmapped_ns"}}) {
     const auto from = times.find(begin), to = times.find(end);
-    check(from == times.end() || to == times.end() || from->second <= to->second, table + ": ends before it begins");
+    if (!(from == times.end() || to == times.end() || from->second <= to->second))
+      fail(table + ": ends before it begins");
   }
 }
 
