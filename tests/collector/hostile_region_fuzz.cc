@@ -97,7 +97,7 @@ void check_row(sqlite3_stmt* row, const std::string& table, const Bounds& bounds
     switch (sqlite3_column_type(row, i)) {
       case SQLITE_INTEGER: {
         const std::int64_t value = sqlite3_column_int64(row, i);
-        if (!(std::string_view(declared) == "INTEGER")) fail(where() + " holds an integer");
+        if (!(std::string_view(declared) == "INTEGER")) fail(where() + " holds an integer, which is not its type");
         const bool is_instant = name == "at_ns" || name.ends_with("ed_ns") || name == "began_ns" || name == "born_ns";
         if (is_instant) {
           times[name] = value;
@@ -112,7 +112,7 @@ void check_row(sqlite3_stmt* row, const std::string& table, const Bounds& bounds
       }
       case SQLITE_FLOAT: {
         const double value = sqlite3_column_double(row, i);
-        if (!(std::string_view(declared) == "REAL")) fail(where() + " holds a real number");
+        if (!(std::string_view(declared) == "REAL")) fail(where() + " holds a real number, which is not its type");
         if (!(std::isfinite(value))) fail(where() + " is not finite");
         if (!(value >= 0 || may_be_negative(table, name))) fail(where() + " is negative");
         break;
@@ -120,7 +120,7 @@ void check_row(sqlite3_stmt* row, const std::string& table, const Bounds& bounds
       case SQLITE_TEXT: {
         const std::string_view text(reinterpret_cast<const char*>(sqlite3_column_text(row, i)),
                                     static_cast<std::size_t>(sqlite3_column_bytes(row, i)));
-        if (!(std::string_view(declared) == "TEXT")) fail(where() + " holds text");
+        if (!(std::string_view(declared) == "TEXT")) fail(where() + " holds text, which is not its type");
         if (!(run::valid_utf8(text) == text)) fail(where() + " is not UTF-8");
         if (!(text.size() <= text_bound(bounds, table, name)))
           fail(where() + " is " + std::to_string(text.size()) + " bytes");
