@@ -2,7 +2,6 @@
 #include "cli/compare.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <memory>
@@ -105,12 +104,9 @@ int run_compare(const CompareOptions& options) {
     const double scale = before > 0 && after > 0 ? after / before : 0;
     if (const auto written = write_flamegraph(options, *what, scale); !written) return fail(written.error());
   }
-  const bool to_terminal = options.output.empty() || options.output == "-";
   const std::string text = format == "json" ? exporters::comparison_json(comparison)
-                           : format == "md"
-                               ? exporters::comparison_markdown(comparison)
-                               : exporters::comparison_text(comparison, to_terminal ? style_of_terminal(STDOUT_FILENO)
-                                                                                    : exporters::TextStyle{});
+                           : format == "md" ? exporters::comparison_markdown(comparison)
+                                            : exporters::comparison_text(comparison, style_of_output(options.output));
   if (const auto written = write_output(options.output, text); !written) return fail(written.error());
   const bool is_worse = comparison.verdict == "worse";
   const bool is_open = comparison.verdict == "cannot tell";

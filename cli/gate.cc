@@ -2,7 +2,6 @@
 #include "cli/gate.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <memory>
@@ -42,8 +41,7 @@ int run_gate(const GateOptions& options) {
   } else if (format == "junit") {
     text = exporters::gates_junit(report);
   } else {
-    const bool to_terminal = options.output.empty() || options.output == "-";
-    text = exporters::gates_text(report, to_terminal ? style_of_terminal(STDOUT_FILENO) : exporters::TextStyle{});
+    text = exporters::gates_text(report, style_of_output(options.output));
   }
   if (const auto written = write_output(options.output, text); !written) return fail(written.error());
   if (run->error()) {

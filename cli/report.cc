@@ -66,8 +66,7 @@ int run_report(const ReportOptions& options) {
   } else if (format == "junit") {
     text = exporters::report_junit(report);
   } else {
-    const bool to_terminal = goes_to_terminal(options.output);
-    text = exporters::report_text(report, to_terminal ? style_of_terminal(STDOUT_FILENO) : exporters::TextStyle{});
+    text = exporters::report_text(report, style_of_output(options.output));
   }
   if (const auto written = write_output(options.output, text); !written) return fail(written.error());
   if (run->error()) {

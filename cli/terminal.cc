@@ -23,4 +23,8 @@ exporters::TextStyle style_of_terminal(int descriptor) {
   return style;
 }
 
+exporters::TextStyle style_of_output(const std::string& output) {
+  return output.empty() || output == "-" ? style_of_terminal(STDOUT_FILENO) : exporters::TextStyle{};
+}
+
 }  // namespace camprobe::cli

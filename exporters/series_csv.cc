@@ -4,12 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 #include <map>
 #include <string_view>
 
 #include "exporters/safe_text.h"
 #include "run/histogram.h"
+#include "run/rfc3339.h"
 
 namespace camprobe::exporters {
 
@@ -26,15 +26,6 @@ std::string field(std::string_view text) {
     quoted += c;
   }
   return quoted + '"';
-}
-
-std::string utc_text(std::int64_t realtime_ns) {
-  if (realtime_ns <= 0) return "";
-  const auto seconds = static_cast<std::time_t>(realtime_ns / 1'000'000'000);
-  std::tm utc{};
-  if (gmtime_r(&seconds, &utc) == nullptr) return "";
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                     utc.tm_hour, utc.tm_min, utc.tm_sec, realtime_ns / 1'000'000 % 1000);
 }
 
 class Table {
@@ -73,7 +64,7 @@ class Table {
            std::string_view of, std::optional<double> value, std::string_view unit) {
     const auto pid = pids_.find(process);
     text_ += fmt::format("{},{},{},{},{},{},{},{},{}\n", static_cast<double>(at_ns) / kNsInASecond,
-                         utc_text(started_ns_ > 0 ? started_ns_ + at_ns : 0), width,
+                         run::rfc3339(started_ns_ > 0 ? started_ns_ + at_ns : 0), width,
                          process == run::kMachine || pid == pids_.end() ? "" : std::to_string(pid->second), kind,
                          field(name), field(of), value ? fmt::format("{}", *value) : "", unit);
   }

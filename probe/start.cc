@@ -158,8 +158,8 @@ void say_if_heap_is_elsewhere() {
   // musl gives constructors no arguments.
   const bool is_glibc = gnu_get_libc_version != nullptr;
   sampler::read_environment(is_glibc ? environment : environ, &settings, complaint, sizeof complaint);
-  // Said by the process that the collector started; its children would only repeat it.
-  // Asked only once it is known which calls a filter kills for.
+  // Said by the process that the collector started; its children would only repeat it. To be asked only once it is
+  // known which calls a filter kills for.
   const auto is_asked_for = [&] {
     return settings.run_id[0] != '\0' && shm::raw_syscall(SYS_getppid) == settings.collector_pid;
   };

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <map>
 #include <set>
 
@@ -13,24 +12,12 @@
 #include "collector/analysis/from_run.h"
 #include "collector/analysis/sampling.h"
 #include "collector/metrics.h"
+#include "run/rfc3339.h"
 #include "run/units.h"
 
 namespace camprobe::analysis {
 
 namespace {
-
-double seconds_of(std::int64_t ns) {
-  return static_cast<double>(ns) / 1e9;
-}
-
-std::string rfc3339(std::int64_t realtime_ns) {
-  if (realtime_ns <= 0) return "";
-  const auto seconds = static_cast<std::time_t>(realtime_ns / 1'000'000'000);
-  std::tm utc{};
-  if (gmtime_r(&seconds, &utc) == nullptr) return "";
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                     utc.tm_hour, utc.tm_min, utc.tm_sec, realtime_ns / 1'000'000 % 1000);
-}
 
 std::uint64_t unsigned_of(std::int64_t n) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0));
@@ -44,7 +31,7 @@ void describe_run(run::Reader& reader, run::Report& report) {
   report.run.state = meta.state;
   report.run.started_realtime_ns = meta.started_realtime_ns;
   report.run.ended_ns = reader.duration_ns();
-  report.run.started_at = rfc3339(meta.started_realtime_ns);
+  report.run.started_at = run::rfc3339(meta.started_realtime_ns);
   report.run.host = meta.host;
   report.run.kernel = meta.kernel;
   report.run.load_command = meta.load_command;

@@ -20,10 +20,6 @@ namespace {
 
 constexpr double kNs = 1e9;
 
-double seconds_of(std::int64_t ns) {
-  return static_cast<double>(ns) / kNs;
-}
-
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }

@@ -21,6 +21,10 @@ using Requests = double;
 
 inline constexpr Seconds kAlive = std::numeric_limits<double>::infinity();
 
+inline Seconds seconds_of(std::int64_t ns) {
+  return static_cast<Seconds>(ns) / 1e9;
+}
+
 enum class Resource { kHeap, kJsHeap, kDescriptors, kThreads, kMappings };
 
 // Where the clock of cumulative requests was taken from, best first.

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "collector/analysis/input.h"
 #include "collector/metrics.h"
 #include "run/units.h"
 #include "shm/setting_text.h"
@@ -15,10 +16,6 @@ namespace {
 
 // An `auto` interval that moves every few seconds for days is told by its first stretches and a count.
 constexpr std::size_t kMostStretches = 500;
-
-double seconds_of(std::int64_t ns) {
-  return static_cast<double>(ns) / 1e9;
-}
 
 // A counter's growth between the first and the last second in which two counters were both read; the second's too.
 struct Growth {
