@@ -91,7 +91,8 @@ struct OpenPayload {
   std::uint32_t generation;  // of that fd number in the descriptor table: odd while open
   Peer peer;
   DescriptorKind kind;
-  std::uint8_t reserved[3];
+  std::uint8_t reserved;
+  std::uint16_t stands_for;  // so many openings, of plain files: one of so many is recorded. 1 for all others
 };
 struct ClosePayload {
   std::int32_t fd;

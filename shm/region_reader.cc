@@ -401,6 +401,7 @@ std::vector<ReadDescriptor> RegionReader::descriptors() const {
           read.kind = entry.kind <= DescriptorKind::kEvent ? entry.kind : DescriptorKind::kOther;
           read.found = (entry.flags & kFlagFound) != 0;
           read.local_port = entry.local_port;
+          read.stands_for = entry.stands_for;
           read.opened_ns = entry.opened_ns;
           read.span = entry.span;
           read.read_ops = plain(entry.read_ops);

@@ -125,6 +125,7 @@ struct ReadDescriptor {
   DescriptorKind kind = DescriptorKind::kOther;
   bool found = false;  // open before the probe saw it
   std::uint16_t local_port = 0;
+  std::uint16_t stands_for = 1;  // 0: its opening was not captured
   std::uint64_t opened_ns = 0;
   SpanId span = 0;
   std::uint64_t read_ops = 0, read_bytes = 0, read_errors = 0, read_ns = 0;

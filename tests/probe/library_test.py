@@ -39,6 +39,7 @@ for name in ("_ZSt", "__cxa_throw", "__cxa_guard", "__gxx_personality", "_Unwind
 
 # What every hook reads lies in one page (shm/placement.h says why).
 HOT = {"camprobe::sampler::g_ns_per_cycle", "camprobe::sampler::g_families", "camprobe::sampler::g_region", "camprobe::sampler::g_own_memory",
+       "camprobe::sampler::g_heap_draw", "camprobe::sampler::g_control_seen", "camprobe::sampler::g_has_threads",
        "camprobe::probe::g_real", "camprobe::probe::g_real_is_resolved"}
 hot = [(int(address, 16), int(size, 16), name) for address, size, _, name in
        (line.split(maxsplit=3) for line in run("nm", "-CS", library).splitlines() if line.split(maxsplit=3)[-1] in HOT and len(line.split()) == 4)]
