@@ -485,6 +485,17 @@ std::optional<ReadStack> RegionReader::stack(StackId id) const {
   return stack;
 }
 
+std::optional<ReadStack> RegionReader::stack_of(const ReadRecord& record) const {
+  if (record.kind != RecordKind::kCpu) return stack(record.stack);
+  if (record.stack == 0) {
+    if (record.cpu.program_counter == 0) return std::nullopt;
+    return ReadStack{{record.cpu.program_counter}, false};
+  }
+  std::optional<ReadStack> whole = stack(record.stack);
+  if (whole) whole->frames.insert(whole->frames.begin(), record.cpu.program_counter);
+  return whole;
+}
+
 std::optional<std::string> RegionReader::name(NameId id) const {
   return intern_bytes(kNameArenaOffset, kNameArenaBytes, id, kMaxNameBytes);
 }

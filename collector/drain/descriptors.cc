@@ -87,7 +87,7 @@ void DescriptorDrain::opened(const shm::ReadRecord& record) {
     open.row.stands_for = payload.stands_for;
     open.opened_ns = record.time_ns;
   }
-  if (record.stack != 0) open.row.stack = context_.stack(record.stack, false, record.time_ns);
+  if (record.stack != 0) open.row.stack = context_.stack(record.stack, record.time_ns);
   open.row.kind = descriptor_kind(payload.kind);
   open.is_accepted = payload.kind == shm::DescriptorKind::kAccept;
   if (const std::string peer = peer_of(payload.peer); !peer.empty()) open.row.peer = peer;
@@ -151,7 +151,7 @@ void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std
       open.row.fd = entry.fd;
       open.row.generation = entry.generation;
       open.row.opened_ns = context_.clock.run_ns(entry.opened_ns);
-      open.row.stack = context_.stack(entry.stack, false, entry.opened_ns);
+      open.row.stack = context_.stack(entry.stack, entry.opened_ns);
       open.row.stands_for = entry.stands_for;
       open.opened_ns = entry.opened_ns;
       open.seen_in = comparisons_;

@@ -7,6 +7,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <set>
 
 #include "collector/drain/region_drain.h"
 #include "run/histogram.h"
@@ -171,6 +173,28 @@ TEST_F(DrainTest, AFreeDrainedBeforeItsAllocationFindsIt) {
   const auto lifetimes = run.lifetimes();
   ASSERT_EQ(lifetimes.size(), 1u);
   EXPECT_EQ(lifetimes[0].samples, 1);
+}
+
+TEST_F(DrainTest, SamplesOfOneCallerHaveTheInstructionAsTheirLeaf) {
+  const shm::StackId callers = stack(0x410000);
+  const auto sample = [&](shm::StackId id, std::uint64_t program_counter) {
+    ring_.write(base_ + kMs, RecordKind::kCpu, 0, id, 0, shm::CpuPayload{10, 10, program_counter, 0, 0});
+  };
+  for (const std::uint64_t program_counter : {0x420000, 0x420008, 0x420000}) sample(callers, program_counter);
+  sample(0, 0x430000);
+  drain_->drain();
+  drain_->finish(0);
+  run::Reader run = read();
+  std::map<std::size_t, int> samples;  // by depth
+  std::set<run::StackId> stacks;
+  run.each_cpu({}, [&](const run::CpuRow& row) {
+    const run::Stack stack = run.stack(row.stack);
+    EXPECT_EQ(stack.truncated, stack.frames.size() == 1);
+    samples[stack.frames.size()] += static_cast<int>(row.samples);
+    stacks.insert(row.stack);
+  });
+  EXPECT_EQ(samples, (std::map<std::size_t, int>{{1, 1}, {4, 3}}));
+  EXPECT_EQ(stacks.size(), 3u);
 }
 
 TEST_F(DrainTest, SamplesCarryTheNameOfTheirSpan) {
