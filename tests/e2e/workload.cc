@@ -202,6 +202,7 @@ int open_files(double seconds) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
+  std::this_thread::sleep_for(std::chrono::seconds(2));  // until the youngest has a row of its own
   std::printf("opened %lu\nleft_open %lu\n", opened, left_open);
   return 0;
 }
