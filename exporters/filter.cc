@@ -107,8 +107,7 @@ std::vector<TimeRange> windows_called(run::Reader& run, const std::string& wante
 
 // In order and without overlap, cut to `whole`.
 std::vector<TimeRange> joined(std::vector<TimeRange> ranges, const TimeRange& whole) {
-  std::sort(ranges.begin(), ranges.end(),
-            [](const TimeRange& a, const TimeRange& b) { return a.from_ns < b.from_ns; });
+  std::sort(ranges.begin(), ranges.end(), [](const TimeRange& a, const TimeRange& b) { return a.from_ns < b.from_ns; });
   std::vector<TimeRange> out;
   for (TimeRange range : ranges) {
     range.from_ns = std::max(range.from_ns, whole.from_ns);

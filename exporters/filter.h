@@ -1,7 +1,7 @@
 // exporters/filter.h
 //
-// Which part of a run an export is about, from what a user wrote: a range of time or load windows, processes, threads, one
-// span. Every exporter asks here and nowhere else, so that the same options mean the same in each format.
+// Which part of a run an export is about, from what a user wrote: a range of time or load windows, processes, threads,
+// one span. Every exporter asks here and nowhere else, so that the same options mean the same in each format.
 #pragma once
 
 #include <cstdint>

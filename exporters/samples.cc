@@ -89,11 +89,12 @@ class Gatherer {
     samples_.windows.emplace_back();
   }
 
-  // `at_ns`: when it happened, for the time step and the load window.
+  // `at_ns`: when it happened, for the time step and the load window. Samples of spans have been asked for by name
+  // already.
   void add(Sample sample, std::int64_t at_ns, const Values& values) {
-    if (!samples_.filter.has(sample.process) || !samples_.filter.has(sample.thread) ||
-        !samples_.filter.has(sample.span))
-      return;
+    const Filter& filter = samples_.filter;
+    if (!filter.has(sample.process) || !filter.has(sample.thread)) return;
+    if (samples_.what != What::kSpans && !filter.has(sample.span)) return;
     if (!std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); })) return;
     if (!detail_.threads) sample.thread = run::kNoThread;
     if (!detail_.spans) sample.span = run::kNoName;
@@ -105,9 +106,7 @@ class Gatherer {
     for (std::size_t i = 0; i < samples_.columns.size(); ++i) sum[i] += values[i];
   }
 
-  std::uint32_t added(const std::vector<std::string>& names) {
-    return number_of(names, added_, samples_.added);
-  }
+  std::uint32_t added(const std::vector<std::string>& names) { return number_of(names, added_, samples_.added); }
   std::uint32_t labels(const Labels& labels) {
     return detail_.labels ? number_of(labels, labels_, samples_.labels) : 0;
   }
@@ -271,9 +270,7 @@ void gather_spans(run::Reader& run, Gatherer& gatherer, Samples& samples) {
 void keep_what_grew(run::Reader& run, Samples& samples) {
   StackTable stacks(run);
   std::map<std::pair<run::ProcessId, std::vector<FrameIndex>>, double> sums;
-  const auto sum_of = [&](const Sample& row) -> double& {
-    return sums[{row.process, path_of(stacks, samples, row)}];
-  };
+  const auto sum_of = [&](const Sample& row) -> double& { return sums[{row.process, path_of(stacks, samples, row)}]; };
   for (const Sample& row : samples.rows) sum_of(row) += row.values[samples.main];
   std::erase_if(samples.rows, [&](const Sample& row) { return !(sum_of(row) > 0); });
 }

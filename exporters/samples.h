@@ -13,8 +13,9 @@
 //   io         bytes read and written by descriptors opened in the range, under the stack that opened them
 //   spans      nanoseconds of spans begun in the range, less those of the spans inside them
 //
-// live, growth and retained know objects that lived at least a second (the run keeps no others). Of a filter with several
-// ranges (load windows) each is looked at by itself and the figures are added; live is as it was at the end of the last.
+// live, growth and retained know objects that lived at least a second (the run keeps no others). Of a filter with
+// several ranges (load windows) each is looked at by itself and the figures are added; live is as it was at the end of
+// the last.
 #pragma once
 
 #include <array>

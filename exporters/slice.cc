@@ -39,7 +39,8 @@ Slice read_slice(run::Reader& run, What what, const Filter& filter, const SliceD
       WeightedStack stack{path, values[samples.main], 0, values};
       if (sums.size() > 1) {
         const auto label = labels.find(process);
-        const std::string root = label != labels.end() ? label->second : fmt::format("process {}", run::number(process));
+        const std::string root =
+            label != labels.end() ? label->second : fmt::format("process {}", run::number(process));
         stack.root_first.insert(stack.root_first.begin(), stacks.made_up(root));
       }
       slice.total += stack.weight;

@@ -10,7 +10,7 @@
 namespace camprobe::exporters {
 
 struct SpanAttribute {
-  std::string key;                                   // printable UTF-8
+  std::string key;                                  // printable UTF-8
   std::variant<std::string, double, bool> value{};  // text: printable UTF-8
 };
 

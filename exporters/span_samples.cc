@@ -28,10 +28,9 @@ void each_span_sample(run::Reader& run, const Filter& filter, const std::functio
   Spans spans;
   for (const run::Span& row : run.spans({.from_ns = 0, .to_ns = filter.outer().to_ns})) {
     if (!row.ended_ns || !filter.has(row.process)) continue;
-    spans.emplace(std::pair{row.process, row.span},
-                  Node{row.parent, row.name, row.begin_thread, row.began_ns,
-                       std::max<std::int64_t>(0, *row.ended_ns - row.began_ns), 0,
-                       text_attribute(row.attributes, "provider")});
+    spans.emplace(std::pair{row.process, row.span}, Node{row.parent, row.name, row.begin_thread, row.began_ns,
+                                                         std::max<std::int64_t>(0, *row.ended_ns - row.began_ns), 0,
+                                                         text_attribute(row.attributes, "provider")});
   }
   for (auto& [key, node] : spans) {
     const auto parent = spans.find({key.first, node.parent});
@@ -46,12 +45,15 @@ void each_span_sample(run::Reader& run, const Filter& filter, const std::functio
     };
     SpanSample sample{key.first, node.thread, node.name, node.began_ns, 0, {called(node.name)}, {}};
     std::string provider = node.provider;
+    bool is_inside = filter.has(node.name);
     auto at = spans.find({key.first, node.parent});
     for (int depth = 0; at != spans.end() && at->first != key && depth < kDeepest; ++depth) {
       sample.path.push_back(called(at->second.name));
       if (provider.empty()) provider = at->second.provider;
+      is_inside |= filter.has(at->second.name);
       at = spans.find({key.first, at->second.parent});
     }
+    if (!is_inside) continue;
     std::reverse(sample.path.begin(), sample.path.end());
     if (!provider.empty()) sample.labels.emplace_back("provider", provider);
     sample.own_ns = static_cast<double>(std::max<std::int64_t>(0, node.ns - node.inside_ns));

@@ -23,9 +23,9 @@ struct SpanSample {
   Labels labels;                  // "provider", where the span or one around it names one
 };
 
-// Of each ended span that began inside the filter's time, whatever its process and thread. A span's own time is its
-// duration less that of the spans directly inside it (no less than nothing: spans of several threads inside one may
-// together last longer than it does).
+// Of each ended span of the filter's processes that began inside its time and, where it asks for a span, is of that
+// name or inside one of it; whatever its thread. A span's own time is its duration less that of the spans directly
+// inside it (no less than nothing: spans of several threads inside one may together last longer than it does).
 void each_span_sample(run::Reader& run, const Filter& filter, const std::function<void(const SpanSample&)>& use);
 
 }  // namespace camprobe::exporters
