@@ -50,7 +50,8 @@ class Trace {
     out_ += '}';
   }
 
-  static std::string micros(std::int64_t ns) {
+  static std::string micros(std::int64_t any_ns) {
+    const std::int64_t ns = bounded_ns(any_ns);
     return fmt::format("{}{}.{:03}", ns < 0 ? "-" : "", std::abs(ns) / 1000, std::abs(ns) % 1000);
   }
   static std::string micros_between(std::int64_t from_ns, std::int64_t to_ns) {

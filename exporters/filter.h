@@ -22,6 +22,17 @@ class SliceError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Times of a run as they are calculated with here: a stranger's file may say any number, and sums and differences of
+// two of these still fit.
+constexpr std::int64_t bounded_ns(std::int64_t ns) {
+  constexpr std::int64_t kMost = (std::int64_t{1} << 62) - 1;
+  return ns < -kMost ? -kMost : ns > kMost ? kMost : ns;
+}
+constexpr std::int64_t ns_of_second(std::int64_t second) {
+  constexpr std::int64_t kMost = 4'000'000'000;
+  return (second < -kMost ? -kMost : second > kMost ? kMost : second) * 1'000'000'000;
+}
+
 struct TimeRange {
   std::int64_t from_ns = 0;
   std::int64_t to_ns = 0;

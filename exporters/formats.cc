@@ -42,7 +42,7 @@ Slice slice_of(Job& job, const SliceDetail& detail = {}) {
 double requests_in(run::Reader& run, const Filter& filter) {
   double requests = 0;
   for (const run::LoadBucket& bucket : run.load_buckets("")) {
-    if (filter.has_time(bucket.second * 1'000'000'000)) requests += static_cast<double>(bucket.requests);
+    if (filter.has_time(ns_of_second(bucket.second))) requests += static_cast<double>(bucket.requests);
   }
   return requests;
 }

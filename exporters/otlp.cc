@@ -135,10 +135,11 @@ class Exporter {
     constexpr int kInternal = 1, kServer = 2;
     std::string out = fmt::format(R"({{"traceId":"{}","spanId":"{}",)", ids.trace, ids.span);
     if (!ids.parent.empty()) out += fmt::format(R"("parentSpanId":"{}",)", ids.parent);
-    out += fmt::format(R"("name":{},"kind":{},"startTimeUnixNano":"{}","endTimeUnixNano":"{}","attributes":[)",
-                       json_text(name.empty() ? "[unnamed span]" : name), ids.is_entry ? kServer : kInternal,
-                       meta_.started_realtime_ns + span.began_ns,
-                       meta_.started_realtime_ns + std::max(span.began_ns, span.ended_ns.value_or(span.began_ns)));
+    out += fmt::format(
+        R"("name":{},"kind":{},"startTimeUnixNano":"{}","endTimeUnixNano":"{}","attributes":[)",
+        json_text(name.empty() ? "[unnamed span]" : name), ids.is_entry ? kServer : kInternal,
+        bounded_ns(meta_.started_realtime_ns) + span.began_ns,
+        bounded_ns(meta_.started_realtime_ns) + std::max(span.began_ns, span.ended_ns.value_or(span.began_ns)));
     std::vector<SpanAttribute> attributes = attributes_of(span.attributes);
     if (const auto tid = tid_of(span.begin_thread)) attributes.push_back({"thread.id", static_cast<double>(*tid)});
     bool is_first = true;

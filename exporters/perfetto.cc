@@ -53,7 +53,9 @@ class Trace {
     packet_.Clear();
   }
 
-  std::uint64_t at(std::int64_t ns) const { return static_cast<std::uint64_t>(meta_.started_monotonic_ns + ns); }
+  std::uint64_t at(std::int64_t ns) const {
+    return static_cast<std::uint64_t>(bounded_ns(meta_.started_monotonic_ns) + bounded_ns(ns));
+  }
 
   void clocks() {
     packet_.set_sequence_flags(kCleared);

@@ -49,9 +49,10 @@ class Builder {
       labels_of(samples_.rows[row], *sample);
     }
     const TimeRange range = samples_.filter.outer();
-    profile_.set_time_nanos(run_.meta().started_realtime_ns + range.from_ns);
+    profile_.set_time_nanos(bounded_ns(run_.meta().started_realtime_ns) + bounded_ns(range.from_ns));
     std::int64_t duration_ns = 0;
-    for (const TimeRange& part : samples_.filter.ranges) duration_ns += part.to_ns - part.from_ns;
+    for (const TimeRange& part : samples_.filter.ranges)
+      duration_ns += bounded_ns(part.to_ns) - bounded_ns(part.from_ns);
     profile_.set_duration_nanos(duration_ns);
     period();
     profile_.add_comment(text(fmt::format("camprobe {} {} of {}", name_of(samples_.what), samples_.filter.words,
@@ -159,8 +160,10 @@ class Builder {
     const auto found = modules_.find({process, frame.module});
     if (found == modules_.end()) return nullptr;
     for (const run::Module& module : found->second) {
-      const std::int64_t address = module.base + frame.address.value_or(0);
-      if (address >= module.low && address < module.high) return &module;
+      const std::uint64_t address =
+          static_cast<std::uint64_t>(module.base) + static_cast<std::uint64_t>(frame.address.value_or(0));
+      if (address >= static_cast<std::uint64_t>(module.low) && address < static_cast<std::uint64_t>(module.high))
+        return &module;
     }
     return nullptr;
   }

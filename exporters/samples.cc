@@ -160,7 +160,7 @@ class Gatherer {
 void gather_cpu(run::Reader& run, Gatherer& gatherer, const TimeRange& range) {
   run.each_cpu({.from_ns = range.from_ns, .to_ns = range.to_ns}, [&](const run::CpuRow& row) {
     gatherer.add({.process = row.process, .thread = row.thread, .span = row.span_name, .stack = row.stack},
-                 row.second * kSecondNs, {row.weight_ns, static_cast<double>(row.samples)});
+                 ns_of_second(row.second), {row.weight_ns, static_cast<double>(row.samples)});
   });
 }
 
@@ -175,7 +175,7 @@ void gather_wait(run::Reader& run, Gatherer& gatherer, const TimeRange& range) {
       if (!call.empty() && !ends_in_it) leaf->second = gatherer.added({call});
     }
     gatherer.add({.process = row.process, .thread = row.thread, .stack = row.stack, .added = leaf->second},
-                 row.second * kSecondNs, {row.weight_ns, static_cast<double>(row.samples)});
+                 ns_of_second(row.second), {row.weight_ns, static_cast<double>(row.samples)});
   });
 }
 
@@ -186,13 +186,13 @@ void gather_alloc(run::Reader& run, Gatherer& gatherer, const TimeRange& range, 
     Values values{};
     values[bytes] = row.bytes;
     values[objects] = row.objects;
-    gatherer.add({.process = row.process, .span = row.span_name, .stack = row.stack}, row.second * kSecondNs, values);
+    gatherer.add({.process = row.process, .span = row.span_name, .stack = row.stack}, ns_of_second(row.second), values);
   });
 }
 
 void gather_temporary(run::Reader& run, Gatherer& gatherer, const TimeRange& range) {
   run.each_alloc({.from_ns = range.from_ns, .to_ns = range.to_ns}, [&](const run::AllocRow& row) {
-    gatherer.add({.process = row.process, .span = row.span_name, .stack = row.stack}, row.second * kSecondNs,
+    gatherer.add({.process = row.process, .span = row.span_name, .stack = row.stack}, ns_of_second(row.second),
                  {row.temporary_objects});
   });
 }
@@ -209,7 +209,7 @@ void gather_objects(run::Reader& run, Gatherer& gatherer, const std::vector<Time
       values[bytes] = counts * row.bytes;
       values[objects] = counts * row.objects;
       gatherer.add({.process = row.process, .thread = row.thread, .span = row.span_name, .stack = row.stack},
-                   row.born_ns, values);
+                   bounded_ns(row.born_ns), values);
     }
   });
 }
@@ -242,7 +242,7 @@ void gather_io(run::Reader& run, Gatherer& gatherer, const TimeRange& range) {
     if (range.has(row.opened_ns)) add(row, row.opened_ns);
   }
   for (const run::DescriptorSum& row : run.descriptor_sums({.from_ns = range.from_ns, .to_ns = range.to_ns}))
-    add(row, row.second * kSecondNs);
+    add(row, ns_of_second(row.second));
 }
 
 void gather_spans(run::Reader& run, Gatherer& gatherer, Samples& samples) {

@@ -20,7 +20,7 @@ constexpr double kNsInASecond = 1e9;
 class Table {
  public:
   Table(run::Reader& run, const Filter& filter, const std::function<void(const SeriesRow&)>& use)
-      : run_(run), filter_(filter), use_(use), started_ns_(run.meta().started_realtime_ns) {
+      : run_(run), filter_(filter), use_(use), started_ns_(bounded_ns(run.meta().started_realtime_ns)) {
     for (const run::Process& p : run.processes()) pids_[p.id] = p.pid;
   }
 
@@ -45,7 +45,7 @@ class Table {
            std::string_view of, std::optional<double> value, std::string_view unit) {
     const auto pid = pids_.find(process);
     SeriesRow row{static_cast<double>(at_ns) / kNsInASecond,
-                  run::rfc3339(started_ns_ > 0 ? started_ns_ + at_ns : 0),
+                  run::rfc3339(started_ns_ > 0 ? started_ns_ + bounded_ns(at_ns) : 0),
                   width,
                   {},
                   kind,
@@ -58,7 +58,7 @@ class Table {
     use_(row);
   }
 
-  static std::int64_t ns_of(std::int64_t second) { return second * 1'000'000'000; }
+  static std::int64_t ns_of(std::int64_t second) { return ns_of_second(second); }
 
   void metrics() {
     for (const run::Metric& metric : run_.metrics()) {

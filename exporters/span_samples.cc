@@ -17,7 +17,7 @@ struct Node {
   run::ThreadId thread{};
   std::int64_t began_ns = 0;
   std::int64_t ns = 0;
-  std::int64_t inside_ns = 0;
+  double inside_ns = 0;
   std::string provider;
 };
 using Spans = std::map<std::pair<run::ProcessId, std::int64_t>, Node>;
@@ -28,13 +28,14 @@ void each_span_sample(run::Reader& run, const Filter& filter, const std::functio
   Spans spans;
   for (const run::Span& row : run.spans({.from_ns = 0, .to_ns = filter.outer().to_ns})) {
     if (!row.ended_ns || !filter.has(row.process)) continue;
-    spans.emplace(std::pair{row.process, row.span}, Node{row.parent, row.name, row.begin_thread, row.began_ns,
-                                                         std::max<std::int64_t>(0, *row.ended_ns - row.began_ns), 0,
-                                                         text_attribute(row.attributes, "provider")});
+    spans.emplace(std::pair{row.process, row.span},
+                  Node{row.parent, row.name, row.begin_thread, row.began_ns,
+                       std::max<std::int64_t>(0, bounded_ns(*row.ended_ns) - bounded_ns(row.began_ns)), 0,
+                       text_attribute(row.attributes, "provider")});
   }
   for (auto& [key, node] : spans) {
     const auto parent = spans.find({key.first, node.parent});
-    if (parent != spans.end() && parent->first != key) parent->second.inside_ns += node.ns;
+    if (parent != spans.end() && parent->first != key) parent->second.inside_ns += static_cast<double>(node.ns);
   }
   constexpr int kDeepest = 512;  // and no way to hang on parents that form a ring
   for (const auto& [key, node] : spans) {
@@ -56,7 +57,7 @@ void each_span_sample(run::Reader& run, const Filter& filter, const std::functio
     if (!is_inside) continue;
     std::reverse(sample.path.begin(), sample.path.end());
     if (!provider.empty()) sample.labels.emplace_back("provider", provider);
-    sample.own_ns = static_cast<double>(std::max<std::int64_t>(0, node.ns - node.inside_ns));
+    sample.own_ns = std::max(0.0, static_cast<double>(node.ns) - node.inside_ns);
     use(sample);
   }
 }

@@ -51,6 +51,8 @@ std::vector<run::Span> spans_of(run::Reader& run, const Filter& filter) {
   const Places places = filter.span ? places_of(all) : Places();
   std::vector<run::Span> chosen;
   for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i].began_ns = bounded_ns(all[i].began_ns);
+    if (all[i].ended_ns) all[i].ended_ns = bounded_ns(*all[i].ended_ns);
     if (!filter.has(all[i].process) || !filter.has(all[i].begin_thread) || !overlaps(all[i], filter)) continue;
     if (filter.span && !is_inside(all, places, i, *filter.span)) continue;
     chosen.push_back(all[i]);
@@ -60,7 +62,7 @@ std::vector<run::Span> spans_of(run::Reader& run, const Filter& filter) {
 
 SpanTracks span_tracks(run::Reader& run, const Filter& filter) {
   SpanTracks out;
-  const std::int64_t end_of_run = run.duration_ns();
+  const std::int64_t end_of_run = bounded_ns(run.duration_ns());
   for (run::Span& span : spans_of(run, filter)) {
     const std::int64_t ended_ns = std::max(span.began_ns, span.ended_ns.value_or(std::max(end_of_run, span.began_ns)));
     out.spans.push_back({std::move(span), ended_ns, 0});

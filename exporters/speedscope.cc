@@ -151,7 +151,7 @@ std::string evented_profiles(run::Reader& run, const Filter& filter, StackTable&
 std::string to_speedscope(run::Reader& run, What what, const Filter& filter, std::vector<std::string>& notes) {
   const TimeRange range = filter.outer();
   // Steps fine enough for an eye, and not so many that 72 hours become a file no browser holds.
-  const std::int64_t step_s = 1 + (range.to_ns - range.from_ns) / 1'000'000'000 / 3600;
+  const std::int64_t step_s = 1 + (bounded_ns(range.to_ns) - bounded_ns(range.from_ns)) / 1'000'000'000 / 3600;
   const Samples samples = read_samples(run, what, filter, {.threads = true, .step_s = step_s});
   notes.insert(notes.end(), samples.notes.begin(), samples.notes.end());
   StackTable stacks(run);

@@ -13,8 +13,6 @@ namespace camprobe::exporters {
 
 namespace {
 
-constexpr std::int64_t kSecondNs = 1'000'000'000;
-
 std::string unit_of_rate(const std::string& unit) {
   return unit == "ns" ? "cores" : unit + " per second";
 }
@@ -23,10 +21,10 @@ std::string unit_of_rate(const std::string& unit) {
 std::vector<std::pair<std::int64_t, double>> rates_of(const std::vector<run::Point>& points, bool is_ns) {
   std::vector<std::pair<std::int64_t, double>> rates;
   for (std::size_t i = 1; i < points.size(); ++i) {
-    const double seconds = static_cast<double>(points[i].second - points[i - 1].second);
+    const double seconds = static_cast<double>(points[i].second) - static_cast<double>(points[i - 1].second);
     if (seconds <= 0) continue;
     const double added = points[i].value - points[i - 1].value;
-    rates.emplace_back(points[i].second * kSecondNs, added / seconds / (is_ns ? 1e9 : 1));
+    rates.emplace_back(ns_of_second(points[i].second), added / seconds / (is_ns ? 1e9 : 1));
   }
   return rates;
 }
@@ -43,7 +41,7 @@ void add_metrics(run::Reader& run, const Filter& filter, Timeline& out) {
         counter.unit = unit_of_rate(counter.unit);
         counter.points = rates_of(points, metric.unit == "ns");
       } else {
-        for (const run::Point& point : points) counter.points.emplace_back(point.second * kSecondNs, point.value);
+        for (const run::Point& point : points) counter.points.emplace_back(ns_of_second(point.second), point.value);
       }
       std::erase_if(counter.points, [&](const auto& point) { return !filter.has_time(point.first); });
       if (!counter.points.empty()) out.counters.push_back(std::move(counter));
@@ -56,7 +54,7 @@ void add_load(run::Reader& run, const Filter& filter, Timeline& out) {
       errors{run::kMachine, "load errors", "per second", {}}, users{run::kMachine, "load users", "count", {}},
       p95{run::kMachine, "load p95", "ms", {}};
   for (const run::LoadBucket& bucket : run.load_buckets("")) {
-    const std::int64_t at_ns = bucket.second * kSecondNs;
+    const std::int64_t at_ns = ns_of_second(bucket.second);
     if (!filter.has_time(at_ns)) continue;
     const double width = static_cast<double>(std::max<std::int64_t>(1, bucket.width));
     const auto put = [&](Counter& counter, double value) { counter.points.emplace_back(at_ns, value); };
@@ -79,8 +77,8 @@ void add_load(run::Reader& run, const Filter& filter, Timeline& out) {
   std::vector<std::int64_t> lane_ends;
   for (run::LoadWindow window : run.load_windows()) {
     const TimeRange outer = filter.outer();
-    window.from_ns = std::max(window.from_ns, outer.from_ns);
-    window.to_ns = std::min(window.to_ns, outer.to_ns);
+    window.from_ns = std::clamp(window.from_ns, outer.from_ns, outer.to_ns);
+    window.to_ns = std::clamp(window.to_ns, outer.from_ns, outer.to_ns);
     if (window.from_ns >= window.to_ns) continue;
     const auto free = std::find_if(lane_ends.begin(), lane_ends.end(),
                                    [&](std::int64_t ends_ns) { return ends_ns <= window.from_ns; });
