@@ -7,8 +7,8 @@
 // target: a daemon that closes "all" its descriptors would close ours and then reuse its number for a file of its own.
 // On older kernels the whole region is reserved with fallocate when it is created, and `everything_reserved` is called.
 //
-// What fills up from its beginning is reserved by 16 KiB, to spare system calls. By the page: the live table, over which
-// a few samples scatter, and the lanes, because of most threads' only a page or two is ever used.
+// What fills up from its beginning is reserved by 16 KiB, to spare system calls. By the page: the live table, over
+// which a few samples scatter, and the lanes, because of most threads' only a page or two is ever used.
 //
 // Async-signal-safe, lock-free: two threads may reserve the same piece at once, which is harmless.
 #pragma once
