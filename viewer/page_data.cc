@@ -40,11 +40,13 @@ json run_facts(run::Reader& run) {
 
 }  // namespace
 
-json page_data(run::Reader& run, const json& report, const PageLimits& limits) {
+json page_data(run::Reader& run, const json& report, const PageLimits& limits, const PageContext& context) {
   json notes = json::array();
   run.pin();
   json page{{"schema", "camprobe.page/1"}, {"run", run_facts(run)}, {"report", report}, {"processes", processes(run)}};
   if (page["report"].is_object()) page["report"].erase("top");  // the flame graphs say it, and better
+  page["comparison"] = context.comparison;
+  page["history"] = context.history;
   page["timeline"] = timeline(run, limits, notes);
 
   constexpr std::size_t kMostLines = 500;  // of windows and of marks: more would hide the charts

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
@@ -123,7 +124,8 @@ void add_metric_series(run::Reader& run, std::int64_t width, std::size_t count, 
 
 // What the load tools said, all of them together. Histograms add up; where a tool gave only quantiles, the worst of a
 // bucket stands for it, since quantiles of quantiles mean nothing.
-void add_load_series(run::Reader& run, std::int64_t width, std::size_t count, json& series) {
+// Returns the histograms of latency by bucket.
+std::vector<run::Histogram> add_load_series(run::Reader& run, std::int64_t width, std::size_t count, json& series) {
   std::map<run::SourceId, Buckets> requests, errors, users;
   std::vector<run::Histogram> latency(count);
   std::array<std::vector<std::optional<double>>, 3> worst;
@@ -175,6 +177,48 @@ void add_load_series(run::Reader& run, std::int64_t width, std::size_t count, js
     }
     if (any) add(kQuantiles[q].first, "ms", std::move(values));
   }
+  return latency;
+}
+
+// A row of the heat map is a quarter of an octave: 19 % from one to the next, as fine as a screen shows seven decades.
+constexpr double kRowsPerOctave = 4;
+constexpr std::size_t kHeatColumns = 240;
+
+std::int64_t heat_row(std::uint64_t ns) {
+  return static_cast<std::int64_t>(
+      std::floor(kRowsPerOctave * std::log2(static_cast<double>(std::max<std::uint64_t>(1, ns)))));
+}
+
+// Requests by column of time and row of latency; null where no load tool gave single latencies. What a slow minority
+// does (a second band, a comb of pauses) is seen here and in no quantile.
+json latency_heat(const std::vector<run::Histogram>& latency, std::int64_t width) {
+  const std::size_t merged = (latency.size() + kHeatColumns - 1) / kHeatColumns;
+  std::vector<std::map<std::int64_t, std::uint64_t>> columns((latency.size() + merged - 1) /
+                                                             std::max<std::size_t>(1, merged));
+  std::int64_t lowest = std::numeric_limits<std::int64_t>::max(), highest = std::numeric_limits<std::int64_t>::min();
+  for (std::size_t i = 0; i < latency.size(); ++i) {
+    latency[i].each_bucket([&](std::uint32_t bucket, std::uint64_t count) {
+      const std::uint64_t low = run::Histogram::bucket_low(bucket);
+      const std::int64_t row = heat_row(low + (run::Histogram::bucket_high(bucket) - low) / 2);
+      columns[i / merged][row] += count;
+      lowest = std::min(lowest, row);
+      highest = std::max(highest, row);
+    });
+  }
+  if (lowest > highest) return nullptr;
+  json counts = json::array();
+  for (const auto& column : columns) {
+    json rows = json::array();
+    for (std::int64_t row = lowest; row <= highest; ++row) {
+      const auto found = column.find(row);
+      rows.push_back(found == column.end() ? 0 : found->second);
+    }
+    counts.push_back(std::move(rows));
+  }
+  return {{"width_s", width * static_cast<std::int64_t>(merged)},
+          {"rows_per_octave", kRowsPerOctave},
+          {"lowest_ms", std::exp2(static_cast<double>(lowest) / kRowsPerOctave) / 1e6},
+          {"counts", std::move(counts)}};
 }
 
 }  // namespace
@@ -185,7 +229,7 @@ json timeline(run::Reader& run, const PageLimits& limits, json& notes) {
   const auto count_at = [&](std::int64_t w) { return static_cast<std::size_t>((length + w - 1) / w); };
   while (count_at(width) > limits.timeline_buckets) width = wider(width);
   json series = json::array();
-  add_load_series(run, width, count_at(width), series);
+  const std::vector<run::Histogram> latency = add_load_series(run, width, count_at(width), series);
   add_metric_series(run, width, count_at(width), limits, series);
   if (width > 1) {
     notes.push_back(
@@ -193,7 +237,10 @@ json timeline(run::Reader& run, const PageLimits& limits, json& notes) {
                     "worst of them.",
                     width_text(width)));
   }
-  return {{"width_s", width}, {"buckets", count_at(width)}, {"series", std::move(series)}};
+  return {{"width_s", width},
+          {"buckets", count_at(width)},
+          {"series", std::move(series)},
+          {"latency_heat", latency_heat(latency, width)}};
 }
 
 }  // namespace camprobe::viewer
