@@ -143,6 +143,16 @@ TEST_F(CommandsTest, ReportIsTextJsonOrAPageByTheNameOfItsFile) {
   EXPECT_EQ(data["report"], report);  // the page pictures the very report that JSON gives
 }
 
+TEST_F(CommandsTest, APdfIsPrintedByTheBrowserOfTheMachine) {
+  const int code = call([&] { return run_report({.run = run_, .output = at("report.pdf")}); });
+  if (error_.find("install chromium") != std::string::npos) GTEST_SKIP() << error_;
+  EXPECT_EQ(code, 0) << error_;
+  const std::string pdf = content(at("report.pdf"));
+  EXPECT_THAT(pdf, StartsWith("%PDF-"));
+  EXPECT_THAT(pdf, HasSubstr("%%EOF"));
+  EXPECT_GT(pdf.size(), 50'000u);  // text, tables and charts
+}
+
 TEST_F(CommandsTest, WhatCannotBeReportedIsOneLineAndExitCode2) {
   const std::vector<std::pair<ReportOptions, std::string>> wrong{
       {{.run = at("none.camrun"), .format = ""}, "none.camrun"},

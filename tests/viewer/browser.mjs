@@ -112,7 +112,12 @@ await check('latency over time is a heat map that follows the range', () =>
   open('server.html', {}, async (page) => {
     const canvas = page.locator('#heat canvas');
     await canvas.scrollIntoViewIfNeeded();
-    const drawn = () => canvas.evaluate((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.reduce((n, v, i) => n + (i % 4 === 3 && v > 0 ? 1 : 0), 0));
+    const drawn = () =>
+      canvas.evaluate((c) => {
+        const copy = Object.assign(document.createElement('canvas'), { width: c.width, height: c.height }).getContext('2d', { willReadFrequently: true });
+        copy.drawImage(c, 0, 0);
+        return copy.getImageData(0, 0, c.width, c.height).data.reduce((n, v, i) => n + (i % 4 === 3 && v > 0 ? 1 : 0), 0);
+      });
     const whole = await drawn();
     assert.ok(whole > 3000, `${whole} pixels`);
     const box = await canvas.boundingBox();

@@ -111,6 +111,8 @@ function start(page: PageData): void {
       keys.showModal();
     }
   });
+  // On paper nothing can be opened.
+  addEventListener('beforeprint', () => document.querySelectorAll('#recommendations details').forEach((details) => details.setAttribute('open', '')));
   document.documentElement.setAttribute('data-ready', 'true');
 }
 

@@ -78,7 +78,7 @@ function recommendations(page: PageData): Recommendation[] {
     ].filter((text): text is string => Boolean(text));
     const evidence = [...figures, ...finding.evidence.map((item) => item.text)];
     if (isAccusing(finding) && finding.advice) {
-      list.push({ action: finding.advice, reason: `${finding.title}${finding.forecast?.text ? `; it ${finding.forecast.text}` : ''}`, evidence, finding: index });
+      list.push({ action: finding.advice, reason: `${finding.title}${finding.forecast?.text ? `; ${finding.forecast.text}` : ''}`, evidence, finding: index });
     } else if (finding.verdict === 'inconclusive' && finding.needs_seconds !== null) {
       list.push({ action: `Run it for ${format.duration(finding.needs_seconds)}.`, reason: finding.title, evidence, finding: index });
     }
