@@ -161,7 +161,9 @@ class Reader {
     if (at >= texts_.size()) texts_.resize(at + 1);
     text_bytes_ += scratch_.size();
     if (text_bytes_ > kMostTextBytes) scratch_.clear();
-    texts_[at] = std::make_unique<std::string>(scratch_);
+    // Defined a second time, it must not move: the record may hold it already.
+    if (texts_[at] == nullptr) texts_[at] = std::make_unique<std::string>();
+    *texts_[at] = scratch_;
     value = texts_[at].get();
     return true;
   }

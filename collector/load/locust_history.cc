@@ -76,6 +76,7 @@ class Reader {
     name_.assign(field(columns.type));
     if (!name_.empty()) name_ += ' ';
     name_ += row[columns.name];
+    if (name_.empty()) return "it has no name";
     Totals* before = &all_;
     if (!is_all) {
       auto at = names_.find(name_);

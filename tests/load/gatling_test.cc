@@ -82,6 +82,23 @@ TEST(GatlingBinary, AnUnknownRecordIsSaidWithItsPlace) {
                                                                             ": its kind of record")));
 }
 
+TEST(GatlingBinary, ATextThatARecordDefinesTwiceIsNotReadAfterItIsGone) {
+  const auto i32 = [](std::uint32_t n) {
+    return std::string{static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8),
+                       static_cast<char>(n)};
+  };
+  const auto text = [&](const std::string& bytes) {
+    return i32(static_cast<std::uint32_t>(bytes.size())) + bytes + std::string(1, '\0');
+  };
+  const std::string run = std::string(1, '\0') + text("3.12.0") + text("S") +
+                          std::string("\0\0\x01\xa2\x08\x9f\x6d\x00", 8) + i32(0) + i32(0) + i32(0);
+  const std::string request = "\x01" + i32(0) + i32(1) + text(std::string(100, 'a')) + i32(10) + i32(20) +
+                              std::string(1, '\0') + i32(1) + text(std::string(100, 'b'));
+  const LoadTimeline timeline = must_read(run + request);
+  EXPECT_EQ(timeline.requests, 1u);
+  EXPECT_EQ(timeline.errors, 1u);
+}
+
 TEST(GatlingLarge, FilesOfRealRunsAreRead) {
   const auto path = large_fixture("gatling/simulation_v3.12.1.binary.log");
   SKIP_WITHOUT(path);

@@ -74,11 +74,11 @@ TEST(LocustHistory, BadRowsAreNamedAndTheRestIsKept) {
   const LoadTimeline timeline = must_read(kHeader +
                                           "now,3,,Aggregated,0,0,5,9,10,12,40,1,5,12\r\n"
                                           "1795444236,3,,Aggregated,0,0,5,9,10,12,many,1,5,12\r\n"
-                                          "1795444236,3\r\n"
+                                          "1795444236,3\r\n1795444236,3,,,0,0,5,9,10,12,10,0,5,12\r\n"
                                           "1795444237,3,,Aggregated,0,0,5,9,10,12,10,0,5,12\r\n"
                                           "1795444238,3,,Aggr");
   EXPECT_EQ(timeline.requests, 10u);
-  EXPECT_EQ(timeline.skipped.rows, 4u);
+  EXPECT_EQ(timeline.skipped.rows, 5u);
 }
 
 TEST(LocustRequests, AreSinglesWithTheirSendingTime) {
