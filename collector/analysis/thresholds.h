@@ -1,7 +1,8 @@
 // collector/analysis/thresholds.h
 //
 // Every constant the verdicts hang on, in one place, under one version, printed in each report. A change here is a
-// change of the judgement: raise the version, run tests/analysis, and keep the table it prints in docs/analysis.md.
+// change of the judgement: raise the version, run scripts/ground-truth, and keep the tables it prints in
+// docs/ground-truth.md.
 #pragma once
 
 #include <array>
@@ -32,13 +33,16 @@ struct Thresholds {
 
   double min_net_growth = 0.25;  // of the survivors: else they replaced others that left
 
+  // What dies may live long: two kinds in one population (lifetimes.h).
+  double staying_likelihood_ratio = 1;  // of "some stay, the rest dies" over all lifetimes that end
+  double slowest_death = 1.5;           // deaths per object and stretch of the slowest kind that still dies
+  double dying_among_survivors = 0.25;  // at the age of a survivor, at most so likely of the kind that dies
+
   // Saturation: survivor births that thin out like exp(-k t).
-  double saturation_upper = 2.5;  // k + 1.28 se above this: could be a cache that fills; inconclusive
-  double saturation_upper_errors = 1.28;
-  double saturation_doubt = 1.0;  // or k above this and above 1.5 se; inconclusive as well
-  double saturation_doubt_errors = 1.5;
-  double saturation_clear = 1.2;  // k above this and above 2 se: saturating
-  double saturation_clear_errors = 2;
+  double saturation_rate = 2.5;      // k of the slowest cache that a run can tell from a leak: full by 92 % at its end
+  double saturation_doubt = 0.3;     // log-likelihood of such a cache over a constant rate: above this inconclusive,
+  double saturation_clear = 1;       // above this saturating,
+  double saturation_again = 1.5;     // and above this with the longer warm-up, no leak
   double front_loaded_share = 0.25;  // births in the last third of the first third's: saturating
   double last_eighth_growth = 0.4;   // of what the growth before promised for it, at least: else levelled off
 
@@ -46,7 +50,7 @@ struct Thresholds {
   double onset_likelihood_ratio = 5;
   double same_onset_share = 0.15;     // of the stretch: stacks of one function that began this close are one leak
   double moved_share = 0.25;          // of the births before: a stack is as good as left for another
-  double stopped_probability = 1e-4;  // of such a silence at the end if the leak still went on
+  double stopped_probability = 1e-3;  // of such a silence at the end if the leak still went on
   double at_once_share = 0.05;        // of the stretch: births this close are one event, unless more follow
   double step_share = 0.2;            // growth that lasted less than this share of the stretch is a step
 
@@ -96,5 +100,8 @@ struct Thresholds {
 
 // All of them by name, for the report.
 std::vector<std::pair<std::string, double>> as_list(const Thresholds& thresholds);
+
+// For measuring what each is worth (tests/ground_truth); false: no such name.
+bool set_threshold(Thresholds& thresholds, const std::string& name, double value);
 
 }  // namespace camprobe::analysis

@@ -9,7 +9,7 @@
 #include <functional>
 
 #include "collector/analysis/degradation.h"
-#include "tests/analysis/scenarios.h"
+#include "tests/ground_truth/scenarios.h"
 
 namespace camprobe::analysis {
 namespace {

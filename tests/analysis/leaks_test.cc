@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "collector/analysis/leaks.h"
-#include "tests/analysis/scenarios.h"
+#include "tests/ground_truth/scenarios.h"
 
 namespace camprobe::analysis {
 namespace {

@@ -13,7 +13,7 @@
 #include "collector/analysis/leaks.h"
 #include "collector/analysis/poisson.h"
 #include "collector/analysis/trend.h"
-#include "tests/analysis/scenarios.h"
+#include "tests/ground_truth/scenarios.h"
 
 namespace camprobe::analysis {
 namespace {

@@ -1,4 +1,4 @@
-// tests/analysis/ground_truth_test.cc
+// tests/ground_truth/ground_truth_test.cc
 //
 // The analysis against streams whose truth is known: how often it accuses the innocent, how often it finds the guilty,
 // whether its intervals cover. Prints the table that docs/analysis.md keeps. CAMPROBE_GROUND_TRUTH_RUNS raises the
@@ -10,7 +10,7 @@
 #include <map>
 
 #include "collector/analysis/leaks.h"
-#include "tests/analysis/scenarios.h"
+#include "tests/ground_truth/scenarios.h"
 
 namespace camprobe::ground_truth {
 namespace {
