@@ -1,6 +1,6 @@
 // run/sqlite.h
 //
-// One prepared SQLite statement, with typed parameters and columns. Only reader.cc and writer.cc use it.
+// One prepared SQLite statement, with typed parameters and columns. Only reader*.cc and writer*.cc use it.
 #pragma once
 
 #include <sqlite3.h>

@@ -5,7 +5,8 @@
 
 Each program runs once without the probe, once with its defaults and once as dense as it goes (4 kHz of CPU samples, a heap
 sample every 4 KiB). A line of the table is one such comparison. That the probe was really on is shown by the regions that its
-processes left, and the records in them: none is a failure too. Exit code: 0 all the same, 1 something differs, 2 wrong use.
+processes left, the allocations that they count and the records in them: none is a failure too, unless the program was so short
+that chance may have left it without a record (a shell that kills itself allocates for one sample or two). Exit code: 0 all the same, 1 something differs, 2 wrong use.
 """
 import argparse
 import json
@@ -79,7 +80,9 @@ def compare(program, settings, arguments, scratch):
         row = {"program": program.name, "settings": name, "same_output": probed.output == plain.output,
                "same_status": probed.status == plain.status, "status": plain.status, **watch.seen,
                "seconds": round(time.monotonic() - began, 2), "seconds_without": round(plain_seconds, 2)}
-        row["was_on"] = row["regions"] > 0 and row["records"] > 0 and row["allocations"] > 0
+        # With 20 samples due there is none once in e^20 runs.
+        has_records = row["records"] > 0 or row["due"] < 20
+        row["was_on"] = row["regions"] > 0 and row["allocations"] > 0 and has_records
         if name == "dense":
             row["was_on"] = row["was_on"] and row["cpu_hz"] == 4000
         row["as_expected"] = plain.expected

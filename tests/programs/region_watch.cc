@@ -27,6 +27,7 @@ using namespace camprobe;
 struct Sums {
   std::uint64_t regions = 0, records = 0, cpu_samples = 0, heap_samples = 0, allocations = 0;
   std::uint64_t most_hz = 0;
+  double due = 0;  // heap samples that chance gives on the average
 };
 
 bool is_alive(std::uint32_t pid) {
@@ -40,7 +41,12 @@ void add(shm::RegionReader& region, Sums* sums) {
   sums->heap_samples += status->samples_taken;
   sums->allocations += status->stray_allocs;
   if (status->cpu_hz > sums->most_hz) sums->most_hz = status->cpu_hz;
-  for (const auto& lane : region.lanes()) sums->allocations += lane.heap_allocs;
+  double bytes = static_cast<double>(status->stray_bytes);
+  for (const auto& lane : region.lanes()) {
+    sums->allocations += lane.heap_allocs;
+    bytes += static_cast<double>(lane.heap_bytes);
+  }
+  if (status->heap_interval != 0) sums->due += bytes / static_cast<double>(status->heap_interval);
   const auto drained = region.drain([&](const shm::LaneOwner&, bool is_signal, const shm::ReadRecord& record) {
     sums->records += 1;
     sums->cpu_samples += is_signal && record.kind == shm::RecordKind::kCpu;
@@ -78,8 +84,9 @@ int main(int count, char** arguments) {
   // Whatever it is that arrives, it is the end of the file.
   while (poll(&input, 1, 100) == 0) sweep(run, false, &sums);
   sweep(run, true, &sums);
-  std::printf("{\"regions\": %" PRIu64 ", \"records\": %" PRIu64 ", \"cpu_samples\": %" PRIu64
-              ", \"heap_samples\": %" PRIu64 ", \"allocations\": %" PRIu64 ", \"cpu_hz\": %" PRIu64 "}\n",
-              sums.regions, sums.records, sums.cpu_samples, sums.heap_samples, sums.allocations, sums.most_hz);
+  std::printf(
+      "{\"regions\": %" PRIu64 ", \"records\": %" PRIu64 ", \"cpu_samples\": %" PRIu64 ", \"heap_samples\": %" PRIu64
+      ", \"allocations\": %" PRIu64 ", \"cpu_hz\": %" PRIu64 ", \"due\": %.1f}\n",
+      sums.regions, sums.records, sums.cpu_samples, sums.heap_samples, sums.allocations, sums.most_hz, sums.due);
   return 0;
 }

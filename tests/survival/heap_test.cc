@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "tests/shm/test_region.h"
 #include "tests/survival/stepper.h"
@@ -138,7 +139,7 @@ TEST(Survival14, AFreeCostsTheSameInstructionsAfterMillionsOfSamples) {
   };
   const std::string module = "/libcamprobe.so";
   ASSERT_TRUE(program.run_to_stop(20));
-  auto fresh = program.step_through_visits(module);
+  const auto fresh = program.step_through_visits(module);
   ASSERT_TRUE(program.run_to_stop(20));
   set_interval(64);
   ASSERT_TRUE(program.run_to_stop(seconds_for(60, turns, 300'000)));
@@ -148,19 +149,18 @@ TEST(Survival14, AFreeCostsTheSameInstructionsAfterMillionsOfSamples) {
   EXPECT_LT(status->live_samples, static_cast<std::uint64_t>(live) + 100);
   set_interval(std::uint64_t{1} << 40);
   ASSERT_TRUE(program.run_to_stop(20));
-  auto aged = program.step_through_visits(module);
+  const auto aged = program.step_through_visits(module);
 
-  ASSERT_GE(fresh.size(), static_cast<std::size_t>(probes / 2));
-  ASSERT_GE(aged.size(), static_cast<std::size_t>(probes / 2));
-  std::sort(fresh.begin(), fresh.end());
-  std::sort(aged.begin(), aged.end());
-  // Nearly all take the fast path, of the very same length. A few meet a page with a live sample on it and ask the
-  // table: two cache lines of keys, however old it is.
-  EXPECT_EQ(aged[aged.size() / 2], fresh[fresh.size() / 2]);
-  EXPECT_EQ(aged[aged.size() * 3 / 4], fresh[fresh.size() / 2]);
-  // The rest are other hooks on the way (raise() and what it waits for): no longer for being old.
-  EXPECT_LE(aged[aged.size() * 19 / 20], fresh[fresh.size() * 19 / 20]);
-  EXPECT_LT(aged.back(), 400u);
+  // Given: each visit is a free() on its fast path, of one length.
+  ASSERT_EQ(fresh.size(), static_cast<std::size_t>(probes / 2));
+  ASSERT_EQ(aged.size(), static_cast<std::size_t>(probes / 2));
+  EXPECT_THAT(fresh, ::testing::Each(fresh.front()));
+  // Then: so it is now. A block whose filter byte is that of a live sample, a multiple of 256 MiB away, asks the table:
+  // of 200 blocks 0.02 among 500 samples, so three of them once in a few hundred thousand runs. The table is two cache
+  // lines of keys, however old it is.
+  const auto is_fast = [&](std::uint64_t instructions) { return instructions == fresh.front(); };
+  EXPECT_LE(std::count_if(aged.begin(), aged.end(), std::not_fn(is_fast)), 2) << ::testing::PrintToString(aged);
+  EXPECT_LT(*std::max_element(aged.begin(), aged.end()), 400u);
 }
 
 struct Lookups {

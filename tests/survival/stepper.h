@@ -26,7 +26,7 @@ class Stepped {
   // Lets it run to its next stop. False: it ended, or `seconds` went by (a failure then says so).
   bool run_to_stop(int seconds);
   // Steps to the next stop and gives, for each visit to the executable parts of `module` (the end of its path), how
-  // many instructions it took.
+  // many instructions it took. Real-time signals, and so the probe's own ticks, are held back meanwhile.
   std::vector<std::uint64_t> step_through_visits(const std::string& module);
   // Its region, of this moment.
   shm::RegionReader region() const;
