@@ -13,7 +13,7 @@
 namespace camprobe::analysis {
 
 struct Thresholds {
-  int version = 2;
+  int version = 3;
 
   // What counts as evidence of survival. Ages and places are shares of the judged stretch on the clock in use.
   double warm_up_share = 0.1;   // births in the first tenth are start-up
@@ -81,7 +81,7 @@ struct Thresholds {
   double same_load = 0.05;
   double cpu_effect = 0.03;
   double p50_effect = 0.05;
-  double p95_effect = 0.08;
+  double p95_effect = 0.04;
   double p99_effect = 0.10;
   double error_rate_effect = 0.005;  // absolute
   double long_run_seconds = 1200;

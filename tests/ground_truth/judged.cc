@@ -54,6 +54,7 @@ void judge_levels(const Scenario& scenario, const analysis::Thresholds& threshol
 
 void judge(const Scenario& scenario, const analysis::Thresholds& thresholds, Row& row) {
   ++row.runs;
+  row.ambiguous = scenario.truth.ambiguous;
   bool false_leak = false;
   if (!scenario.memory.rss.points.empty()) judge_levels(scenario, thresholds, row, false_leak);
   const analysis::WorkClock clock(scenario.work, analysis::WorkSource::kLoadTool);

@@ -13,6 +13,7 @@ namespace camprobe::ground_truth {
 
 // Over many runs of one shape.
 struct Row {
+  bool ambiguous = false;  // no finite run can tell
   int runs = 0;
   int with_false_leak = 0;                  // anything accused that is innocent
   int leaky = 0, found = 0;                 // populations

@@ -22,12 +22,12 @@ using Random = std::mt19937_64;
 
 // How long, how busy, how densely sampled.
 struct Size {
-  double seconds = 3600;
-  double requests_per_second = 1000;
+  double seconds = 4 * 3600;
+  double requests_per_second = 250;
   double survivors = 64;  // a leak's expected sampled survivors, over the time it is on
   double births = 640;    // sampled births of a clean shape, over the run
   double object_bytes = 2048;
-  double interval = 64 * 1024;
+  double interval = 512 * 1024;
   // Thresholds are chosen on the shapes with the parameters they are named for; what is published comes from seeds that
   // were not looked at and from shapes whose parameters are drawn anew in every run.
   bool held_out = false;
