@@ -29,16 +29,26 @@ if(CAMPROBE_FUZZ_LONG)
   add_compile_options(-fsanitize=fuzzer-no-link -fno-sanitize-recover=all -O1 -gline-tables-only)
 endif()
 
-# What the command's own code is built with in a release: lines and names for a backtrace, without the types (a quarter of
-# the build's time). Samples of programs being recorded are named from their own debug information, not from this.
-set(CAMPROBE_LINES_ONLY $<$<CONFIG:RelWithDebInfo>:-g1>)
-# And for code that only asks and prints, once a run: optimising it takes as long as compiling it.
-set(CAMPROBE_NOT_HOT ${CAMPROBE_LINES_ONLY} $<$<CONFIG:RelWithDebInfo>:-O1>)
+# A release has lines, names and inlined calls for backtraces, without types and variables: those are a third of a build.
+# A target whose variables are to be read in a debugger is built with the debug preset.
+string(REGEX REPLACE "-g( |$)" "-g1\\1" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
+string(REGEX REPLACE "-g( |$)" "-g1\\1" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
+
+# For code that only asks and prints, once a run, and for tests: optimising it takes as long as compiling it.
+set(CAMPROBE_NOT_HOT $<$<CONFIG:RelWithDebInfo>:-O1>)
+
+# camprobe_unity(TARGET BATCH): compiles up to BATCH files of the target as one, where each by itself spends its time on the
+# same large headers. Off in debug builds and for clang-tidy, so that every file still has to include what it uses.
+option(CAMPROBE_UNITY "Compile files that share large headers together" ON)
+function(camprobe_unity target batch)
+  if(CAMPROBE_UNITY AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${batch})
+  endif()
+endfunction()
 
 # camprobe_layer(NAME sources...): a static library of the collector's side.
 function(camprobe_layer name)
   add_library(${name} STATIC ${ARGN})
-  target_compile_options(${name} PRIVATE ${CAMPROBE_LINES_ONLY})
 endfunction()
 
 # camprobe_injected(NAME sources...): a static library for code that ends up in libcamprobe.so (and in tests).

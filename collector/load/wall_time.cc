@@ -19,9 +19,9 @@ bool is_plausible(std::int64_t second) {
 }
 
 // Reads exactly `digits` decimal digits at the front of `text` and drops them.
-std::optional<int> take_number(std::string_view& text, std::size_t digits) {
+std::optional<std::int64_t> take_number(std::string_view& text, std::size_t digits) {
   if (text.size() < digits) return std::nullopt;
-  int number = 0;
+  std::int64_t number = 0;
   for (std::size_t i = 0; i < digits; ++i) {
     if (text[i] < '0' || text[i] > '9') return std::nullopt;
     number = number * 10 + (text[i] - '0');
@@ -51,7 +51,8 @@ std::optional<Stamp> parse_rfc3339(std::string_view text) {
   if (!minute || !take(text, ":")) return std::nullopt;
   const auto second = take_number(text, 2);
   if (!second || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
-  const std::chrono::year_month_day date{std::chrono::year{*year}, std::chrono::month{static_cast<unsigned>(*month)},
+  const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(*year)},
+                                         std::chrono::month{static_cast<unsigned>(*month)},
                                          std::chrono::day{static_cast<unsigned>(*day)}};
   if (!date.ok()) return std::nullopt;
 

@@ -40,7 +40,8 @@ struct ArbitrationRequest {
   }
 
   double expected_tokens() const {
-    return static_cast<double>((prompt_bytes + kBytesPerToken - 1) / kBytesPerToken + max_tokens);
+    const std::uint64_t prompt_tokens = (prompt_bytes + kBytesPerToken - 1) / kBytesPerToken;  // a part of one is one
+    return static_cast<double>(prompt_tokens + max_tokens);
   }
   std::string cache_key() const {
     return std::string(to_text(strategy)) + '/' + std::to_string(max_tokens) + '/' + prompt;
@@ -83,12 +84,12 @@ class Arbitration : public std::enable_shared_from_this<Arbitration> {
     settings.deadline = mesh_.settings.call_deadline;
     if (std::exchange(leave_open_, false)) settings.leave_open = &mesh_.faults.unclosed_connections();
     call_provider(mesh_.io, decision_.provider, std::move(question), settings, parent(),
-                  [self = shared_from_this()](ProviderAnswer answer) { self->on_answer(std::move(answer)); });
+                  [self = shared_from_this()](const ProviderAnswer& answer) { self->on_answer(answer); });
   }
 
   camprobe_span parent() const { return failover_.id() != 0 ? failover_.id() : exchange_->span.id(); }
 
-  void on_answer(ProviderAnswer answer) {
+  void on_answer(const ProviderAnswer& answer) {
     const InSpan in(exchange_->span.id());  // whoever calls us holds us, so the root span outlasts this scope
     if (answer.outcome == Provider::Outcome::answered) return reply(answer);
     last_error_ = decision_.provider->name() + ": " + answer.error;

@@ -109,6 +109,7 @@ class Collaboration : public std::enable_shared_from_this<Collaboration> {
       return;
     }
     std::vector<std::string> candidates;
+    candidates.reserve(result.size());
     for (const auto& [answer, weight] : result) candidates.push_back(answer);
     next_round(std::move(candidates));
   }
@@ -160,11 +161,11 @@ void Agent::start_round(std::vector<std::string> candidates) {
     question.prompt_bytes = question.prompt.size();
     question.max_tokens = kAnswerTokens;
     question.candidates = std::move(candidates);
-    const auto decision = self->mesh_.arbiter.decide_at_place(
-        Strategy::balanced, static_cast<double>(question.prompt_bytes / 4 + kAnswerTokens), self->number_);
-    const auto answered = [self, owner](ProviderAnswer answer) {
-      asio::post(self->strand_,
-                 [self, owner, answer = std::move(answer)]() mutable { self->propose(std::move(answer)); });
+    const std::uint64_t tokens = question.prompt_bytes / 4 + kAnswerTokens;
+    const auto decision =
+        self->mesh_.arbiter.decide_at_place(Strategy::balanced, static_cast<double>(tokens), self->number_);
+    const auto answered = [self, owner](const ProviderAnswer& answer) {
+      asio::post(self->strand_, [self, owner, answer] { self->propose(answer); });
     };
     if (!decision) return answered({});
     self->provider_ = decision->provider;

@@ -206,13 +206,12 @@ void HttpServer::stop(std::function<void()> stopped) {
     beast::error_code ignored;
     acceptor_.close(ignored);
     breather_.cancel();
-    bool idle = false;
+    std::function<void()> at_once;
     {
       const std::lock_guard lock(sessions_mutex_);
-      idle = sessions_.empty();
-      if (!idle) stopped_ = std::move(stopped);
+      (sessions_.empty() ? at_once : stopped_) = std::move(stopped);
     }
-    if (idle) return stopped();
+    if (at_once) return at_once();
     close_sessions(false);
   });
 }

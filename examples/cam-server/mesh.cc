@@ -15,6 +15,7 @@ constexpr std::chrono::milliseconds kHousekeepingEvery{250};
 std::vector<std::shared_ptr<Provider>> make_providers(asio::io_context& io, const MeshSettings& settings,
                                                       const std::vector<ProviderConfig>& catalog) {
   std::vector<std::shared_ptr<Provider>> providers;
+  providers.reserve(catalog.size());
   for (const auto& config : catalog)
     providers.push_back(
         std::make_shared<Provider>(config, settings.breaker, std::make_shared<ConnectionPool>(io, settings.pool)));
@@ -55,7 +56,7 @@ void Mesh::keep_house() {
       CallSettings call;
       call.deadline = settings.call_deadline;
       call.span_name = "cam.health_check";
-      call_provider(io, provider, std::move(question), call, 0, [](ProviderAnswer) {});
+      call_provider(io, provider, std::move(question), call, 0, [](const ProviderAnswer&) {});
     }
   }
   timer_.expires_after(kHousekeepingEvery);
