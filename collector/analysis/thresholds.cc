@@ -65,6 +65,10 @@ constexpr Named kNamed[] = {
     {"min_idle_share", &Thresholds::min_idle_share},
     {"neighbour_share", &Thresholds::neighbour_share},
     {"lost_share", &Thresholds::lost_share},
+    {"proof_start_share", &Thresholds::proof_start_share},
+    {"proof_outlives_idle", &Thresholds::proof_outlives_idle},
+    {"proof_gone", &Thresholds::proof_gone},
+    {"proof_same", &Thresholds::proof_same},
     {"forecast_horizon", &Thresholds::forecast_horizon},
 };
 

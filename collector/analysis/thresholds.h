@@ -95,6 +95,12 @@ struct Thresholds {
 
   double lost_share = 0.05;  // of heap samples: above this an innocent verdict is none
 
+  // Active proof: load, idle, the same load, idle.
+  double proof_start_share = 0.2;    // of each load's requests is its start-up
+  double proof_outlives_idle = 0.8;  // of what a load left must be there after the idle
+  double proof_gone = 0.2;           // of it at most: it does not outlive the idle
+  double proof_same = 0.5;  // left a request, second load over first: confirmed if surely above, cleared if below
+
   double forecast_horizon = 10;  // no point value beyond this many stretches
 };
 
