@@ -17,7 +17,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
   struct Arguments {
     RunOptions options;
     std::int64_t duration = 0, load_wait = 30, grace = 10, idle = 30;
-    bool has_no_report = false, proves_leak = false;
+    bool has_no_report = false, proves_leak = false, keeps_interval = false;
     std::string tier, gates;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -61,6 +61,8 @@ cache entry. The report confirms or clears each suspicion, with the figures.
   CLI::Option* idle = command->add_option("--idle", arguments->idle, "How long the idles of --prove-leak are [30s]")
                           ->transform(duration_from(1))
                           ->type_name("TIME");
+  command->add_flag("--no-escalation", arguments->keeps_interval,
+                    "Do not sample the heap more densely late in the run, whatever is suspected");
   add_gate_options(*command, arguments->tier, arguments->gates);
   command->add_flag("--no-report", arguments->has_no_report, "Do not print the report at the end");
   command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
@@ -75,6 +77,7 @@ cache entry. The report confirms or clears each suspicion, with the figures.
       throw CLI::ValidationError("--prove-leak", "needs --load: the load that is run twice");
     if (idle->count() != 0 && prove->count() == 0)
       throw CLI::ValidationError("--idle", "is the idle of --prove-leak: give that too");
+    arguments->options.escalates = !arguments->keeps_interval;
     if (arguments->proves_leak) arguments->options.prove_idle = std::chrono::seconds(arguments->idle);
     if (arguments->duration > 0) arguments->options.duration = std::chrono::seconds(arguments->duration);
     arguments->options.load_wait = std::chrono::seconds(arguments->load_wait);

@@ -29,6 +29,7 @@
 #include "collector/load_rows.h"
 #include "collector/prove_leak.h"
 #include "collector/recording.h"
+#include "collector/watch.h"
 #include "run/reader.h"
 
 namespace camprobe {
@@ -326,6 +327,7 @@ Outcome record_program(const RunOptions& options) {
 
   std::optional<Load> load;
   if (!options.load.empty()) load.emplace(options, path);
+  Watch watch({options.duration, options.escalates, options.is_quiet}, steady_clock::now());
   std::optional<ProofOrder> proof;
   if (options.prove_idle) proof.emplace(*options.prove_idle);
   const auto mark_proof = [&](const char* what) {
@@ -453,6 +455,7 @@ Outcome record_program(const RunOptions& options) {
       if (load) load->stop(options.grace);
       terminate();
     }
+    if (stop == Stop::kNo) watch.poll(now, recording, child_lives ? child : 0);
     if (load) load->kill_when_due(now);
     if ((stop == Stop::kTerminated || stop == Stop::kAsked) && now >= kill_at &&
         (child_lives || recording.has_live_process())) {
@@ -466,6 +469,7 @@ Outcome record_program(const RunOptions& options) {
     }
   }
 
+  watch.end();
   if (load && load->pid() == 0 && load_code == 0) {
     say(fmt::format("the load was never started: the program ended first ({})", end_of(child_status)));
     load_code = 1;

@@ -339,11 +339,11 @@ void apply_proof(const LeakFinding& f, const RunInput& input, const Thresholds& 
   };
   std::string figures = fmt::format(
       "the first load left {}, of which {} were there after an idle of {}; the same load again {}, {} after the idle; "
-      "second over first {:.2f} [{:.2f}, {:.2f}]",
+      "second over first {:.2f} [{:.2f}, {:.2f}]; {} of what the first left was there at the end",
       per_1000(proof.first_at_end, proof.first_requests), per_1000(proof.first_after_idle, proof.first_requests),
       in_seconds(idle), per_1000(proof.second_at_end, proof.second_requests),
       per_1000(proof.second_after_idle, proof.second_requests), proof.ratio, proof.ratio_interval.low,
-      proof.ratio_interval.high);
+      proof.ratio_interval.high, in_percent(proof.first_at_end > 0 ? proof.first_at_last / proof.first_at_end : 0));
   switch (proof.verdict) {
     case ProofVerdict::kConfirmed:
       out.verdict = to_string(Verdict::kLeaks);

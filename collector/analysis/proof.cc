@@ -9,12 +9,13 @@ namespace camprobe::analysis {
 namespace {
 
 struct Left {
-  double at_end = 0, after_idle = 0;
+  double at_end = 0, after_idle = 0, at_last = 0;
   double sum = 0, squares = 0, objects = 0, count = 0;  // of those after the idle
   double effective() const { return squares > 0 ? sum * sum / squares : 0; }
 };
 
-Left left_by(const std::vector<const Population*>& members, Seconds from, const Interval& load, const Interval& idle) {
+Left left_by(const std::vector<const Population*>& members, Seconds from, const Interval& load, const Interval& idle,
+             Seconds last) {
   Left left;
   for (const Population* population : members) {
     for (const Life& life : population->lives) {
@@ -22,6 +23,7 @@ Left left_by(const std::vector<const Population*>& members, Seconds from, const 
       if (life.died > load.high) left.at_end += life.amount;
       if (life.died < idle.high) continue;
       left.after_idle += life.amount;
+      if (life.died >= last) left.at_last += life.amount;
       left.sum += life.amount, left.squares += life.amount * life.amount;
       left.objects += life.objects, left.count += 1;
     }
@@ -44,10 +46,11 @@ Proof judge_proof(const std::vector<const Population*>& members, const ProofPhas
     return clock.counts_requests() ? clock.at(to) - clock.at(from) : to - from;
   };
   const Seconds first_from = after_start(phases.first_load), second_from = after_start(phases.second_load);
-  const Left first = left_by(members, first_from, phases.first_load, phases.first_idle);
-  const Left second = left_by(members, second_from, phases.second_load, phases.second_idle);
+  const Left first = left_by(members, first_from, phases.first_load, phases.first_idle, phases.second_idle.high);
+  const Left second = left_by(members, second_from, phases.second_load, phases.second_idle, phases.second_idle.high);
   proof.first_at_end = first.at_end, proof.first_after_idle = first.after_idle;
   proof.second_at_end = second.at_end, proof.second_after_idle = second.after_idle;
+  proof.first_at_last = first.at_last;
   proof.first_events = first.count, proof.second_events = second.count;
   proof.first_requests = work_between(first_from, phases.first_load.high);
   proof.second_requests = work_between(second_from, phases.second_load.high);
@@ -65,13 +68,15 @@ Proof judge_proof(const std::vector<const Population*>& members, const ProofPhas
 
   const bool sampled = first.objects + second.objects > 1.1 * (first.count + second.count);
   const double needed = sampled ? k.min_survivors_sampled : k.min_survivors_exact;
-  const bool outlived = first.after_idle >= k.proof_outlives_idle * first.at_end &&
+  const bool outlived = first.at_last >= k.proof_outlives_idle * first.at_end &&
                         second.after_idle >= k.proof_outlives_idle * second.at_end;
   if (proof.first_events >= 0.5 * needed && proof.second_events >= needed && outlived &&
       proof.ratio_interval.low >= k.proof_same) {
     proof.verdict = ProofVerdict::kConfirmed;
   } else if (proof.ratio_interval.high < k.proof_same && proof.second_events < needed) {
     proof.verdict = ProofVerdict::kCleared;
+  } else if (first.at_end > 0 && first.count >= needed && first.at_last < k.proof_gone * first.at_end) {
+    proof.verdict = ProofVerdict::kCleared;  // a full cache: what the first left gave way to what the second left
   } else if (first.at_end > 0 && first.after_idle < k.proof_gone * first.at_end &&
              second.after_idle <= k.proof_gone * std::max(second.at_end, first.at_end)) {
     proof.verdict = ProofVerdict::kCleared;

@@ -21,14 +21,15 @@ struct ProofPhases {
 
 enum class ProofVerdict {
   kConfirmed,  // both loads left as much, and it stayed
-  kCleared,    // the second left next to nothing, or what was left did not outlive the idle
-  kOpen,       // too little of it to tell, or neither
+  kCleared,  // the second left next to nothing, or what was left did not outlive the idle, or gave way to the second's
+  kOpen,     // too little of it to tell, or neither
 };
 
 struct Proof {
   ProofVerdict verdict = ProofVerdict::kOpen;
   // Amounts that a load left, at its end and at the end of the idle after it; of births after the load's own start-up.
   double first_at_end = 0, first_after_idle = 0, second_at_end = 0, second_after_idle = 0;
+  double first_at_last = 0;  // of what the first load left, there after the second idle: a full cache replaces it
   double first_requests = 0, second_requests = 0;
   double first_events = 0, second_events = 0;  // sampled objects behind `..._after_idle`
   double ratio = 0;                            // left a request, second over first

@@ -137,7 +137,7 @@ class Judge {
       return conclude(Verdict::kInconclusive, Reason::kTooFewSurvivors);
     }
     if (!v_.ended && has_levelled_off()) return conclude(Verdict::kSaturating, Reason::kLevelledOff);
-    if (thinning > k_.saturation_doubt) {
+    if (thinning > k_.saturation_doubt || v_.survivor_share > k_.most_kept_share) {
       v_.longer_by = extension_for(2 * needed);
       return conclude(Verdict::kInconclusive, Reason::kMayThinOut);
     }

@@ -20,6 +20,7 @@ constexpr Named kNamed[] = {
     {"min_survivors_exact", &Thresholds::min_survivors_exact},
     {"min_candidate", &Thresholds::min_candidate},
     {"false_discovery_rate", &Thresholds::false_discovery_rate},
+    {"most_kept_share", &Thresholds::most_kept_share},
     {"min_net_growth", &Thresholds::min_net_growth},
     {"staying_likelihood_ratio", &Thresholds::staying_likelihood_ratio},
     {"slowest_death", &Thresholds::slowest_death},
@@ -69,6 +70,10 @@ constexpr Named kNamed[] = {
     {"proof_outlives_idle", &Thresholds::proof_outlives_idle},
     {"proof_gone", &Thresholds::proof_gone},
     {"proof_same", &Thresholds::proof_same},
+    {"early_first_look", &Thresholds::early_first_look},
+    {"early_saturation_doubt", &Thresholds::early_saturation_doubt},
+    {"early_kept_share", &Thresholds::early_kept_share},
+    {"early_survivors", &Thresholds::early_survivors},
     {"forecast_horizon", &Thresholds::forecast_horizon},
 };
 

@@ -31,6 +31,7 @@ struct Thresholds {
   double min_candidate = 3;            // fewer survivors are not even tested
   double false_discovery_rate = 0.01;
 
+  double most_kept_share = 1;    // of what a stack makes, for a verdict at the end of a run: any
   double min_net_growth = 0.25;  // of the survivors: else they replaced others that left
 
   // What dies may live long: two kinds in one population (lifetimes.h).
@@ -97,9 +98,15 @@ struct Thresholds {
 
   // Active proof: load, idle, the same load, idle.
   double proof_start_share = 0.2;    // of each load's requests is its start-up
-  double proof_outlives_idle = 0.8;  // of what a load left must be there after the idle
-  double proof_gone = 0.2;           // of it at most: it does not outlive the idle
+  double proof_outlives_idle = 0.8;  // of what the loads left must be there at the end
+  double proof_gone = 0.2;           // of it at most: it did not last
   double proof_same = 0.5;  // left a request, second load over first: confirmed if surely above, cleared if below
+
+  // Looks before the end of a run (early.h).
+  double early_first_look = 300;       // seconds, where the run's length is not known
+  double early_saturation_doubt = -1;  // as saturation_doubt: a cache must be surely excluded
+  double early_kept_share = 0.5;       // of what a stack makes, at most
+  double early_survivors = 1.5;        // times as many survivors, and as much exposure of old objects
 
   double forecast_horizon = 10;  // no point value beyond this many stretches
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "collector/analysis/degradation.h"
+#include "collector/analysis/early.h"
 #include "collector/analysis/leaks.h"
 #include "tests/ground_truth/baselines.h"
 #include "tests/ground_truth/judged.h"
@@ -21,7 +22,7 @@ namespace {
 constexpr const char* kUsage = R"(Prints how often the judgement is right on streams whose truth is known.
 
   ground-truth [--runs N] [--seed N] [--survivors N,N,...] [--shapes PREFIX] [--tuning] [--set THRESHOLD=VALUE]...
-               [--hours H --interval BYTES] [--only leaks|delay|baselines|services|ablation]
+               [--hours H --interval BYTES] [--only leaks|delay|looks|baselines|services|ablation]
 
 Without --tuning, shapes draw their parameters anew in every run, and shapes are added that no threshold was chosen on.
 )";
@@ -194,6 +195,46 @@ void print_delay(const Options& options) {
                 share * survivors, double(flips) / looks);
     std::fflush(stdout);
   }
+}
+
+// A run that may be convicted at three quarters and at its end, by the rules of early.h.
+void print_looks(const Options& options) {
+  const double survivors = 64;
+  std::printf("\nLooked at twice, at %.0f survivors.\n\n", survivors);
+  std::printf("| shape | at three quarters | by the end | at the end alone |\n|---|---|---|---|\n");
+  int clean = 0, false_looking = 0, false_at_end = 0;
+  double early = 0;
+  int leaky = 0;
+  for (const Shape& shape : shapes_for(options)) {
+    int three = 0, any = 0, end = 0;
+    bool ambiguous = false;
+    const int runs = std::max(options.runs / 2, 1);
+    for (int i = 0; i < runs; ++i) {
+      Random random(options.seed + static_cast<std::uint64_t>(i) * 7919);
+      const Scenario scenario = shape.make(size_for(options, survivors), random);
+      ambiguous = scenario.truth.ambiguous;
+      // Of a leaky scenario: all that leaks was named; of a clean one: anything was accused.
+      const auto convicts = [&](const Scenario& seen, const analysis::Thresholds& thresholds) {
+        Row row;
+        judge(seen, thresholds, row);
+        return shape.leaks ? row.leaky > 0 && row.found == row.leaky : row.with_false_leak > 0;
+      };
+      const auto at = [&](double part, double share) {
+        const double seconds = part * scenario.stretch.end;
+        return convicts(until(scenario, seconds), analysis::for_look(options.thresholds, {seconds, share}));
+      };
+      const bool early_one = at(0.75, 0.3), last = convicts(scenario, options.thresholds);
+      three += early_one, any += early_one || last, end += last;
+    }
+    std::printf("| %s%s | %.3f | %.3f | %.3f |\n", shape.name.c_str(), ambiguous ? " (ambiguous)" : "",
+                double(three) / runs, double(any) / runs, double(end) / runs);
+    std::fflush(stdout);
+    if (!shape.leaks) clean += runs, false_looking += any, false_at_end += end;
+    if (shape.leaks && !ambiguous) early += double(three) / runs, ++leaky;
+  }
+  std::printf("\nclean runs with any false leak: looked at twice %s, at the end alone %s\n",
+              wilson(false_looking, clean).c_str(), wilson(false_at_end, clean).c_str());
+  std::printf("leaky shapes: convicted by three quarters of the run, on average %.2f\n", leaky ? early / leaky : 0);
 }
 
 void print_baselines(const Options& options) {
@@ -375,6 +416,7 @@ int main(int argc, char** argv) {
   const auto wanted = [&](const char* table) { return options.only.empty() || options.only == table; };
   if (wanted("leaks")) print_leaks(options);
   if (wanted("delay")) print_delay(options);
+  if (wanted("looks")) print_looks(options);
   if (wanted("baselines")) print_baselines(options);
   if (wanted("services")) print_services(options);
   if (wanted("ablation")) print_ablation(options);
