@@ -200,7 +200,8 @@ int main(int argc, char** argv) {
   const auto svg = [&](const std::string& name, camprobe::exporters::What what) {
     camprobe::run::Reader run = opened(directory / (name + ".camrun"));
     write(directory / fmt::format("{}.{}.svg", name, camprobe::exporters::name_of(what)),
-          camprobe::exporters::to_flamegraph_svg(camprobe::exporters::read_slice(run, what, {0, run.duration_ns()})));
+          camprobe::exporters::to_flamegraph_svg(
+              camprobe::exporters::read_slice(run, what, camprobe::exporters::TimeRange{0, run.duration_ns()})));
   };
   tests::server_run(directory / "server.camrun");
   const json served = page("server", server_report());
