@@ -61,10 +61,11 @@ Proof judge_proof(const std::vector<const Population*>& members, const ProofPhas
   const double mean = first.count + second.count > 0 ? (first.sum + second.sum) / (first.count + second.count) : 0;
   const double rate1 = (first.sum + 0.5 * mean) / proof.first_requests;
   const double rate2 = (second.sum + 0.5 * mean) / proof.second_requests;
-  if (rate1 <= 0) return proof;
-  const double error = std::sqrt(1 / n1 + 1 / n2);
-  proof.ratio = rate2 / rate1;
-  proof.ratio_interval = {proof.ratio * std::exp(-1.96 * error), proof.ratio * std::exp(1.96 * error)};
+  if (rate1 > 0) {  // else neither left anything
+    const double error = std::sqrt(1 / n1 + 1 / n2);
+    proof.ratio = rate2 / rate1;
+    proof.ratio_interval = {proof.ratio * std::exp(-1.96 * error), proof.ratio * std::exp(1.96 * error)};
+  }
 
   const bool sampled = first.objects + second.objects > 1.1 * (first.count + second.count);
   const double needed = sampled ? k.min_survivors_sampled : k.min_survivors_exact;
@@ -73,7 +74,7 @@ Proof judge_proof(const std::vector<const Population*>& members, const ProofPhas
   if (proof.first_events >= 0.5 * needed && proof.second_events >= needed && outlived &&
       proof.ratio_interval.low >= k.proof_same) {
     proof.verdict = ProofVerdict::kConfirmed;
-  } else if (proof.ratio_interval.high < k.proof_same && proof.second_events < needed) {
+  } else if (rate1 > 0 && proof.ratio_interval.high < k.proof_same && proof.second_events < needed) {
     proof.verdict = ProofVerdict::kCleared;
   } else if (first.at_end > 0 && first.count >= needed && first.at_last < k.proof_gone * first.at_end) {
     proof.verdict = ProofVerdict::kCleared;  // a full cache: what the first left gave way to what the second left

@@ -11,6 +11,7 @@
 
 #include "collector/analysis/leaks.h"
 #include "tests/ground_truth/judged.h"
+#include "tests/ground_truth/otava.h"
 
 namespace camprobe::ground_truth {
 namespace {
@@ -143,6 +144,15 @@ TEST(GroundTruth, NamesBothLeaksOfTheDemonstrationAndNothingElse) {
     EXPECT_LE(rate_off, 2 * runs * 4 / 100);
     EXPECT_GE(covered, runs * 90 / 100);
   }
+}
+
+// The example of Otava's own test suite (tests/analysis_test.py).
+TEST(Otava, FindsTheOneChangeOfItsOwnExample) {
+  const std::vector<double> series = {1.02, 0.95, 0.99, 1.00, 1.12, 1.00, 1.01, 0.98, 1.01, 0.96,
+                                      0.50, 0.51, 0.48, 0.48, 0.55, 0.50, 0.49, 0.51, 0.50, 0.49};
+  const auto points = otava::change_points(series, 10, 0.0001);
+  ASSERT_EQ(points.size(), 1u);
+  EXPECT_EQ(points[0].index, 10u);
 }
 
 }  // namespace

@@ -156,7 +156,7 @@ std::vector<ChangePoint> change_points(Series series, std::size_t window, double
   const auto all = intervals_between(points, series.size());
   for (ChangePoint& point : points) point = evaluate(point.index, series, all);
 
-  // merge(): the weakest goes until all are strong; those beside it are compared anew.
+  // merge(): the weakest goes until all are strong.
   while (!points.empty()) {
     auto weakest = std::max_element(points.begin(), points.end(),
                                     [](const auto& a, const auto& b) { return a.p_value < b.p_value; });
@@ -168,8 +168,9 @@ std::vector<ChangePoint> change_points(Series series, std::size_t window, double
     const auto index = static_cast<std::size_t>(weakest - points.begin());
     points.erase(weakest);
     const auto ranges = intervals_between(points, series.size());
-    if (index > 0) points[index - 1] = evaluate(points[index - 1].index, series, ranges);
-    if (index < points.size()) points[index] = evaluate(points[index].index, series, ranges);
+    // As there: the two that follow are compared anew, and the one before is not.
+    for (std::size_t i = index; i < std::min(index + 2, points.size()); ++i)
+      points[i] = evaluate(points[i].index, series, ranges);
   }
   return points;
 }
