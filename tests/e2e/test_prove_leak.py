@@ -7,7 +7,7 @@ import unittest
 
 import harness
 
-LOAD = "h2load --h1 -c 16 -n 3000 'http://127.0.0.1:{port}/arbitrate?prompt_size=200'"
+LOAD = "h2load --h1 -c 16 -D 10 --rps 40 'http://127.0.0.1:{port}/arbitrate?prompt_size=200'"
 
 
 def prove(scratch, *faults):
@@ -50,7 +50,7 @@ class ProveLeak(unittest.TestCase):
 
     def test_a_bounded_cache_is_not_accused(self):
         with harness.Scratch() as scratch:
-            result, report = prove(scratch, "--fault", "bounded-cache=1024:1.0:1500")
+            result, report = prove(scratch, "--fault", "bounded-cache=1024:1.0:2500")
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual([f["title"] for f in report["findings"] if f["kind"] == "leak" and f["confirmed"]], [])
             for finding, text in proofs(report, "cache_within_bound"):

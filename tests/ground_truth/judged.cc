@@ -40,8 +40,8 @@ void judge_levels(const Scenario& scenario, const analysis::Thresholds& threshol
   const bool untracked =
       memory.mainly == analysis::MemoryGrowth::kOther || memory.mainly == analysis::MemoryGrowth::kMappings;
   const bool leaks = memory.rss.verdict == Verdict::kLeaks && untracked;
-  const bool accused = memory.rss.verdict == Verdict::kLeaks && !untracked && scenario.memory_leaks;
-  ++row.verdicts[leaks ? "leaks" : accused ? "none" : to_string(memory.rss.verdict)];
+  const bool retained = memory.rss.verdict == Verdict::kLeaks && memory.mainly == analysis::MemoryGrowth::kRetention;
+  ++row.verdicts[leaks ? "leaks" : retained ? "retention" : to_string(memory.rss.verdict)];
   if (scenario.memory_leaks) {
     ++row.leaky;
     row.found += leaks;
