@@ -132,7 +132,10 @@ TEST_F(CommandsTest, ReportIsTextJsonOrAPageByTheNameOfItsFile) {
   EXPECT_EQ(report["schema"], "camprobe.report/1");
   report.erase("top");  // which the page shows as flame graphs
 
-  EXPECT_EQ(call([&] { return run_report({.run = run_, .output = at("report.html")}); }), 0);
+  EXPECT_EQ(call([&] {
+              return run_report({.run = run_, .output = at("report.html"), .base = {run_}, .past = {run_, run_}});
+            }),
+            0);
   const std::string page = content(at("report.html"));
   EXPECT_THAT(page, StartsWith("<!doctype html>"));
   const std::size_t begin = page.find("id=\"camprobe-data\">") + 19;
@@ -140,10 +143,22 @@ TEST_F(CommandsTest, ReportIsTextJsonOrAPageByTheNameOfItsFile) {
   EXPECT_EQ(data["report"], report);  // the page pictures the very report that JSON gives
 }
 
+TEST_F(CommandsTest, APdfIsPrintedByTheBrowserOfTheMachine) {
+  const int code = call([&] { return run_report({.run = run_, .output = at("report.pdf")}); });
+  if (error_.find("install chromium") != std::string::npos) GTEST_SKIP() << error_;
+  EXPECT_EQ(code, 0) << error_;
+  const std::string pdf = content(at("report.pdf"));
+  EXPECT_THAT(pdf, StartsWith("%PDF-"));
+  EXPECT_THAT(pdf, HasSubstr("%%EOF"));
+  EXPECT_GT(pdf.size(), 50'000u);  // text, tables and charts
+}
+
 TEST_F(CommandsTest, WhatCannotBeReportedIsOneLineAndExitCode2) {
   const std::vector<std::pair<ReportOptions, std::string>> wrong{
       {{.run = at("none.camrun"), .format = ""}, "none.camrun"},
-      {{.run = run_, .format = "pdf"}, "--format pdf: no such format; choose text, json, html, md or junit"},
+      {{.run = run_, .format = "docx"}, "--format docx: no such format; choose text, json, html, pdf, md or junit"},
+      {{.run = run_, .format = "md", .base = {run_}}, "--base and --past belong to html and pdf, not to md"},
+      {{.run = run_, .format = "html", .output = at("x.html"), .past = {at("none.camrun")}}, "none.camrun"},
       {{.run = run_, .format = "html", .output = at("no/such/x.html")}, "cannot be written"},
   };
   for (const auto& [options, part] : wrong) {
