@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
   camprobe::cli::add_mark_command(app, exit_code);
   camprobe::cli::add_set_command(app, exit_code);
   camprobe::cli::add_snapshot_command(app, exit_code);
+  camprobe::cli::add_serve_command(app, exit_code);
   camprobe::cli::add_doctor_command(app, exit_code);
   camprobe::cli::add_enable_command(app, exit_code);
   camprobe::cli::add_pages_command(app, exit_code);
