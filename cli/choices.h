@@ -3,8 +3,8 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <string>
-#include <vector>
 
 namespace camprobe::cli {
 
@@ -15,13 +15,18 @@ inline CLI::Validator choices(const std::string& words) {
   return CLI::Validator([](std::string&) { return std::string(); }, "", kChoices + words);
 }
 
-// The words that were given to choices(), separated by spaces; empty where none were.
+// The words that were given to choices() or to CLI::IsMember, separated by spaces; empty where none were.
 inline std::string choices_of(const CLI::Option& option) {
   auto& asked = const_cast<CLI::Option&>(option);  // CLI11 2.1 has no const access to validators
   for (int i = 0;; ++i) {
     try {
-      const std::string name = asked.get_validator(i)->get_name();
-      if (name.starts_with(kChoices)) return name.substr(sizeof kChoices - 1);
+      const CLI::Validator& validator = *asked.get_validator(i);
+      if (validator.get_name().starts_with(kChoices)) return validator.get_name().substr(sizeof kChoices - 1);
+      std::string words = validator.get_description();  // IsMember's is {a,b}
+      if (words.starts_with('{') && words.ends_with('}')) {
+        std::replace(words.begin(), words.end(), ',', ' ');
+        return words.substr(1, words.size() - 2);
+      }
     } catch (const CLI::OptionNotFound&) {
       return "";
     }
