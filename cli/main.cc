@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
   camprobe::cli::add_set_command(app, exit_code);
   camprobe::cli::add_snapshot_command(app, exit_code);
   camprobe::cli::add_doctor_command(app, exit_code);
+  camprobe::cli::add_suite_command(app, exit_code);
 
   // CLI11 would only say that a command is missing.
   std::string chosen;

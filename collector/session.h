@@ -8,9 +8,13 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "collector/load/timeline.h"
+#include "run/result.h"
 
 namespace camprobe {
 
@@ -29,6 +33,9 @@ struct RunOptions {
   std::chrono::seconds load_wait{30};  // how long to wait for the program to listen
   std::chrono::seconds grace{10};      // between SIGTERM and SIGKILL
   bool is_quiet = false;
+  // Where the caller drives the load itself: what it was, asked when the program has ended, with our clock.
+  std::function<run::Result<load::LoadTimeline>()> load_timeline{};
+  std::function<void()> before_exec{};  // in the program's process, before it begins: system calls only
 };
 
 Outcome record_program(const RunOptions& options);
