@@ -41,6 +41,19 @@ std::size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+// A table too wide for a terminal: a paragraph for each row.
+std::string rows_as_text(const Block& block) {
+  std::string out = block.text.empty() ? "" : plain(block.text) + "\n";
+  for (const auto& row : block.rows) {
+    for (std::size_t i = 0; i < std::min(row.size(), block.items.size()); ++i) {
+      if (row[i].empty() || row[i] == "-") continue;
+      out += (i == 0 ? "  - " + plain(row[i]) : (i == 1 ? ": " : "; ") + plain(block.items[i]) + " " + plain(row[i]));
+    }
+    out += "\n";
+  }
+  return out;
+}
+
 std::string table_text(const Block& block) {
   std::vector<std::size_t> widths(block.items.size());
   std::vector<std::vector<std::string>> rows{block.items};
@@ -49,6 +62,10 @@ std::string table_text(const Block& block) {
     for (std::size_t i = 0; i < std::min(row.size(), widths.size()); ++i)
       widths[i] = std::max(widths[i], width_of(row[i]));
   }
+  constexpr std::size_t kWidest = 170;
+  std::size_t all = 1;
+  for (const std::size_t width : widths) all += width + 2;
+  if (all > kWidest) return rows_as_text(block);
   std::string out = block.text.empty() ? "" : plain(block.text) + "\n";
   for (const auto& row : rows) {
     std::string line = " ";

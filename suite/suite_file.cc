@@ -61,20 +61,28 @@ Program program_of(const YAML::Node& node, const std::string& what, const std::s
   return program;
 }
 
-Request request_of(const YAML::Node& node) {
+// The keys of a request, in whatever map has them.
+Request request_in(YamlMap& map) {
   Request request;
+  request.method = map.one_of("method", {"GET", "POST", "PUT", "DELETE", "HEAD"});
+  request.path = map.needed_text("path");
+  request.body = map.text("body");
+  for (auto& [key, value] : map.pairs("headers")) request.headers[key] = value;
+  if (!request.path.starts_with('/')) map.fail_at("path", "a request's path begins with a slash");
+  return request;
+}
+
+Request request_of(const YAML::Node& node) {
   if (node.IsScalar()) {
+    Request request;
     request.path = node.Scalar();
-  } else {
-    YamlMap map(node, "a request");
-    request.method = map.one_of("method", {"GET", "POST", "PUT", "DELETE", "HEAD"});
-    request.path = map.needed_text("path");
-    request.body = map.text("body");
-    for (auto& [key, value] : map.pairs("headers")) request.headers[key] = value;
-    request.weight = static_cast<unsigned>(map.whole("weight", 1, 1000).value_or(1));
-    map.done();
+    if (!request.path.starts_with('/')) fail(node, "a request's path begins with a slash");
+    return request;
   }
-  if (!request.path.starts_with('/')) fail(node, "a request's path begins with a slash");
+  YamlMap map(node, "a request");
+  Request request = request_in(map);
+  request.weight = static_cast<unsigned>(map.whole("weight", 1, 1000).value_or(1));
+  map.done();
   return request;
 }
 
@@ -242,7 +250,7 @@ Suite suite_of(const YAML::Node& node, const std::string& file_name) {
   map.each("checks", [&](const YAML::Node& item) {
     YamlMap check(item, "a check");
     Check made;
-    made.request = request_of(check.node("request").IsDefined() ? check.node("request") : item);
+    made.request = request_in(check);
     made.name = check.text("name", made.request.method + " " + made.request.path);
     made.status = static_cast<int>(check.whole("status", 100, 599).value_or(200));
     check.done();
