@@ -39,7 +39,7 @@ run::Result<std::vector<exporters::Slice>> slices_of(const std::vector<std::stri
     if (!run)
       return run::Error{run.error() + "; a flame graph needs run files on both sides (baselines hold no samples)"};
     try {
-      slices.push_back(exporters::read_slice(*run, what, {0, run->duration_ns()}));
+      slices.push_back(exporters::read_slice(*run, what, exporters::TimeRange{0, run->duration_ns()}));
     } catch (const exporters::SliceError& error) {
       return run::Error{path + ": " + error.what()};
     }

@@ -2,19 +2,16 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <cstdint>
-#include <optional>
 #include <string>
+
+#include "exporters/formats.h"
 
 namespace camprobe::cli {
 
 struct ExportOptions {
   std::string run;
-  std::string what{};  // "": cpu, or everything for csv
-  std::string format = "folded";
-  std::optional<std::string> from{};
-  std::optional<std::string> to{};
-  std::optional<std::int64_t> pid{};
+  exporters::ExportRequest request{};
+  std::string base{};    // another run, for what changed from it
   std::string output{};  // "" or "-": standard output
 };
 

@@ -58,7 +58,7 @@ void add_load_command(CLI::App& app, int& exit_code) {
   for (const load::Adapter* adapter : load::adapters()) formats += std::string("\n  ") + adapter->format;
   CLI::App* command = app.add_subcommand("load", "Show what a load tool's output holds");
   command->footer(
-      "The format is told by the content, compressed (gzip) or not. Known are the results of" + formats +
+      "The format is told by the content, compressed (gzip, zstd) or not. Known are the results of" + formats +
       "\nRows that cannot be read are skipped, counted and named. Exit code 2: the file cannot be used at all.");
   const auto options = std::make_shared<LoadOptions>();
   command->add_option("FILE", options->file, "What the load tool wrote")->required()->type_name("");

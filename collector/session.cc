@@ -128,10 +128,10 @@ void finish_run(Recording& recording, const std::string& path, std::string_view 
     say(fmt::format("the run is in {}", path));
 }
 
-// Takes a load tool's output into the run. A tool that we started has our clock; of another's the clock is compared.
-// False: it could not be read, which has been said.
+// Takes a load tool's output into the run. A tool that we started, at `began`, has our clock; of another's the clock is
+// compared. False: it could not be read, which has been said.
 bool take_load(Recording& recording, const std::string& file, const std::string& shown, const std::string& h2load_text,
-               bool has_our_clock) {
+               std::optional<load::WallTime> began) {
   auto timeline = load::read_load_file(file);
   if (!timeline) {
     say(timeline.error());
@@ -139,8 +139,12 @@ bool take_load(Recording& recording, const std::string& file, const std::string&
   }
   if (!h2load_text.empty()) load::add_h2load_summary(*timeline, h2load_text);
   const std::int64_t realtime_ns = drain::to_integer(drain::clock_ns(CLOCK_REALTIME)) - recording.clock().now_ns();
+  if (began) timeline->place(*began);
+  if (!timeline->start) {
+    say(fmt::format("{}: it does not tell when its requests were sent, so only its totals are in the run", shown));
+  }
   std::optional<load::Nanoseconds> skew;
-  if (has_our_clock) {
+  if (began) {
     skew = load::Nanoseconds{0};
   } else if (auto reader = run::Reader::open(recording.writer().path())) {
     skew = find_skew(*reader, *timeline, realtime_ns);
@@ -215,6 +219,7 @@ class Load {
       skip_bytes_ = fs::exists(plan_->results, none) ? fs::file_size(plan_->results, none) : 0;
     }
     if (plan_ && !plan_->added.empty()) spdlog::info("load command: added {}", plan_->added);
+    began_ = std::chrono::system_clock::now();
     auto started = attach::launch(what);
     if (output >= 0) ::close(output);
     if (!started) {
@@ -250,7 +255,8 @@ class Load {
     if (has_failed) say(fmt::format("the load command failed with exit code {}: {}", exit_code_, options_.load));
     std::string printed;
     if (captures_) printed = read_text(output_);
-    if (captures_ && !plan_->results_are_stdout) fmt::print("{}", printed);  // hers: it was only looked at
+    // Hers: it was only looked at. JSON is not made for her.
+    if (captures_ && (!plan_->results_are_stdout || plan_->results_are_text)) fmt::print("{}", printed);
     std::string file = options_.load_results;
     if (file.empty() && plan_) file = plan_->results;
     if (file.empty()) {
@@ -266,7 +272,7 @@ class Load {
     }
     const std::string summary = plan_ && plan_->summary_is_stdout ? printed : std::string();
     const bool is_kept = !options_.load_results.empty() || (plan_ && plan_->results_are_users);
-    const bool is_taken = take_load(recording, file, is_kept ? file : options_.load, summary, true);
+    const bool is_taken = take_load(recording, file, is_kept ? file : options_.load, summary, began_);
     return has_failed ? 1 : is_taken ? 0 : 2;
   }
 
@@ -288,6 +294,7 @@ class Load {
 
   const RunOptions& options_;
   std::optional<load::LoadCommand> plan_;
+  load::WallTime began_;
   std::string results_, output_;
   std::uintmax_t skip_bytes_ = 0;
   bool captures_ = false;
@@ -454,7 +461,7 @@ Outcome record_program(const RunOptions& options) {
   }
   if (load && load->pid() != 0) load_code = load->take(recording);
   if (!load && !options.load_results.empty())
-    load_code = take_load(recording, options.load_results, options.load_results, {}, false) ? 0 : 2;
+    load_code = take_load(recording, options.load_results, options.load_results, {}, std::nullopt) ? 0 : 2;
   if (options.load_timeline) load_code = take_timeline(recording, options.load, options.load_timeline());
   for (const std::string& line : recording.unprobed()) say("not sampled: " + line);
   finish_run(recording, path, run::kComplete, options.is_quiet);
@@ -543,7 +550,7 @@ Outcome record_running(const AttachOptions& options) {
   }
   int load_code = 0;
   if (!options.load_results.empty())
-    load_code = take_load(recording, options.load_results, options.load_results, {}, false) ? 0 : 2;
+    load_code = take_load(recording, options.load_results, options.load_results, {}, std::nullopt) ? 0 : 2;
   finish_run(recording, path, run::kComplete, options.is_quiet);
   return {load_code, path};
 }

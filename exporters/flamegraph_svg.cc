@@ -85,7 +85,7 @@ std::string in_unit(double value, Unit unit) {
     if (value >= 1e3) return three_digits(value / 1e3) + " \xC2\xB5s";
     return fmt::format("{:.0f} ns", value);
   }
-  return fmt::format("{:.0f} objects", value);
+  return fmt::format("{:.0f} {}", value, name_of(unit));
 }
 
 std::string percent(double share) {
@@ -109,6 +109,19 @@ std::map<std::string, std::uint32_t> colours_of_modules(const Slice& slice, cons
   return colours;
 }
 
+// One colour a language; the kernel and what camprobe adds are nobody's.
+std::uint32_t colour_of_language(const Frame& frame) {
+  if (frame.kind == "js") return 0xEEDD88;
+  if (frame.kind == "python") return 0x99DDFF;
+  if (frame.kind == "java") return 0xFFAABB;
+  if (frame.kind == "kernel") return 0xEE8866;
+  if (frame.kind == "native" || frame.kind == "inlined") return 0x77AADD;
+  return 0xCFD3D8;
+}
+
+// The same colour in one of seven shades, by name, so that neighbours can be told apart.
+std::string shaded(std::uint32_t colour, const std::string& name);
+
 std::string colour_of(const Frame& frame, const std::map<std::string, std::uint32_t>& modules) {
   constexpr std::uint32_t kNeutral = 0xCFD3D8;
   const auto found = modules.find(frame.module);
@@ -118,8 +131,12 @@ std::string colour_of(const Frame& frame, const std::map<std::string, std::uint3
   if (!neutral && found != modules.end()) colour = found->second;
   if (found == modules.end() && (frame.kind == "js" || frame.kind == "python" || frame.kind == "java"))
     colour = 0x44BB99;
+  return shaded(colour, frame.function);
+}
+
+std::string shaded(std::uint32_t colour, const std::string& name) {
   std::uint32_t hash = 2166136261u;
-  for (const char c : frame.function.substr(0, 200)) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  for (const char c : name.substr(0, 200)) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
   const double lighter = (hash % 7) / 7.0 * 0.38;
   std::uint32_t mixed = 0;
   for (int shift = 16; shift >= 0; shift -= 8) {
@@ -215,9 +232,10 @@ std::string to_flamegraph_svg(const Slice& slice, const SvgOptions& options) {
         "y=\"{}\">{}</text></g>\n",
         place.x * kWhole, share * kWhole, node.depth, xml_text(name), title, x, y, std::max(0.4, share * kPixels - 0.6),
         kRow - 1,
-        is_root               ? "#cfd3d8"
-        : slice.is_difference ? colour_of_change(node.before, 2 * node.total - node.before)
-                              : colour_of(frame, modules),
+        is_root                                  ? "#cfd3d8"
+        : slice.is_difference                    ? colour_of_change(node.before, 2 * node.total - node.before)
+        : options.colour == SvgColour::kLanguage ? shaded(colour_of_language(frame), frame.function)
+                                                 : colour_of(frame, modules),
         x + 4, y + 13, xml_text(label_for(name, share * kPixels)));
     double child_x = place.x;
     std::vector<Place> children;
@@ -232,6 +250,8 @@ std::string to_flamegraph_svg(const Slice& slice, const SvgOptions& options) {
   std::string foot = fmt::format("{} stacks", slice.stacks.size());
   if (drawn < nodes.size())
     foot += fmt::format("; the {} lightest of {} frames are not drawn", nodes.size() - drawn, nodes.size());
+  if (options.colour == SvgColour::kLanguage && !slice.is_difference)
+    foot += "; blue: native, yellow: JavaScript, light blue: Python, pink: Java, orange: kernel";
   for (const std::string& note : slice.notes) foot += "; " + note;
   const int height = kTop + static_cast<int>(deepest + 1) * kRow + 34;
   std::string out;

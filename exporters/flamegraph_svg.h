@@ -10,9 +10,12 @@
 
 namespace camprobe::exporters {
 
+enum class SvgColour { kModule, kLanguage };
+
 struct SvgOptions {
-  std::string title;                 // "" for one made from the slice
-  std::size_t most_frames = 12'000;  // the lightest are left out beyond it, and the file says how many
+  std::string title;                      // "" for one made from the slice
+  std::size_t most_frames = 12'000;       // the lightest are left out beyond it, and the file says how many
+  SvgColour colour = SvgColour::kModule;  // a difference has its own: red grew, blue fell
 };
 
 std::string to_flamegraph_svg(const Slice& slice, const SvgOptions& options = {});

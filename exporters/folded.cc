@@ -4,13 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <map>
-#include <numeric>
 #include <vector>
 
 #include "exporters/safe_text.h"
+#include "exporters/whole_numbers.h"
 
 namespace camprobe::exporters {
 
@@ -37,31 +36,14 @@ std::string to_folded(const Slice& slice) {
     lines[line] += stack.weight;
   }
 
-  struct Share {
-    const std::string* line;
-    std::int64_t whole;
-    double rest;
-  };
-  std::vector<Share> shares;
-  double exact = 0;
-  std::int64_t given = 0;
-  for (const auto& [line, weight] : lines) {
-    const double whole = std::floor(weight);
-    shares.push_back({&line, static_cast<std::int64_t>(whole), weight - whole});
-    exact += weight;
-    given += shares.back().whole;
-  }
-  // Largest remainder first: the units lost to rounding down go where most was lost.
-  std::vector<std::size_t> order(shares.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return shares[a].rest > shares[b].rest; });
-  std::int64_t missing = std::llround(exact) - given;
-  for (std::size_t i = 0; i < order.size() && missing > 0; ++i, --missing) ++shares[order[i]].whole;
-
+  std::vector<double> weights;
+  for (const auto& [line, weight] : lines) weights.push_back(weight);
+  const std::vector<std::int64_t> whole = whole_numbers(weights);
   std::string out;
-  for (const Share& share : shares) {
-    if (share.whole > 0) out += fmt::format("{} {}\n", *share.line, share.whole);
+  std::size_t at = 0;
+  for (const auto& [line, weight] : lines) {
+    if (whole[at] > 0) out += fmt::format("{} {}\n", line, whole[at]);
+    ++at;
   }
   return out;
 }

@@ -102,4 +102,13 @@ std::string xml_text(std::string_view bytes) {
   return out;
 }
 
+std::string json_text(std::string_view bytes) {
+  std::string text = "\"";
+  for (const char c : printable_utf8(bytes)) {  // which leaves no control character to escape
+    if (c == '"' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text + '"';
+}
+
 }  // namespace camprobe::exporters

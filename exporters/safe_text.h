@@ -20,4 +20,7 @@ std::string shortened(std::string_view text, std::size_t characters);
 // printable_utf8, with & < > " ' as XML entities: for text and attributes alike.
 std::string xml_text(std::string_view bytes);
 
+// printable_utf8 in double quotes, as a JSON string.
+std::string json_text(std::string_view bytes);
+
 }  // namespace camprobe::exporters

@@ -7,7 +7,7 @@
 //   utc      the same on the wall clock, RFC 3339
 //   width_s  of the bucket; 0 for an event
 //   pid      of the process; empty for the machine, the load and the run
-//   kind     gauge | counter | load | span | io | lost | event
+//   kind     gauge | counter | load | span | lifetime | io | descriptor | lost | event
 //   name     the metric, "requests", "p95", ...; of an event: "process began", "mark", "load window began", ...
 //   of       the endpoint, span, kind of I/O or text that it belongs to; may be empty
 //   value    a number; empty for events without one
@@ -16,16 +16,14 @@
 // Rows are in the order of time within each kind; counters are cumulative as in the run.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
 
-#include "exporters/slice.h"
+#include "exporters/filter.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
-// Throws SliceError where there is no such process.
-std::string series_csv(run::Reader& run, TimeRange range, std::optional<std::int64_t> pid = std::nullopt);
+// Throws SliceError as each_series_row() does.
+std::string series_csv(run::Reader& run, const Filter& filter);
 
 }  // namespace camprobe::exporters

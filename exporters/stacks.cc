@@ -15,7 +15,8 @@ FrameIndex StackTable::add(Frame frame) {
   if (frame.function.find_first_not_of(' ') == std::string::npos) frame.function = "[unknown]";
   frame.file = printable_utf8(frame.file);
   frame.module = printable_utf8(frame.module);
-  const std::string identity = frame.function + '\0' + frame.module + '\0' + frame.kind;
+  std::string identity = frame.function + '\0' + frame.module + '\0' + frame.kind;
+  if (lines_ == Lines::kApart) identity += '\0' + frame.file + '\0' + std::to_string(frame.line);
   const auto [found, is_new] = by_identity_.try_emplace(identity, static_cast<FrameIndex>(frames_.size()));
   if (is_new) {
     frames_.push_back(std::move(frame));

@@ -1,8 +1,8 @@
 // exporters/stacks.h
 //
 // The stacks and frames of a run as pictures show them. Two frames are one where a reader sees one: the same function
-// in the same module, whatever the line, so that a function is not split by its call sites. Names are made safe to
-// print.
+// in the same module, whatever the line, so that a function is not split by its call sites; unless lines are asked for.
+// Names are made safe to print.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +24,12 @@ struct Frame {
 
 using FrameIndex = std::uint32_t;
 
+enum class Lines { kTogether, kApart };  // whether a function's lines are one frame or one each
+
 // `run` must outlive it.
 class StackTable {
  public:
-  explicit StackTable(run::Reader& run) : run_(run) {}
+  explicit StackTable(run::Reader& run, Lines lines = Lines::kTogether) : run_(run), lines_(lines) {}
 
   // Root first. Stack 0, and any the run does not describe, is the one frame "[unknown stack]"; a stack that was cut
   // off begins with "[truncated]". Stays valid as long as the table.
@@ -44,6 +46,7 @@ class StackTable {
   FrameIndex index_of(run::FrameId id);
 
   run::Reader& run_;
+  Lines lines_;
   std::vector<Frame> frames_;
   std::unordered_map<std::string, FrameIndex> by_identity_;
   std::unordered_map<run::FrameId, FrameIndex> by_id_;

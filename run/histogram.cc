@@ -41,8 +41,16 @@ std::uint64_t Histogram::bucket_high(std::uint32_t bucket) {
 }
 
 void Histogram::add_to_bucket(std::uint32_t bucket, std::uint64_t count) {
-  const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), bucket);
-  const auto index = at - buckets_.begin();
+  // A lower bound without branches: which half a latency lies in cannot be predicted, and a load tool's file of a
+  // hundred million requests comes by here twice for each.
+  const std::uint16_t* from = buckets_.data();
+  for (std::size_t n = buckets_.size(); n > 0;) {
+    const std::size_t half = (n + 1) / 2;
+    from += from[half - 1] < bucket ? half : 0;
+    n -= half;
+  }
+  const auto index = from - buckets_.data();
+  const auto at = buckets_.begin() + index;
   if (at != buckets_.end() && *at == bucket) {
     counts_[static_cast<std::size_t>(index)] = add_saturating(counts_[static_cast<std::size_t>(index)], count);
   } else {

@@ -40,7 +40,8 @@ class Histogram {
 
   bool empty() const { return count_ == 0; }
   std::uint64_t count() const { return count_; }
-  std::uint64_t sum() const { return sum_; }  // nanoseconds; stays at 2^64-1 once it gets there
+  std::size_t buckets_in_use() const { return buckets_.size(); }  // what it costs: 10 bytes each
+  std::uint64_t sum() const { return sum_; }                      // nanoseconds; stays at 2^64-1 once it gets there
   std::optional<double> mean() const;
   std::optional<std::uint64_t> min() const;
   std::optional<std::uint64_t> max() const;

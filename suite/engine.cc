@@ -123,8 +123,12 @@ class Measurement {
   std::optional<MemoryLimit> memory_;
   pid_t target_pid_ = 0;
   double load_done_s_ = 0;
-  std::map<std::string, std::size_t> actions_done_;           // by phase
-  std::vector<std::pair<std::string, std::string>> results_;  // file, what the tool printed
+  std::map<std::string, std::size_t> actions_done_;  // by phase
+  struct Result {
+    std::string file, printed;  // what an adapter reads, and what the tool printed
+    std::int64_t began_ns = 0;  // for tools that print no clock
+  };
+  std::vector<Result> results_;
   std::vector<load::LoadTimeline> parts_;
   double last_second_ = 0, last_generator_ = 0, last_machine_ = 0;
   std::vector<Child>* tools_ = nullptr;
@@ -296,8 +300,11 @@ bool Measurement::start_target() {
     const Json parts = Json::parse(read_all(list), nullptr, false);
     if (parts.is_discarded()) return run::Error{"the load never began"};
     std::vector<load::LoadTimeline> timelines;
-    for (const auto& file : parts["results"]) {
-      if (auto timeline = load::read_load_file(file)) timelines.push_back(std::move(*timeline));
+    for (const auto& part : parts["results"]) {
+      auto timeline = load::read_load_file(part["file"]);
+      if (!timeline) continue;
+      timeline->place(at_wall(part["began_ns"]));
+      timelines.push_back(std::move(*timeline));
     }
     std::vector<load::LoadPhase> phases;
     for (const auto& phase : parts["phases"])
@@ -478,7 +485,7 @@ bool Measurement::start_tools(const Step& step, std::vector<Child>& tools) {
       return fail(State::kNotStarted,
                   fmt::format("{}; install it: {}", started.error(), tool_named(suite_.load.tool)->how_to_get));
     tools.push_back(std::move(*started));
-    results_.emplace_back(one.results, what.output);
+    results_.push_back({one.results, what.output, wall_ns()});
   }
   return true;
 }
@@ -537,8 +544,7 @@ bool Measurement::run_step(const Step& step) {
   for (Child& tool : tools) {
     if (tool.is_running()) tool.stop(5);
     if (goes_on && !tool.ended_well()) {
-      const std::string said =
-          tail_of(results_.back().second.ends_with(".out") ? results_.back().second : results_.back().first, 600);
+      const std::string said = tail_of(results_.back().printed, 600);
       out_.notes.push_back(fmt::format("{} ended with {}: {}", suite_.load.tool, tool.how_it_ended(), said));
       if (suite_.load.tool != "k6" && suite_.load.tool != "artillery" && suite_.load.tool != "locust")
         goes_on = fail(State::kLoadFailed, fmt::format("{} ended with {}", suite_.load.tool, tool.how_it_ended()));
@@ -632,7 +638,7 @@ void Measurement::read_results() {
   Json files = Json::array(), phases = Json::array();
   std::uint64_t began = 0, done = 0;
   bool all_counted = !results_.empty();
-  for (const auto& [file, printed] : results_) {
+  for (const auto& [file, printed, began_at_ns] : results_) {
     std::error_code none;
     if (!fs::exists(file, none) || fs::file_size(file, none) == 0) {
       out_.notes.push_back(fmt::format("{} left no results in {}", suite_.load.tool, file));
@@ -646,7 +652,8 @@ void Measurement::read_results() {
       all_counted = false;
       continue;
     }
-    files.push_back(file);
+    timeline->place(at_wall(began_at_ns));
+    files.push_back({{"file", file}, {"began_ns", began_at_ns}});
     const auto counts = suite_.load.tool == "h2load" ? begun_of_h2load(read_all(printed)) : std::nullopt;
     if (counts) {
       began += counts->began;

@@ -23,8 +23,16 @@ struct PageLimits {
   std::size_t processes_drawn = 8;  // with series of their own, besides the sum of all
 };
 
+// What other runs say: `comparison` is camprobe.comparison/1 of this run with a base, or null; `history` earlier runs
+// and this one, as collector/compare/history.h has them.
+struct PageContext {
+  nlohmann::json comparison;
+  nlohmann::json history = nlohmann::json::array();
+};
+
 // `report` is a camprobe.report/1 document, or null where there is none. A damaged run gives the page of what could be
 // read of it; run.error() then says so, and so does the page.
-nlohmann::json page_data(run::Reader& run, const nlohmann::json& report, const PageLimits& limits = {});
+nlohmann::json page_data(run::Reader& run, const nlohmann::json& report, const PageLimits& limits = {},
+                         const PageContext& context = {});
 
 }  // namespace camprobe::viewer

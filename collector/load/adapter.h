@@ -32,6 +32,19 @@ extern const Adapter kAutocannon;
 extern const Adapter kArtillery;
 extern const Adapter kK6Json;
 extern const Adapter kK6Csv;
+extern const Adapter kJmeterCsv;
+extern const Adapter kJmeterXml;
+extern const Adapter kLocustHistory;
+extern const Adapter kLocustRequests;
+extern const Adapter kVegetaGob;
+extern const Adapter kVegetaJson;
+extern const Adapter kVegetaCsv;
+extern const Adapter kGatlingText;
+extern const Adapter kGatlingBinary;
+extern const Adapter kWrk;
+extern const Adapter kAb;
+extern const Adapter kAbGnuplot;
+extern const Adapter kSiege;
 
 std::span<const Adapter* const> adapters();
 

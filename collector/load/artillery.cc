@@ -16,6 +16,7 @@
 #include <map>
 
 #include "collector/load/adapter.h"
+#include "collector/load/error_kinds.h"
 #include "collector/load/json_walk.h"
 #include "collector/load/phases.h"
 #include "collector/load/series.h"
@@ -37,6 +38,7 @@ struct Report {
   std::optional<WallTime> period, first, last;
   std::optional<std::uint64_t> requests;  // no such counter: none was sent, or not over HTTP
   Counts all;
+  ErrorKinds kinds;
   std::map<std::string, Counts, std::less<>> endpoints;
   std::uint64_t users_created = 0, users_gone = 0;
   bool counted = false;  // the counters were read to their end
@@ -62,9 +64,12 @@ void read_counter(Report& report, std::string_view name, std::uint64_t n) {
   if (name == "http.requests") {
     report.requests = n;
   } else if (name.starts_with("http.codes.")) {
-    if (is_failure(name.substr(11))) report.all.errors += n;
+    if (!is_failure(name.substr(11))) return;
+    report.all.errors += n;
+    report.kinds.add("HTTP " + std::string(name.substr(11)), n);
   } else if (name.starts_with("errors.")) {
     report.all.errors += n;
+    report.kinds.add(name.substr(7), n);
   } else if (name == "vusers.created") {
     report.users_created = n;
   } else if (name == "vusers.completed" || name == "vusers.failed") {
@@ -202,6 +207,7 @@ class Reader {
 
   void set_totals() {
     if (aggregate_.counted) {
+      timeline_.error_kinds = aggregate_.kinds.take();
       timeline_.requests = aggregate_.requests;
       if (aggregate_.requests) timeline_.errors = aggregate_.all.errors;
       timeline_.given = aggregate_.all.latency;

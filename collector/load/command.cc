@@ -141,7 +141,7 @@ bool is_assignment(std::string_view word) {
 std::string tool_of(std::string_view word) {
   std::string_view name = base_name(word);
   name = name.substr(0, name.find('@'));
-  for (const char* tool : {"h2load", "autocannon", "artillery", "k6"}) {
+  for (const char* tool : {"h2load", "autocannon", "artillery", "k6", "jmeter", "wrk", "wrk2", "ab", "siege"}) {
     if (name == tool) return tool;
   }
   return {};
@@ -328,6 +328,45 @@ std::optional<Planned> plan_k6(const SimpleCommand& command, std::size_t tool, c
   return planned;
 }
 
+// jmeter -l: appended to where it is there already. In the GUI (without -n) nobody asks for results.
+std::optional<Planned> plan_jmeter(const SimpleCommand& command, std::size_t tool, const std::string& results) {
+  const auto is_no_gui = [](const Word& word) { return word.value == "-n" || word.value == "--nongui"; };
+  if (std::none_of(command.words.begin() + static_cast<std::ptrdiff_t>(tool), command.words.end(), is_no_gui)) {
+    return std::nullopt;
+  }
+  Planned planned;
+  planned.plan.appends = true;
+  if (const auto file = option_value(command.words, tool + 1, "--logfile", "-l")) {
+    if (!file->plain) return std::nullopt;
+    planned.plan.results = file->value;
+    planned.plan.results_are_users = true;
+  } else {
+    planned.plan.results = results;
+    planned.addition = Addition{command.words[tool].end, "-l " + quoted(results)};
+  }
+  return planned;
+}
+
+// wrk, ab and siege: their results are what they print.
+std::optional<Planned> plan_printed(const SimpleCommand& command, std::size_t tool, const std::string& results) {
+  Planned planned;
+  if (command.stdout_to) {
+    if (!command.stdout_to->plain) return std::nullopt;
+    planned.plan.results = command.stdout_to->value;
+    planned.plan.results_are_users = true;
+    planned.plan.appends = command.stdout_appends;
+  } else {
+    planned.plan.results = results;
+    planned.plan.results_are_stdout = planned.plan.results_are_text = true;
+  }
+  if (!base_name(command.words[tool].value).starts_with("wrk")) return planned;
+  for (std::size_t i = tool + 1; i < command.words.size(); ++i) {  // without it wrk prints no quantiles
+    if (is_one_of(command.words[i].value, {"--latency", "-L"})) return planned;
+  }
+  planned.addition = Addition{command.words[tool].end, "--latency"};
+  return planned;
+}
+
 std::optional<LoadCommand> plan(std::string_view text, const std::string& results, int depth);
 
 // `sh -c 'list'`: plans the list, and puts it back quoted where it changed.
@@ -348,7 +387,7 @@ std::optional<LoadCommand> plan_inner_shell(std::string_view text, const SimpleC
     if (inner->results_are_stdout && command.stdout_to) {
       if (!command.stdout_to->plain) return std::nullopt;
       inner->results = command.stdout_to->value;
-      inner->results_are_stdout = false;
+      inner->results_are_stdout = inner->results_are_text = false;
       inner->results_are_users = true;
       inner->appends = command.stdout_appends;
     }
@@ -380,6 +419,8 @@ std::optional<LoadCommand> plan(std::string_view text, const std::string& result
     if (tool == "autocannon") planned = plan_autocannon(command, first, results);
     if (tool == "artillery") planned = plan_artillery(command, first, results);
     if (tool == "k6") planned = plan_k6(command, first, results);
+    if (tool == "jmeter") planned = plan_jmeter(command, first, results);
+    if (is_one_of(tool, {"wrk", "wrk2", "ab", "siege"})) planned = plan_printed(command, first, results);
     if (!planned) continue;
     LoadCommand out = std::move(planned->plan);
     out.tool = tool;

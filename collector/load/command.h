@@ -17,11 +17,12 @@
 namespace camprobe::load {
 
 struct LoadCommand {
-  std::string tool;                 // h2load, autocannon, artillery, k6
+  std::string tool;                 // h2load, k6, wrk, ...
   std::string command;              // the shell command line to run
   std::string added;                // what was added to it; empty: nothing
   std::string results;              // the file that will hold the results, as the command's own directory sees it
   bool results_are_stdout = false;  // the caller must write the command's standard output to `results`
+  bool results_are_text = false;    // and that output is made for people: it is to be shown all the same
   bool results_are_users = false;   // the file was asked for by the user: it is hers to keep
   // An existing results file is appended to (h2load does, >> does): what is in it from before is not this run's.
   bool appends = false;

@@ -2,6 +2,7 @@
 #include "collector/load/csv.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace camprobe::load {
 namespace {
@@ -22,6 +23,11 @@ CsvReader::Read CsvReader::next() {
     why_ = "longer than any row";
     return Read::kBad;
   }
+  // Nearly every row of every tool has no quote: its fields are views into the line, nothing is copied.
+  if (std::memchr(line.data(), '"', line.size()) == nullptr) {
+    split_plain(line);
+    return Read::kRecord;
+  }
   record_ = line;
   bool open = has_open_quote(line);
   for (std::size_t n = 1; open; ++n) {
@@ -33,11 +39,24 @@ CsvReader::Read CsvReader::next() {
     record_ += line;
     open ^= has_open_quote(line);
   }
-  split();
+  split_quoted();
   return Read::kRecord;
 }
 
-void CsvReader::split() {
+void CsvReader::split_plain(std::string_view line) {
+  fields_.clear();
+  const char* from = line.data();
+  const char* const end = from + line.size();
+  while (const void* found =
+             from == end ? nullptr : std::memchr(from, delimiter_, static_cast<std::size_t>(end - from))) {
+    const char* at = static_cast<const char*>(found);
+    fields_.emplace_back(from, static_cast<std::size_t>(at - from));
+    from = at + 1;
+  }
+  fields_.emplace_back(from, static_cast<std::size_t>(end - from));
+}
+
+void CsvReader::split_quoted() {
   fields_.clear();
   unquoted_.clear();
   unquoted_.reserve(record_.size());  // views into it stay valid: it never grows beyond the record
@@ -56,13 +75,13 @@ void CsvReader::split() {
         }
         unquoted_ += rest[at++];
       }
-      ++at;                                                                 // the closing quote
-      while (at < rest.size() && rest[at] != ',') unquoted_ += rest[at++];  // stray text behind it
+      ++at;                                                                        // the closing quote
+      while (at < rest.size() && rest[at] != delimiter_) unquoted_ += rest[at++];  // stray text behind it
       fields_.push_back(std::string_view(unquoted_).substr(begin));
       if (at >= rest.size()) return;
       rest.remove_prefix(at + 1);
     } else {
-      const std::size_t comma = rest.find(',');
+      const std::size_t comma = rest.find(delimiter_);
       fields_.push_back(rest.substr(0, comma));
       if (comma == std::string_view::npos) return;
       rest.remove_prefix(comma + 1);

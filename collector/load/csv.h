@@ -18,7 +18,9 @@ class CsvReader {
  public:
   static constexpr std::size_t kMostLines = 100;
 
-  explicit CsvReader(Input& input) : lines_(input) {}
+  explicit CsvReader(Input& input, char delimiter = ',') : lines_(input), delimiter_(delimiter) {}
+
+  void set_delimiter(char delimiter) { delimiter_ = delimiter; }  // from the next record on
 
   enum class Read { kRecord, kBad, kEnd };
   // The next record that is not empty. kBad: it could not be read, why() says so; reading goes on behind it.
@@ -31,10 +33,12 @@ class CsvReader {
   std::string problem() const { return lines_.problem(); }
 
  private:
-  void split();
+  void split_plain(std::string_view line);
+  void split_quoted();
 
   LineReader lines_;
-  std::string record_;    // a record of several lines, or with doubled quotes
+  char delimiter_;
+  std::string record_;    // a record with quotes
   std::string unquoted_;  // the texts of quoted fields
   std::vector<std::string_view> fields_;
   std::uint64_t first_line_ = 0;

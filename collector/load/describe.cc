@@ -79,6 +79,10 @@ std::string endpoints_text(const LoadTimeline& timeline) {
         sum.latency.merge(cell.latency);
       }
     }
+    if (timeline.buckets.empty()) {  // one summary: what it says is of this endpoint
+      text += fmt::format("{:<12}{}\n", i == 0 ? "endpoints" : "", printable(timeline.endpoints[i]));
+      continue;
+    }
     text +=
         fmt::format("{:<12}{}: {} requests", i == 0 ? "endpoints" : "", printable(timeline.endpoints[i]), sum.requests);
     if (timeline.errors) text += fmt::format(", {} errors", sum.errors);
@@ -96,16 +100,26 @@ std::string describe_text(const LoadTimeline& timeline) {
   std::string text = fmt::format("{:<12}{}\n", "tool", timeline.tool);
   text += fmt::format("{:<12}{}\n", "requests", count_text(timeline.requests));
   text += fmt::format("{:<12}{}\n", "errors", errors_text(timeline));
+  for (std::size_t i = 0; i < timeline.error_kinds.size() && i < kMostRowsShown; ++i) {
+    text +=
+        fmt::format("            {} x {}\n", timeline.error_kinds[i].count, printable(timeline.error_kinds[i].kind));
+  }
+  if (timeline.error_kinds.size() > kMostRowsShown) {
+    text += fmt::format("            and {} more kinds\n", timeline.error_kinds.size() - kMostRowsShown);
+  }
   if (timeline.start && timeline.end) {
     text += fmt::format("{:<12}{} to {} ({})\n", "time", to_rfc3339(*timeline.start), to_rfc3339(*timeline.end),
                         duration_text(*timeline.end - *timeline.start));
+  } else if (timeline.duration) {
+    text += fmt::format("{:<12}{}, at a time that the tool does not tell\n", "time", duration_text(*timeline.duration));
   } else {
     text += fmt::format("{:<12}unknown\n", "time");
   }
   if (const auto q = timeline.quantiles()) {
-    text += fmt::format("{:<12}p50 {}, p95 {}, p99 {}, max {} (counted from when a request was {})\n", "latency",
-                        milliseconds(q->p50_ms), milliseconds(q->p95_ms), milliseconds(q->p99_ms),
-                        milliseconds(q->max_ms), to_string(timeline.latency_basis));
+    text +=
+        fmt::format("{:<12}p50 {}, p95 {}, p99 {}, max {} ({}counted from when a request was {})\n", "latency",
+                    milliseconds(q->p50_ms), milliseconds(q->p95_ms), milliseconds(q->p99_ms), milliseconds(q->max_ms),
+                    timeline.latency.empty() ? "as the tool printed them, " : "", to_string(timeline.latency_basis));
   } else {
     text += fmt::format("{:<12}unknown\n", "latency");
   }
@@ -152,6 +166,18 @@ ordered_json describe_json(const LoadTimeline& timeline) {
   json["skipped"]["rows"] = timeline.skipped.rows;
   json["skipped"]["why"] = ordered_json::array();
   for (const std::string& why : timeline.skipped.why) json["skipped"]["why"].push_back(valid_utf8(why));
+  json["latency_basis"] = to_string(timeline.latency_basis);
+  json["latency_source"] = timeline.latency.empty() ? (timeline.given ? "quantiles of the tool" : "none") : "histogram";
+  json["duration_s"] = timeline.duration ? ordered_json(std::chrono::duration<double>(*timeline.duration).count())
+                       : timeline.start && timeline.end
+                           ? ordered_json(std::chrono::duration<double>(*timeline.end - *timeline.start).count())
+                           : ordered_json(nullptr);
+  json["error_kinds"] = ordered_json::array();
+  for (const ErrorKind& kind : timeline.error_kinds) {
+    json["error_kinds"].push_back({{"kind", valid_utf8(kind.kind)}, {"count", kind.count}});
+  }
+  json["notes"] = ordered_json::array();
+  for (const std::string& note : timeline.notes) json["notes"].push_back(valid_utf8(note));
   return json;
 }
 

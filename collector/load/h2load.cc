@@ -4,11 +4,9 @@
 // duration in microseconds. No header; later versions may add columns. Written at the end of each request, so starts
 // are not sorted. Status -1 is a stream that failed. A request whose connection failed has no line at all: only the
 // summary that h2load prints counts those, see h2load_summary.h. h2load appends: a file used twice holds both runs.
-#include <charconv>
-
 #include "collector/load/adapter.h"
-#include "collector/load/phases.h"
-#include "collector/load/series.h"
+#include "collector/load/numbers.h"
+#include "collector/load/requests.h"
 
 namespace camprobe::load {
 namespace {
@@ -27,19 +25,13 @@ std::string_view take_column(std::string_view& line) {
   return column;
 }
 
-template <typename Number>
-bool parse(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc{} && end == text.data() + text.size();
-}
-
 // Returns what is wrong with the line, or nullptr.
 const char* parse_row(std::string_view line, Row& row) {
   std::uint64_t start = 0;
   std::int64_t duration = 0;
-  if (!parse(take_column(line), start)) return "the start is not a whole number";
-  if (!parse(take_column(line), row.status)) return "the status is not a whole number";
-  if (!parse(take_column(line), duration)) return "the duration is not a whole number";
+  if (!parse_number(take_column(line), start)) return "the start is not a whole number";
+  if (!parse_number(take_column(line), row.status)) return "the status is not a whole number";
+  if (!parse_number(take_column(line), duration)) return "the duration is not a whole number";
   const auto at = since_epoch(start, std::chrono::microseconds{1});
   if (!at) return "the start is not a time in microseconds since the epoch";
   if (row.status < -1 || row.status > 999) return "there is no such status";
@@ -67,13 +59,11 @@ run::Result<LoadTimeline> read(Input& input) {
   LoadTimeline timeline;
   timeline.tool = "h2load";
   timeline.resolution = std::chrono::microseconds{1};
-  timeline.latency_basis = LatencyBasis::kSent;
   timeline.notes.push_back(
       "h2load writes no row for a request whose connection failed: requests and errors are those with a row, unless "
       "the "
       "summary that h2load prints is given too");
-  SeriesBuilder series;
-  std::uint64_t requests = 0, errors = 0;
+  RequestSums requests;
   LineReader lines(input);
   std::string_view line;
   while (lines.next(line)) {
@@ -94,21 +84,17 @@ run::Result<LoadTimeline> read(Input& input) {
       skip(wrong);
       continue;
     }
-    const bool answered = row.status >= 100;
-    const bool failed = !answered || row.status >= 400;
-    ++requests;
-    errors += failed;
-    series.add_requests(row.start, std::nullopt, 1, failed);
-    if (answered) series.add_latency(row.start, std::nullopt, row.duration);
-    series.cover(row.start);
-    series.cover(row.start + row.duration);
+    Request request;
+    request.sent = row.start;
+    request.took = row.duration;
+    request.answered = row.status >= 100;
+    request.failed = !request.answered || row.status >= 400;
+    if (request.failed && request.answered) requests.kinds.add_status(row.status);
+    if (!request.answered) requests.kinds.add("failed stream");
+    requests.add(request);
   }
   if (const std::string problem = lines.problem(); !problem.empty()) timeline.skipped.note(problem);
-  timeline.requests = requests;
-  timeline.errors = errors;
-  series.finish(timeline);
-  if (timeline.latency.empty()) timeline.latency_basis = LatencyBasis::kNone;
-  add_phases(timeline);
+  requests.finish(timeline);
   return timeline;
 }
 

@@ -1,11 +1,10 @@
-// collector/load/input.cc: memory, files, gzip by content, and lines.
+// collector/load/input.cc: memory, files, looking ahead, and lines.
 #include "collector/load/input.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -51,56 +50,6 @@ class FileInput : public Input {
   std::string problem_;
 };
 
-// Inflates gzip, several members after one another too. A tool that was killed leaves a stream without its trailer, and
-// often in the middle of a block: what inflates is handed out, then problem() tells.
-class GzipInput : public Input {
- public:
-  explicit GzipInput(std::unique_ptr<Input> inner) : inner_(std::move(inner)) {
-    if (inflateInit2(&stream_, 15 + 16) != Z_OK) throw std::bad_alloc();
-  }
-  GzipInput(const GzipInput&) = delete;
-  GzipInput& operator=(const GzipInput&) = delete;
-  ~GzipInput() override { inflateEnd(&stream_); }
-
-  std::size_t read(char* to, std::size_t size) override {
-    stream_.next_out = reinterpret_cast<Bytef*>(to);
-    stream_.avail_out = static_cast<uInt>(std::min<std::size_t>(size, 1u << 30));
-    const uInt wanted = stream_.avail_out;
-    while (!ended_ && stream_.avail_out == wanted) {
-      if (stream_.avail_in == 0) {
-        stream_.next_in = packed_;
-        stream_.avail_in = static_cast<uInt>(inner_->read(reinterpret_cast<char*>(packed_), sizeof packed_));
-        if (stream_.avail_in == 0) {
-          ended_ = true;
-          problem_ = inner_->problem();
-          if (problem_.empty() && !between_members_) problem_ = "the compressed data ends early, as after a kill";
-          break;
-        }
-      }
-      if (between_members_) {
-        inflateReset(&stream_);
-        between_members_ = false;
-      }
-      const int status = inflate(&stream_, Z_NO_FLUSH);
-      if (status == Z_STREAM_END) {
-        between_members_ = true;
-      } else if (status != Z_OK && status != Z_BUF_ERROR) {
-        ended_ = true;
-        problem_ = fmt::format("the compressed data is damaged ({})", stream_.msg != nullptr ? stream_.msg : "zlib");
-      }
-    }
-    return wanted - stream_.avail_out;
-  }
-  std::string problem() const override { return problem_; }
-
- private:
-  std::unique_ptr<Input> inner_;
-  z_stream stream_{};
-  unsigned char packed_[1 << 16];
-  bool between_members_ = false, ended_ = false;
-  std::string problem_;
-};
-
 }  // namespace
 
 std::unique_ptr<Input> memory_input(std::string_view text, std::size_t chunk) {
@@ -123,13 +72,6 @@ run::Result<std::unique_ptr<Input>> file_input(const std::string& path) {
     return cannot("this is a directory", "name the file in it that the load tool wrote");
   }
   return std::unique_ptr<Input>(std::make_unique<FileInput>(fd));
-}
-
-std::unique_ptr<Input> decompressed(std::unique_ptr<Input> raw) {
-  auto peekable = std::make_unique<PeekableInput>(std::move(raw));
-  const std::string_view head = peekable->peek(3);
-  if (head == "\x1f\x8b\x08") return std::make_unique<GzipInput>(std::move(peekable));
-  return peekable;
 }
 
 std::string_view PeekableInput::peek(std::size_t size) {
@@ -161,8 +103,10 @@ bool LineReader::fill() {
     end_ -= begin_;
     begin_ = 0;
   }
-  if (end_ == buffer_.size()) buffer_.resize(std::min(buffer_.size() * 2, kLongestLine + 1));
-  const std::size_t n = input_.read(buffer_.data() + end_, buffer_.size() - end_);
+  if (end_ + kPadding == buffer_.size()) {
+    buffer_.resize(std::min((buffer_.size() - kPadding) * 2, kLongestLine + 1) + kPadding);
+  }
+  const std::size_t n = input_.read(buffer_.data() + end_, buffer_.size() - kPadding - end_);
   end_ += n;
   at_end_ = n == 0;
   return n > 0;

@@ -1,7 +1,8 @@
 // collector/load/input.h
 //
 // Where a load tool's output comes from, read in chunks, so that a file of any size takes the same memory. Compressed
-// input (gzip) is told by its first bytes, never by its name, and yields what it holds up to where it was cut off.
+// input (gzip, zstd) is told by its first bytes, never by its name, and yields what it holds up to where it was cut
+// off.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +30,7 @@ std::unique_ptr<Input> memory_input(std::string_view text, std::size_t chunk = 1
 // A file. The error is one sentence: what, where, what to do.
 run::Result<std::unique_ptr<Input>> file_input(const std::string& path);
 
-// `raw` itself, or its decompressed content where it is gzip.
+// `raw` itself, or its decompressed content where it is gzip or zstd.
 std::unique_ptr<Input> decompressed(std::unique_ptr<Input> raw);
 
 // Looks at the beginning of an input without using it up.
@@ -50,8 +51,10 @@ class PeekableInput : public Input {
 class LineReader {
  public:
   static constexpr std::size_t kLongestLine = 1 << 20;
+  // So many bytes behind a line may be read (not used): parsers that work in vectors read beyond its end.
+  static constexpr std::size_t kPadding = 64;
 
-  explicit LineReader(Input& input) : input_(input), buffer_(1 << 16, '\0') {}
+  explicit LineReader(Input& input) : input_(input), buffer_((1 << 18) + kPadding, '\0') {}
 
   // The next line without its "\n" or "\r\n"; false at the end. Valid until the next call.
   bool next(std::string_view& line);

@@ -2,9 +2,9 @@
 #include "collector/load/k6.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
+#include "collector/load/numbers.h"
 #include "collector/load/phases.h"
 
 namespace camprobe::load {
@@ -25,7 +25,7 @@ std::optional<bool> failed_by_tags(const K6Point& point) {
   if (!point.error_code.empty() || !point.error.empty()) return true;
   if (point.status.empty()) return std::nullopt;
   int status = 0;
-  std::from_chars(point.status.data(), point.status.data() + point.status.size(), status);
+  parse_number(point.status, status);
   return status < 100 || status >= 400;
 }
 
@@ -68,6 +68,9 @@ const char* K6Requests::add(const K6Point& point) {
       open.part = parts_.endpoint(point.phase.empty() ? point.scenario : point.phase);
       open.answered = is_answered(point);
       open.failed_by_tags = failed_by_tags(point);
+      parse_number(point.status, open.status);
+      parse_number(point.error_code, open.error_code);
+      open.error = point.error.substr(0, ErrorKinds::kLongestKind);
       open_ = open;
       return nullptr;
     }
@@ -90,6 +93,7 @@ const char* K6Requests::add(const K6Point& point) {
       } else if (failed) {
         series_.add_requests(middle(point.time), series_.endpoint(point.name.empty() ? point.url : point.name), 0, 1);
         ++errors_;
+        kinds_.add(point.error);
       }
       return nullptr;
     }
@@ -108,6 +112,7 @@ void K6Requests::close() {
   const WallTime sent = middle(open.time) - duration;
   requests_ += open.count;
   errors_ += errors;
+  add_kind(open, errors);
   series_.add_requests(sent, open.endpoint, open.count, errors);
   // Without status and error tags, a failure that took no time is one that got no answer.
   const bool answered = open.answered && !(failed.value_or(false) && duration == Nanoseconds{0});
@@ -125,12 +130,20 @@ void K6Requests::close() {
   }
 }
 
+void K6Requests::add_kind(const Open& open, std::uint64_t count) {
+  if (count == 0) return;
+  if (open.status >= 400) return kinds_.add_status(open.status, count);
+  if (!open.error.empty()) return kinds_.add(open.error, count);
+  kinds_.add(open.error_code != 0 ? "k6 error " + std::to_string(open.error_code) : std::string(), count);
+}
+
 void K6Requests::finish(LoadTimeline& timeline) {
   close();
   timeline.tool = "k6";
   timeline.resolution = finest_;
   timeline.requests = requests_;
   if (!errors_unknown_) timeline.errors = errors_;
+  timeline.error_kinds = kinds_.take();
   series_.finish(timeline);
   timeline.latency_basis = timeline.latency.empty() ? LatencyBasis::kNone : LatencyBasis::kSent;
   if (requests_ == 0) timeline.notes.push_back("there is no http_reqs point: k6's other protocols are not read");

@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 
+#include "collector/load/error_kinds.h"
 #include "collector/load/series.h"
 #include "collector/load/timeline.h"
 
@@ -48,15 +49,19 @@ class K6Requests {
     std::uint64_t count = 0;
     std::optional<std::uint32_t> endpoint, part;
     bool answered = true;
+    int status = 0, error_code = 0;
+    std::string error;
     std::optional<bool> failed_by_tags;
     std::optional<bool> failed;
     std::optional<Nanoseconds> duration;
   };
 
   void close();
+  void add_kind(const Open& open, std::uint64_t count);
   bool belongs_to_open(const K6Point& point) const;
 
   SeriesBuilder series_;
+  ErrorKinds kinds_;
   SeriesBuilder parts_;  // by phase tag or scenario instead of endpoint
   struct Part {
     WallTime from, to;

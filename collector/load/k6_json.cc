@@ -6,7 +6,7 @@
 //
 // Of about thirteen points a request only four are used. The others are passed over by their first bytes, unparsed:
 // they are told from damage only by how they begin and end.
-#include <nlohmann/json.hpp>
+#include <simdjson.h>
 
 #include "collector/load/adapter.h"
 #include "collector/load/k6.h"
@@ -14,15 +14,22 @@
 namespace camprobe::load {
 namespace {
 
-using nlohmann::json;
+namespace ondemand = simdjson::ondemand;
 
 constexpr std::string_view kPointPrefix = "{\"metric\":\"";
+constexpr const char* kNoJson = "this is no JSON";
 
-// The text of a member, or empty. Views into `object`.
-std::string_view text(const json& object, const char* key) {
-  const auto at = object.find(key);
-  if (at == object.end() || !at->is_string()) return {};
-  return at->get_ref<const std::string&>();
+// The tags that are used, and where they go.
+std::string_view* tag_of(K6Point& point, std::string_view key) {
+  if (key == "name") return &point.name;
+  if (key == "url") return &point.url;
+  if (key == "status") return &point.status;
+  if (key == "error") return &point.error;
+  if (key == "error_code") return &point.error_code;
+  if (key == "expected_response") return &point.expected_response;
+  if (key == "scenario") return &point.scenario;
+  if (key == "phase") return &point.phase;
+  return nullptr;
 }
 
 bool is_unused_point(std::string_view line) {
@@ -34,35 +41,87 @@ bool is_unused_point(std::string_view line) {
          k6_metric(line.substr(0, quote)) == K6Metric::kOther;
 }
 
-// Reads a parsed line. Returns what is wrong with it, or nullptr. The point's texts are views into `row`.
-const char* read_point(const json& row, K6Point& point) {
-  if (!row.is_object()) return "this is no JSON object";
-  const std::string_view type = text(row, "type");
-  if (type == "Metric") return nullptr;
-  if (type != "Point") return "its type is neither Metric nor Point";
-  const std::string_view metric = text(row, "metric");
-  if (metric.empty()) return "the point has no metric";
-  point.metric = k6_metric(metric);
-  if (point.metric == K6Metric::kOther) return nullptr;
-  const auto data = row.find("data");
-  if (data == row.end() || !data->is_object()) return "the point has no data";
-  const auto time = parse_rfc3339(text(*data, "time"));
-  if (!time) return "the time is not an RFC 3339 time";
-  const auto value = data->find("value");
-  if (value == data->end() || !value->is_number()) return "the value is not a number";
-  point.time = *time;
-  point.value = value->get<double>();
-  const auto tags = data->find("tags");
-  if (tags == data->end() || !tags->is_object()) return nullptr;
-  point.name = text(*tags, "name");
-  point.url = text(*tags, "url");
-  point.status = text(*tags, "status");
-  point.error = text(*tags, "error");
-  point.error_code = text(*tags, "error_code");
-  point.expected_response = text(*tags, "expected_response");
-  point.scenario = text(*tags, "scenario");
-  point.phase = text(*tags, "phase");
-  return nullptr;
+// Reads lines of a LineReader, behind which kPadding bytes may be read. A point's texts hold until the next line.
+class Parser {
+ public:
+  // Returns what is wrong with the line, or nullptr; a line without a point leaves `point.metric` at kOther.
+  const char* parse(std::string_view line, K6Point& point) {
+    static_assert(LineReader::kPadding >= simdjson::SIMDJSON_PADDING);
+    const simdjson::padded_string_view padded(line.data(), line.size(), line.size() + LineReader::kPadding);
+    ondemand::document document;
+    ondemand::object row;
+    if (parser_.iterate(padded).get(document) != simdjson::SUCCESS) return kNoJson;
+    if (document.get_object().get(row) != simdjson::SUCCESS) return "this is no JSON object";
+    std::string_view type, metric;
+    bool has_data = false;
+    time_wrong_ = value_wrong_ = true;
+    for (auto member : row) {
+      std::string_view key;
+      ondemand::value value;
+      if (member.unescaped_key().get(key) != simdjson::SUCCESS) return kNoJson;
+      if (member.value().get(value) != simdjson::SUCCESS) return kNoJson;
+      if (key == "type" || key == "metric") {
+        if (value.get_string().get(key == "type" ? type : metric) != simdjson::SUCCESS) return "its metric is no text";
+      } else if (key == "data") {
+        ondemand::object data;
+        has_data = value.get_object().get(data) == simdjson::SUCCESS;
+        if (has_data && !parse_data(data, point)) return kNoJson;
+      }
+    }
+    const char* behind = nullptr;
+    if (document.current_location().get(behind) != simdjson::OUT_OF_BOUNDS) return kNoJson;
+    if (type == "Metric") return nullptr;
+    if (type != "Point") return "its type is neither Metric nor Point";
+    if (metric.empty()) return "the point has no metric";
+    point.metric = k6_metric(metric);
+    if (point.metric == K6Metric::kOther) return nullptr;
+    if (!has_data) return "the point has no data";
+    if (time_wrong_) return "the time is not an RFC 3339 time";
+    return value_wrong_ ? "the value is not a number" : nullptr;
+  }
+
+ private:
+  // False: no JSON. What a point must have and this has not is told by time_wrong_ and value_wrong_.
+  bool parse_data(ondemand::object& data, K6Point& point) {
+    for (auto member : data) {
+      std::string_view key;
+      ondemand::value value;
+      if (member.unescaped_key().get(key) != simdjson::SUCCESS) return false;
+      if (member.value().get(value) != simdjson::SUCCESS) return false;
+      if (key == "time") {
+        std::string_view text;
+        const auto time = value.get_string().get(text) == simdjson::SUCCESS ? parse_rfc3339(text) : std::nullopt;
+        time_wrong_ = !time;
+        if (time) point.time = *time;
+      } else if (key == "value") {
+        value_wrong_ = value.get_double().get(point.value) != simdjson::SUCCESS;
+      } else if (key == "tags") {
+        ondemand::object tags;
+        if (value.get_object().get(tags) == simdjson::SUCCESS && !parse_tags(tags, point)) return false;
+      }
+    }
+    return true;
+  }
+
+  static bool parse_tags(ondemand::object& tags, K6Point& point) {
+    for (auto member : tags) {
+      std::string_view key;
+      ondemand::value value;
+      if (member.unescaped_key().get(key) != simdjson::SUCCESS) return false;
+      if (member.value().get(value) != simdjson::SUCCESS) return false;
+      std::string_view* tag = tag_of(point, key);
+      if (tag != nullptr && value.get_string().get(*tag) != simdjson::SUCCESS) *tag = {};
+    }
+    return true;
+  }
+
+  ondemand::parser parser_;
+  bool time_wrong_ = false, value_wrong_ = false;
+};
+
+bool is_row(std::string_view line) {
+  const auto has = [&](std::string_view text) { return line.find(text) != std::string_view::npos; };
+  return line.starts_with('{') && has("\"metric\":") && (has("\"type\":\"Metric\"") || has("\"type\":\"Point\""));
 }
 
 bool recognises(std::string_view head) {
@@ -70,11 +129,8 @@ bool recognises(std::string_view head) {
   while (!head.empty() && rows + others < 8) {
     const std::size_t newline = head.find('\n');
     const std::string_view line = head.substr(0, newline);
-    const json row = json::parse(line, nullptr, false);
-    const bool is_row =
-        row.is_object() && row.contains("metric") && (text(row, "type") == "Metric" || text(row, "type") == "Point");
-    if (newline == std::string_view::npos && !is_row) break;  // may be cut off by the peek
-    ++(is_row ? rows : others);
+    if (newline == std::string_view::npos && !is_row(line)) break;  // may be cut off by the peek
+    ++(is_row(line) ? rows : others);
     if (newline == std::string_view::npos) break;
     head.remove_prefix(newline + 1);
   }
@@ -84,6 +140,7 @@ bool recognises(std::string_view head) {
 run::Result<LoadTimeline> read(Input& input) {
   LoadTimeline timeline;
   K6Requests requests;
+  Parser parser;
   LineReader lines(input);
   std::string_view line;
   while (lines.next(line)) {
@@ -93,14 +150,10 @@ run::Result<LoadTimeline> read(Input& input) {
     } else if (line.empty() || is_unused_point(line)) {
       continue;
     } else {
-      const json row = json::parse(line, nullptr, false);
-      if (row.is_discarded()) {
-        wrong = lines.unterminated() ? "cut off (no end of line)" : "this is no JSON";
-      } else {
-        K6Point point;
-        wrong = read_point(row, point);
-        if (wrong == nullptr) wrong = requests.add(point);
-      }
+      K6Point point;
+      wrong = parser.parse(line, point);
+      if (wrong == kNoJson && lines.unterminated()) wrong = "cut off (no end of line)";
+      if (wrong == nullptr) wrong = requests.add(point);
     }
     if (wrong != nullptr) timeline.skipped.row("line " + std::to_string(lines.number()) + ": " + wrong);
   }

@@ -8,7 +8,11 @@
 namespace camprobe::load {
 
 std::span<const Adapter* const> adapters() {
-  static constexpr const Adapter* kAll[] = {&kH2load, &kAutocannon, &kArtillery, &kK6Json, &kK6Csv};
+  // The first that recognises a file reads it: those that look for a text anywhere in what was printed come last.
+  static constexpr const Adapter* kAll[] = {
+      &kH2load,        &kArtillery,      &kK6Json,     &kK6Csv,      &kJmeterCsv, &kJmeterXml,
+      &kLocustHistory, &kLocustRequests, &kVegetaGob,  &kVegetaJson, &kVegetaCsv, &kGatlingText,
+      &kGatlingBinary, &kAbGnuplot,      &kAutocannon, &kWrk,        &kAb,        &kSiege};
   return kAll;
 }
 

@@ -30,4 +30,18 @@ std::optional<Quantiles> LoadTimeline::quantiles() const {
   return Quantiles{ms(0.5), ms(0.95), ms(0.99), ms(1)};
 }
 
+void LoadTimeline::place(WallTime began) {
+  if (start || end || !duration || *duration <= Nanoseconds{0}) return;
+  start = began;
+  end = began + *duration;
+  LoadBucket bucket{began, *duration, {}, {}};
+  bucket.all.requests = requests.value_or(0);
+  bucket.all.errors = errors.value_or(0);
+  bucket.all.given = given;
+  bucket.all.users = users;
+  if (endpoints.size() == 1) bucket.endpoints.emplace_back(0, bucket.all);
+  buckets.push_back(std::move(bucket));
+  phases.push_back({"load", "load", *start, *end});
+}
+
 }  // namespace camprobe::load

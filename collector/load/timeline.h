@@ -63,16 +63,26 @@ struct Skipped {
   void note(std::string reason);  // something in the file that is left out but is not a row
 };
 
+// How many requests failed in one way: an HTTP status ("HTTP 503") or the tool's own words.
+struct ErrorKind {
+  std::string kind;
+  std::uint64_t count = 0;
+};
+
 struct LoadTimeline {
-  std::string tool;  // h2load, autocannon, artillery, k6
+  std::string tool;  // the name of its command: h2load, k6, jmeter, ...
   std::optional<std::uint64_t> requests;
   std::optional<std::uint64_t> errors;
   std::optional<WallTime> start;  // the first request was sent
   std::optional<WallTime> end;    // the last answer, or failure, came
-  Nanoseconds resolution{0};      // how finely the tool's stamps are written
+  // How long the run took, where the tool says that but not when (wrk, ab and siege print no clock): see place().
+  std::optional<Nanoseconds> duration;
+  Nanoseconds resolution{0};  // how finely the tool's stamps are written
   LatencyBasis latency_basis = LatencyBasis::kNone;
-  run::Histogram latency;          // of all requests; empty where the tool gave no single latencies
-  std::optional<Quantiles> given;  // of all requests, where the tool gave only these
+  run::Histogram latency;              // of all requests; empty where the tool gave no single latencies
+  std::optional<Quantiles> given;      // of all requests, where the tool gave only these
+  std::optional<double> users;         // virtual users or connections, where there are no buckets to hold them
+  std::vector<ErrorKind> error_kinds;  // most frequent first; empty where the tool tells no kinds
   std::vector<std::string> endpoints;
   std::vector<LoadBucket> buckets;  // ascending; stretches without requests are left out
   std::vector<LoadPhase> phases;
@@ -81,6 +91,9 @@ struct LoadTimeline {
 
   // p50, p95, p99 and max of all requests, from the histogram or as given.
   std::optional<Quantiles> quantiles() const;
+  // Puts a timeline that has a duration and no clock where somebody who saw the tool run knows it began: one bucket.
+  // Does nothing to one that has a clock.
+  void place(WallTime began);
 };
 
 }  // namespace camprobe::load

@@ -215,7 +215,8 @@ TEST(Difference, HoldsBothSidesAndWhatIsInOneOnly) {
     auto reader = run::Reader::open(path);
     ASSERT_TRUE(reader);
     (with_new_stack ? after : before)
-        .push_back(exporters::read_slice(*reader, exporters::What::kCpu, {0, reader->duration_ns()}));
+        .push_back(
+            exporters::read_slice(*reader, exporters::What::kCpu, exporters::TimeRange{0, reader->duration_ns()}));
   }
   const exporters::Slice difference = exporters::difference_of(before, after, 1);
   EXPECT_NEAR(difference.total, 0.5 * (before[0].total + after[0].total), 1);

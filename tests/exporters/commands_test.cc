@@ -65,20 +65,21 @@ TEST_F(CommandsTest, ExportWritesFoldedStacksToStandardOutput) {
 TEST_F(CommandsTest, ExportTakesEachSliceAndFormat) {
   for (const char* what : {"cpu", "alloc", "live", "growth", "retained", "temporary", "wait", "io", "spans"}) {
     EXPECT_EQ(
-        call([&] { return run_export({.run = run_, .what = what, .format = "folded", .from = "10%", .to = "100%"}); }),
+        call([&] {
+          return run_export(
+              {.run = run_, .request = {.format = "folded", .what = what, .filter = {.from = "10%", .to = "100%"}}});
+        }),
         0)
         << what << error_;
     EXPECT_THAT(out_, HasSubstr(" ")) << what;
-    EXPECT_EQ(call([&] {
-                return run_export({.run = run_,
-                                   .what = what,
-                                   .format = "svg",
-                                   .from = "1m",
-                                   .to = "9m30s",
-                                   .pid = 4711,
-                                   .output = at("x.svg")});
-              }),
-              0)
+    EXPECT_EQ(
+        call([&] {
+          return run_export(
+              {.run = run_,
+               .request = {.format = "svg", .what = what, .filter = {.from = "1m", .to = "9m30s", .process = "4711"}},
+               .output = at("x.svg")});
+        }),
+        0)
         << what << error_;
     EXPECT_THAT(content(at("x.svg")), AllOf(StartsWith("<?xml"), HasSubstr("</svg>")));
     EXPECT_EQ(out_, "");
@@ -93,13 +94,14 @@ TEST_F(CommandsTest, WhatCannotBeExportedIsOneLineAndExitCode2) {
       {{.run = at("none.camrun")}, "none.camrun"},
       {{.run = at("text.camrun")}, "text.camrun"},
       {{.run = directory_.string()}, directory_.string()},
-      {{.run = run_, .what = "memory"}, "--what memory: no such slice; choose one of cpu, alloc, live"},
-      {{.run = run_, .what = "cpu", .format = "png"}, "--format png"},
-      {{.run = run_, .what = "cpu", .format = "svg", .from = "9m", .to = "1m"}, "--from 9m comes after --to 1m"},
-      {{.run = run_, .what = "cpu", .format = "svg", .from = "soon"}, "--from soon: not a time"},
-      {{.run = run_, .what = "cpu", .format = "svg", .to = "2h"}, "beyond the end of the run, which lasted 600 s"},
-      {{.run = run_, .what = "cpu", .format = "svg", .pid = 1}, "--pid 1: no such process"},
-      {{.run = run_, .what = "cpu", .format = "svg", .output = at("no/such/directory/x.svg")}, "cannot be written"},
+      {{.run = run_, .request = {.what = "memory"}}, "--what memory: no such slice; choose one of cpu, alloc, live"},
+      {{.run = run_, .request = {.format = "png"}}, "--format png"},
+      {{.run = run_, .request = {.format = "svg", .filter = {.from = "9m", .to = "1m"}}},
+       "--from 9m comes after --to 1m"},
+      {{.run = run_, .request = {.filter = {.from = "soon"}}}, "--from soon: not a time"},
+      {{.run = run_, .request = {.filter = {.to = "2h"}}}, "beyond the end of the run, which lasted 600 s"},
+      {{.run = run_, .request = {.filter = {.process = "1"}}}, "--process 1: no such process"},
+      {{.run = run_, .request = {.format = "svg"}, .output = at("no/such/directory/x.svg")}, "cannot be written"},
       {{.run = at("empty.camrun")},
        "nothing to export for cpu between 0 s and 5 s of the run: no CPU sample was taken"},
   };
@@ -113,13 +115,11 @@ TEST_F(CommandsTest, WhatCannotBeExportedIsOneLineAndExitCode2) {
 
 TEST_F(CommandsTest, AFileThatCannotBeFinishedIsNotLeftHalfWritten) {
   std::ofstream(at("old.svg")) << "old";
-  EXPECT_EQ(call([&] { return run_export({.run = run_, .what = "cpu", .format = "svg", .output = at("old.svg")}); }),
-            0);
+  EXPECT_EQ(call([&] { return run_export({.run = run_, .request = {.format = "svg"}, .output = at("old.svg")}); }), 0);
   EXPECT_THAT(content(at("old.svg")), StartsWith("<?xml"));
   EXPECT_FALSE(std::filesystem::exists(at("old.svg.part")));
   if (std::filesystem::exists("/dev/full")) {
-    EXPECT_EQ(call([&] { return run_export({.run = run_, .what = "cpu", .format = "svg", .output = "/dev/full"}); }),
-              2);
+    EXPECT_EQ(call([&] { return run_export({.run = run_, .request = {.format = "svg"}, .output = "/dev/full"}); }), 2);
     EXPECT_THAT(error_, HasSubstr("/dev/full: cannot be written"));
   }
 }
@@ -132,7 +132,10 @@ TEST_F(CommandsTest, ReportIsTextJsonOrAPageByTheNameOfItsFile) {
   EXPECT_EQ(report["schema"], "camprobe.report/1");
   report.erase("top");  // which the page shows as flame graphs
 
-  EXPECT_EQ(call([&] { return run_report({.run = run_, .output = at("report.html")}); }), 0);
+  EXPECT_EQ(call([&] {
+              return run_report({.run = run_, .output = at("report.html"), .base = {run_}, .past = {run_, run_}});
+            }),
+            0);
   const std::string page = content(at("report.html"));
   EXPECT_THAT(page, StartsWith("<!doctype html>"));
   const std::size_t begin = page.find("id=\"camprobe-data\">") + 19;
@@ -140,10 +143,22 @@ TEST_F(CommandsTest, ReportIsTextJsonOrAPageByTheNameOfItsFile) {
   EXPECT_EQ(data["report"], report);  // the page pictures the very report that JSON gives
 }
 
+TEST_F(CommandsTest, APdfIsPrintedByTheBrowserOfTheMachine) {
+  const int code = call([&] { return run_report({.run = run_, .output = at("report.pdf")}); });
+  if (error_.find("install chromium") != std::string::npos) GTEST_SKIP() << error_;
+  EXPECT_EQ(code, 0) << error_;
+  const std::string pdf = content(at("report.pdf"));
+  EXPECT_THAT(pdf, StartsWith("%PDF-"));
+  EXPECT_THAT(pdf, HasSubstr("%%EOF"));
+  EXPECT_GT(pdf.size(), 50'000u);  // text, tables and charts
+}
+
 TEST_F(CommandsTest, WhatCannotBeReportedIsOneLineAndExitCode2) {
   const std::vector<std::pair<ReportOptions, std::string>> wrong{
       {{.run = at("none.camrun"), .format = ""}, "none.camrun"},
-      {{.run = run_, .format = "pdf"}, "--format pdf: no such format; choose text, json, html, md or junit"},
+      {{.run = run_, .format = "docx"}, "--format docx: no such format; choose text, json, html, pdf, md or junit"},
+      {{.run = run_, .format = "md", .base = {run_}}, "--base and --past belong to html and pdf, not to md"},
+      {{.run = run_, .format = "html", .output = at("x.html"), .past = {at("none.camrun")}}, "none.camrun"},
       {{.run = run_, .format = "html", .output = at("no/such/x.html")}, "cannot be written"},
   };
   for (const auto& [options, part] : wrong) {

@@ -79,7 +79,7 @@ TEST(Folded, HostileRunStaysLineByLine) {
   tests::hostile_run(path);
   auto run = run::Reader::open(path.string());
   ASSERT_TRUE(run.ok());
-  const Slice slice = read_slice(*run, What::kCpu, {0, run->duration_ns()});
+  const Slice slice = read_slice(*run, What::kCpu, TimeRange{0, run->duration_ns()});
   const std::string text = to_folded(slice);
   EXPECT_EQ(sum_of(text), std::llround(slice.total));
   EXPECT_EQ(printable_utf8(text.substr(0, text.find('\n'))), text.substr(0, text.find('\n')));

@@ -159,7 +159,7 @@ TEST_F(Formats, CsvHoldsEverySeriesAndEvent) {
   tests::server_run(scratch_ / "server.camrun");
   auto run = run::Reader::open(scratch_ / "server.camrun");
   ASSERT_TRUE(run);
-  std::ofstream(scratch_ / "all.csv") << series_csv(*run, {0, run->duration_ns()});
+  std::ofstream(scratch_ / "all.csv") << series_csv(*run, TimeRange{0, run->duration_ns()});
   // Python's csv module reads it; every metric, bucket and event of the file is there.
   std::ofstream(scratch_ / "check.py") << R"(
 import collections, csv, sqlite3, sys
@@ -189,19 +189,19 @@ assert max(rss) == count("SELECT MAX(value) FROM point JOIN metric ON metric.id 
   std::ifstream log(scratch_ / "log");
   EXPECT_EQ(status, 0) << std::string(std::istreambuf_iterator<char>(log), {});
 
-  const std::string part = series_csv(*run, {60 * tests::kSecondNs, 61 * tests::kSecondNs}, 4711);
+  const std::string part = series_csv(*run, filter_of(*run, {.from = "60", .to = "61", .process = "4711"}));
   std::istringstream lines(part);
   std::string line;
   std::getline(lines, line);
   while (std::getline(lines, line)) EXPECT_EQ(line.substr(0, 2), "60") << line;
-  EXPECT_THROW(series_csv(*run, {0, 1}, 1), SliceError);
+  EXPECT_THROW(filter_of(*run, {.process = "1"}), SliceError);
 }
 
 TEST_F(Formats, CsvOfHostileNamesStaysATable) {
   tests::hostile_run(scratch_ / "hostile.camrun");
   auto run = run::Reader::open(scratch_ / "hostile.camrun");
   ASSERT_TRUE(run);
-  std::ofstream(scratch_ / "all.csv") << series_csv(*run, {0, run->duration_ns()});
+  std::ofstream(scratch_ / "all.csv") << series_csv(*run, TimeRange{0, run->duration_ns()});
   const std::string command =
       "python3 -c 'import csv, sys; rows = list(csv.reader(open(sys.argv[1], newline=\"\"), strict=True)); "
       "assert rows and all(len(row) == 9 for row in rows)' '" +

@@ -32,11 +32,17 @@ class SliceTest : public testing::Test {
     return std::move(reader).value();
   }
 
+  static Filter filter(run::Reader& run, std::int64_t from_s, std::int64_t to_s, std::optional<std::int64_t> pid) {
+    Filter filter(TimeRange{from_s * kSecondNs, to_s * kSecondNs});
+    if (pid) filter.processes = filter_of(run, {.process = std::to_string(*pid)}).processes;
+    return filter;
+  }
+
   // "root;leaf" -> weight
   std::map<std::string, double> read(What what, std::int64_t from_s, std::int64_t to_s,
                                      std::optional<std::int64_t> pid = std::nullopt) {
     run::Reader run = open();
-    const Slice slice = read_slice(run, what, {from_s * kSecondNs, to_s * kSecondNs}, pid);
+    const Slice slice = read_slice(run, what, filter(run, from_s, to_s, pid));
     std::map<std::string, double> stacks;
     double total = 0;
     for (const WeightedStack& stack : slice.stacks) {
@@ -54,7 +60,7 @@ class SliceTest : public testing::Test {
                        std::optional<std::int64_t> pid = std::nullopt) {
     run::Reader run = open();
     try {
-      read_slice(run, what, {from_s * kSecondNs, to_s * kSecondNs}, pid);
+      read_slice(run, what, filter(run, from_s, to_s, pid));
     } catch (const SliceError& error) {
       return error.what();
     }
@@ -204,7 +210,7 @@ TEST_F(SliceTest, ProcessesStandAtTheRootOnlyWhereThereAreSeveral) {
   EXPECT_EQ(read(What::kCpu, 0, 10),
             (std::map<std::string, double>{{"nginx (pid 11);main", 11e6}, {"nginx (pid 12);main", 12e6}}));
   EXPECT_EQ(read(What::kCpu, 0, 10, 12), (std::map<std::string, double>{{"main", 12e6}}));
-  EXPECT_THAT(error_of(What::kCpu, 0, 10, 99), HasSubstr("--pid 99: no such process"));
+  EXPECT_THAT(error_of(What::kCpu, 0, 10, 99), HasSubstr("--process 99: no such process"));
   EXPECT_THAT(error_of(What::kCpu, 0, 10, 13), HasSubstr("nothing to export for cpu"));
 }
 
@@ -282,6 +288,8 @@ TEST(Instant, RefusesWhatIsNoneAndWhatLiesOutside) {
   EXPECT_THAT(error("101%"), HasSubstr("beyond the end of the run"));
   EXPECT_THAT(error("99999999999999999999d"), HasSubstr("beyond the end of the run"));
   EXPECT_THROW(range_of("60", "30", kRun), SliceError);
+  EXPECT_THROW(range_of("60", "60", kRun), SliceError);
+  EXPECT_THROW(range_of("100%", std::nullopt, kRun), SliceError);
   EXPECT_EQ(range_of(std::nullopt, "30%", kRun).to_ns, 30 * kSecondNs);
 }
 

@@ -53,6 +53,21 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"bash -ec 'cd d; h2load --log-file=f http://x' -- y", "h2load",
              "bash -ec 'cd d; h2load --log-file=f http://x' -- y", "d/f", false, true}));
 
+INSTANTIATE_TEST_SUITE_P(Printed, LoadCommands,
+                         testing::Values(Case{"wrk -t2 -d10s http://x", "wrk", "wrk --latency -t2 -d10s http://x",
+                                              kOurs, true, false},
+                                         Case{"wrk --latency http://x > out.txt", "wrk",
+                                              "wrk --latency http://x > out.txt", "out.txt", false, true},
+                                         Case{"ab -n 10 http://x/", "ab", "ab -n 10 http://x/", kOurs, true, false},
+                                         Case{"sh -c 'siege -c 3 http://x > a'", "siege",
+                                              "sh -c 'siege -c 3 http://x > a'", "a", false, true}));
+
+INSTANTIATE_TEST_SUITE_P(Jmeter, LoadCommands,
+                         testing::Values(Case{"jmeter -n -t plan.jmx", "jmeter",
+                                              "jmeter -l '/run/dir/load results' -n -t plan.jmx", kOurs, false, false},
+                                         Case{"jmeter -n -t plan.jmx -l out.jtl", "jmeter",
+                                              "jmeter -n -t plan.jmx -l out.jtl", "out.jtl", false, true}));
+
 INSTANTIATE_TEST_SUITE_P(
     Autocannon, LoadCommands,
     testing::Values(Case{"autocannon -c 5 http://x", "autocannon", "autocannon -j -c 5 http://x", kOurs, true, false},
@@ -97,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
              "K6_OUT=cloud k6 run --out cloud --out 'json=/run/dir/load results' s.js", kOurs, false, false}));
 
 TEST(LoadCommand, UnknownCommandsAreLeftToTheUser) {
-  for (const char* command : {"", "   ", "wrk http://x", "./my-load.sh", "echo h2load", "k6 version", "k6 archive s.js",
+  for (const char* command : {"", "   ", "hey http://x", "./my-load.sh", "echo h2load", "k6 version", "k6 archive s.js",
                               "artillery report r.json", "artillery", "h2load 'never closed", "sh -c \"$CMD\"",
                               "sh script.sh", "h2load >", "sh -c"}) {
     EXPECT_FALSE(plan_load_command(command, kOurs)) << command;

@@ -14,12 +14,16 @@ namespace {
 
 using nlohmann::ordered_json;
 
-TEST(DescribeJson, HasExactlyTheAgreedMembers) {
+TEST(DescribeJson, HasTheAgreedMembersFirst) {
   const ordered_json json = describe_json(must_read(text_of(fixture("k6_json/two_scenarios.ndjson"))));
   std::vector<std::string> keys;
   for (const auto& [key, value] : json.items()) keys.push_back(key);
   EXPECT_THAT(keys,
-              testing::ElementsAre("tool", "requests", "errors", "start", "end", "latency_ms", "phases", "skipped"));
+              testing::ElementsAre("tool", "requests", "errors", "start", "end", "latency_ms", "phases", "skipped",
+                                   "latency_basis", "latency_source", "duration_s", "error_kinds", "notes"));
+  EXPECT_EQ(json["latency_source"], "histogram");
+  EXPECT_EQ(json["error_kinds"].dump(),
+            "[{\"kind\":\"dial: connection refused\",\"count\":2},{\"kind\":\"HTTP 503\",\"count\":1}]");
   EXPECT_EQ(json["tool"], "k6");
   EXPECT_EQ(json["requests"], 10);
   EXPECT_EQ(json["errors"], 3);

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include <random>
 
+#include "collector/load/error_kinds.h"
 #include "collector/load/series.h"
 #include "tests/load/reading.h"
 
@@ -26,6 +28,12 @@ std::string gzip_of(const std::string& text) {
   EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
   packed.resize(stream.total_out);
   deflateEnd(&stream);
+  return packed;
+}
+
+std::string zstd_of(const std::string& text) {
+  std::string packed(ZSTD_compressBound(text.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
   return packed;
 }
 
@@ -129,6 +137,91 @@ TEST(Compressed, DamageInTheMiddleIsNamed) {
   EXPECT_FALSE(timeline.skipped.why.empty());
 }
 
+TEST(Compressed, ZstdIsToldByContentToo) {
+  const std::string text = h2load_rows(5000), packed = zstd_of(text);
+  EXPECT_EQ(must_read(packed, 1000).requests, 5000u);
+  EXPECT_EQ(must_read(packed + packed, 1000).requests, 10000u);  // two frames
+  const std::string skippable("\x50\x2a\x4d\x18\x03\0\0\0abc", 11);
+  EXPECT_EQ(must_read(skippable + packed, 1000).requests, 5000u);
+  EXPECT_THAT(must_read(packed, 7).skipped.why, testing::IsEmpty());
+}
+
+TEST(Compressed, AKilledToolsZstdKeepsWhatWasFlushed) {
+  const std::string first = zstd_of(h2load_rows(5000)), second = zstd_of(h2load_rows(5000));
+  const LoadTimeline timeline = must_read(first + second.substr(0, second.size() - 9), 1000);
+  EXPECT_GE(*timeline.requests, 5000u);
+  EXPECT_THAT(timeline.skipped.why, testing::Contains(testing::HasSubstr("compressed data ends early")));
+  std::string damaged = first + second;
+  damaged[first.size() + 20] = static_cast<char>(damaged[first.size() + 20] ^ 0x5a);
+  EXPECT_THAT(must_read(damaged, 1000).skipped.why, testing::Contains(testing::HasSubstr("damaged")));
+}
+
+TEST(Series, StaysBoundedHoweverLongTheRunAndManifoldTheLatencies) {
+  SeriesBuilder series;
+  const WallTime start{seconds{1795444000}};
+  const auto endpoint = series.endpoint("/a");
+  std::uint64_t latency = 1;
+  for (int second = 0; second < 12'000; ++second) {
+    for (int i = 0; i < 120; ++i) {
+      latency = latency * 6364136223846793005u + 1442695040888963407u;
+      series.add(start + seconds{second}, endpoint, false, Nanoseconds{latency >> 30});
+    }
+  }
+  LoadTimeline timeline;
+  series.finish(timeline);
+  std::size_t entries = 0;
+  for (const LoadBucket& bucket : timeline.buckets) {
+    entries += bucket.all.latency.buckets_in_use();
+    for (const auto& [index, cell] : bucket.endpoints) entries += cell.latency.buckets_in_use();
+  }
+  EXPECT_LE(entries, SeriesBuilder::kMostEntries);
+  EXPECT_EQ(requests_in_buckets(timeline), 12'000u * 120);
+  EXPECT_EQ(timeline.latency.count(), 12'000u * 120);
+  EXPECT_EQ(timeline.buckets.front().width, seconds{10});  // 240 counts a second would be 2.9 million
+}
+
+TEST(Series, GivenQuantilesAreDroppedWhereTheyWouldHaveToBeMerged) {
+  SeriesBuilder series;
+  const WallTime start{seconds{1795444000}};
+  series.add_requests(start, std::nullopt, 1, 0);
+  series.set_given(start, std::nullopt, {1, 2, 3, 4}, seconds{1});
+  for (std::size_t i = 1; i <= SeriesBuilder::kMostBuckets; ++i)
+    series.add_requests(start + seconds{i}, std::nullopt, 1, 0);
+  LoadTimeline timeline;
+  series.finish(timeline);
+  EXPECT_FALSE(timeline.buckets.front().all.given);
+}
+
+TEST(ErrorKinds, AreBoundedAndCountedDown) {
+  ErrorKinds kinds;
+  for (int i = 0; i < 100; ++i) kinds.add("kind " + std::to_string(i));
+  kinds.add_status(503, 7);
+  kinds.add("two\nlines");
+  kinds.add("");
+  const auto all = kinds.take();
+  EXPECT_EQ(all.size(), ErrorKinds::kMostKinds + 1);
+  EXPECT_EQ(all.front().kind, "other");  // 68 later kinds, and what came after them
+  EXPECT_EQ(all.front().count, 68u + 7 + 1 + 1);
+}
+
+TEST(Timelines, WithoutAClockArePlacedWhereSomebodyKnowsTheyBegan) {
+  LoadTimeline timeline;
+  timeline.requests = 100;
+  timeline.errors = 3;
+  timeline.duration = seconds{10};
+  timeline.given = Quantiles{1, 2, 3, 4};
+  timeline.endpoints = {"/a"};
+  timeline.place(WallTime{seconds{1795444000}});
+  ASSERT_EQ(timeline.buckets.size(), 1u);
+  EXPECT_EQ(timeline.buckets[0].all.requests, 100u);
+  EXPECT_EQ(timeline.buckets[0].width, seconds{10});
+  EXPECT_EQ(timeline.buckets[0].endpoints.size(), 1u);
+  EXPECT_EQ(timeline.end, WallTime{seconds{1795444010}});
+  const auto start = timeline.start;
+  timeline.place(WallTime{seconds{1795449000}});
+  EXPECT_EQ(timeline.start, start);
+}
+
 TEST(UnusableFiles, GetOneSentenceWithWhatWhereAndWhatToDo) {
   for (const std::string text : {"", "hello\n", "{\"a\":1}", "[]",
                                  "\x7f"
@@ -151,9 +244,9 @@ TEST(UnusableFiles, GetOneSentenceWithWhatWhereAndWhatToDo) {
 
 TEST(UnusableFiles, OtherToolsOutputsAreNotTakenForOurs) {
   SKIP_WITHOUT(large_fixture(""));
-  for (const char* name :
-       {"ab/ab_gnuplot.tsv", "hey/hey_n1500.csv", "vegeta/results.json", "vegeta/results.csv", "k6/summary_export.json",
-        "autocannon/events.ndjson", "jmeter/jtl_v5columns.csv", "gatling/simulation_v3.12.1.binary.log"}) {
+  for (const char* name : {"ab/ab_percentiles.csv", "hey/hey_n1500.csv", "hey/hey_z10_q20.txt", "vegeta/report.json",
+                           "vegeta/report.txt", "k6/summary_export.json", "autocannon/events.ndjson", "jmeter/plan.jmx",
+                           "locust/full_history/run_stats.csv", "tsung/tsung.dump"}) {
     EXPECT_FALSE(read_load_file(large_fixture(name)).ok()) << name;
   }
 }

@@ -151,6 +151,46 @@ json server_report() {
   return report;
 }
 
+json figure(const std::string& metric, const std::string& unit, const std::string& verdict, const json& base,
+            const json& other, const json& change) {
+  return {{"metric", metric}, {"endpoint", nullptr}, {"unit", unit},     {"verdict", verdict},
+          {"base", base},     {"other", other},      {"change", change}, {"change_is", "relative"},
+          {"minimum", 0.05},  {"why", nullptr}};
+}
+
+json past_run(const std::string& file, const std::string& started_at, double p99, std::int64_t findings) {
+  return {{"file", file},
+          {"started_at", started_at},
+          {"requests_per_second", 500},
+          {"confirmed_findings", findings},
+          {"figures",
+           {{{"metric", "latency_p99_ms"}, {"unit", "ms"}, {"value", p99}, {"low", p99 * 0.97}, {"high", p99 * 1.03}},
+            {{"metric", "rss_peak_bytes"}, {"unit", "bytes"}, {"value", 4e8}, {"low", 4e8}, {"high", 4e8}}}}};
+}
+
+camprobe::viewer::PageContext server_context() {
+  camprobe::viewer::PageContext context;
+  context.comparison = {
+      {"schema", "camprobe.comparison/1"},
+      {"verdict", "worse"},
+      {"summary", "Worse: p99 by 14.3 %."},
+      {"base", {{{"file", "main.camrun"}, {"started_at", nullptr}, {"seconds", 600}, {"requests_per_second", 500}}}},
+      {"load", {{"same", true}, {"text", "The load was the same: 500 requests a second."}}},
+      {"figures",
+       {figure("latency_p99_ms", "ms", "worse", estimate(27.6, 27, 28, "ms"), estimate(31.6, 31, 32, "ms"),
+               estimate(0.143, 0.09, 0.2, "ratio")),
+        figure("error_rate", "ratio", "same", estimate(0.001, 0, 0.002, "ratio"), estimate(0.001, 0, 0.002, "ratio"),
+               estimate(0, -0.01, 0.01, "ratio"))}},
+      {"findings",
+       {{"new", {{{"id", "heap-1"}, {"title", "Heap memory leaks in cam::RequestLog::remember"}}}},
+        {"gone", json::array()}}},
+      {"notes", json::array()}};
+  context.history = {past_run("a.camrun", "2026-01-05T10:00:00Z", 26.9, 0),
+                     past_run("b.camrun", "2026-01-12T10:00:00Z", 27.6, 0),
+                     past_run("server.camrun", "2026-01-19T10:00:00Z", 31.6, 2)};
+  return context;
+}
+
 // Every text of a report may hold a name out of the run.
 json hostile_report() {
   json findings = json::array();
@@ -186,10 +226,11 @@ int main(int argc, char** argv) {
   }
   const std::filesystem::path directory = argv[1];
   std::filesystem::create_directories(directory);
-  const auto page = [&](const std::string& name, const json& report) {
+  const auto page = [&](const std::string& name, const json& report,
+                        const camprobe::viewer::PageContext& context = {}) {
     const auto began = std::chrono::steady_clock::now();
     camprobe::run::Reader run = opened(directory / (name + ".camrun"));
-    const json data = camprobe::viewer::page_data(run, report);
+    const json data = camprobe::viewer::page_data(run, report, {}, context);
     const std::string html = camprobe::viewer::self_contained_page(data);
     write(directory / (name + ".html"), html);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
@@ -200,10 +241,11 @@ int main(int argc, char** argv) {
   const auto svg = [&](const std::string& name, camprobe::exporters::What what) {
     camprobe::run::Reader run = opened(directory / (name + ".camrun"));
     write(directory / fmt::format("{}.{}.svg", name, camprobe::exporters::name_of(what)),
-          camprobe::exporters::to_flamegraph_svg(camprobe::exporters::read_slice(run, what, {0, run.duration_ns()})));
+          camprobe::exporters::to_flamegraph_svg(
+              camprobe::exporters::read_slice(run, what, camprobe::exporters::TimeRange{0, run.duration_ns()})));
   };
   tests::server_run(directory / "server.camrun");
-  const json served = page("server", server_report());
+  const json served = page("server", server_report(), server_context());
   write(directory / "served.html", camprobe::viewer::served_page());
   write(directory / "page.json", served.dump());
   tests::empty_run(directory / "empty.camrun");

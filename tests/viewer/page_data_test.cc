@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "run/histogram.h"
@@ -110,6 +111,24 @@ TEST_F(PageDataTest, LatencyOfABucketComesFromAllItsHistograms) {
   EXPECT_NEAR(p50[1].get<double>(), 1, 0.02);
   EXPECT_EQ(p50[2], 10);
   EXPECT_NEAR(series(data, "latency_p99_ms")["values"][1].get<double>(), 100, 2);
+
+  // The same histograms are the heat map: every request in the row that holds its latency.
+  const json& heat = data["timeline"]["latency_heat"];
+  std::map<std::int64_t, std::uint64_t> by_row;
+  const double lowest = heat["lowest_ms"], rows_per_octave = heat["rows_per_octave"];
+  std::uint64_t requests_drawn = 0;
+  for (const json& column : heat["counts"]) {
+    for (std::size_t row = 0; row < column.size(); ++row) {
+      by_row[static_cast<std::int64_t>(row)] += column[row].get<std::uint64_t>();
+      requests_drawn += column[row].get<std::uint64_t>();
+    }
+  }
+  const auto row_of = [&](double ms) {
+    return static_cast<std::int64_t>(std::floor(rows_per_octave * std::log2(ms / lowest) + 1e-9));
+  };
+  EXPECT_GT(by_row[row_of(100.5)], 0U);
+  EXPECT_EQ(by_row.rbegin()->first, row_of(100.5));
+  EXPECT_EQ(requests_drawn, 100U);
 }
 
 TEST_F(PageDataTest, ALongRunIsFoldedWithoutLosingWeight) {

@@ -23,6 +23,10 @@ export interface PageData {
   lost: { kind: string; records: number }[];
   /** What was folded to keep the page small, a sentence each. */
   notes: string[];
+  /** camprobe.comparison/1 (docs/comparison.schema.json) with the runs named as the base; null where none was. */
+  comparison: Comparison | null;
+  /** Earlier runs, oldest first, and this one last; empty where none was named. */
+  history: PastRun[];
 }
 
 export interface RunFacts {
@@ -58,6 +62,18 @@ export interface Timeline {
   width_s: number;
   buckets: number;
   series: Series[];
+  latency_heat: LatencyHeat | null;
+}
+
+/**
+ * Requests by time and latency: counts[column][row]. Column i covers [i * width_s, (i + 1) * width_s); row j is latencies
+ * from lowest_ms * 2^(j / rows_per_octave) up to the next row's. Null where no load tool gave single latencies.
+ */
+export interface LatencyHeat {
+  width_s: number;
+  rows_per_octave: number;
+  lowest_ms: number;
+  counts: number[][];
 }
 
 /** Gauges as they are, counters per second. `process` null is the sum over all of them, 0 the machine. */
@@ -226,6 +242,44 @@ export interface Finding {
   needs_seconds: number | null;
   evidence: { what: string; text: string }[];
   advice: string;
+}
+
+// ---- camprobe.comparison/1 (docs/comparison.schema.json), as far as the page shows it.
+
+export type ComparisonVerdict = 'same' | 'better' | 'worse' | 'cannot tell';
+
+export interface Comparison {
+  verdict: ComparisonVerdict;
+  summary: string;
+  base: { file: string; started_at: string | null; seconds: number; requests_per_second: number }[];
+  load: { same: boolean; text: string };
+  figures: ComparedFigure[];
+  findings: { new: { id: string; title: string }[]; gone: { id: string; title: string }[] };
+  notes: string[];
+}
+
+export interface ComparedFigure {
+  metric: string;
+  /** Null: all together. */
+  endpoint: string | null;
+  unit: string;
+  verdict: ComparisonVerdict;
+  base: Estimate | null;
+  other: Estimate | null;
+  /** Relative: 0.1 is 10 % more. */
+  change: Estimate | null;
+  change_is: 'relative' | 'absolute';
+  why: string | null;
+}
+
+/** One run of a history, with its figures over all endpoints; made by collector/compare/history.cc. */
+export interface PastRun {
+  file: string;
+  /** RFC 3339. */
+  started_at: string;
+  requests_per_second: number;
+  confirmed_findings: number;
+  figures: { metric: string; unit: string; value: number; low: number; high: number }[];
 }
 
 /** The document, wherever it is. Rejects with a sentence a reader can act on. */

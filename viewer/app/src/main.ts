@@ -1,11 +1,14 @@
 // Puts the page together and listens to the keyboard. Each part of the page is a file of its own.
 
+import { comparisonSection, trendSection } from './comparison';
 import { loadData, type PageData } from './data';
 import { h, replace } from './dom';
 import { findingsSection } from './findings';
 import { Flame } from './flame';
+import { Heatmap } from './heatmap';
 import { headerSection } from './header';
 import { State, type Theme, type What } from './state';
+import { recommendationsSection, summarySection } from './summary';
 import { tablesSections } from './tables';
 import { Timeline } from './timeline';
 import './style.css'; // after the libraries', which it amends
@@ -38,16 +41,37 @@ function help(): HTMLDialogElement {
   return dialog;
 }
 
+/** Where to jump to on a long page. */
+function contents(parts: HTMLElement[]): HTMLElement {
+  const links = parts.filter((part) => part.id && part.getAttribute('aria-label')).map((part) => {
+    const go = () => part.scrollIntoView({ block: 'start' });
+    return h('button', { type: 'button', onclick: go }, part.getAttribute('aria-label')!);
+  });
+  return h('nav', { class: 'contents', 'aria-label': 'Parts of this page' }, ...links);
+}
+
 function start(page: PageData): void {
   const state = new State();
   applyTheme(state.view.theme);
   document.title = `${page.report?.verdict ? `${page.report.verdict}: ` : ''}${page.run.command || page.run.file} · camprobe`.slice(0, 200);
 
   const timeline = new Timeline(page, state);
+  const heat = new Heatmap(page, state);
   const flame = new Flame(page, state);
   const keys = help();
   const app = document.getElementById('app')!;
-  replace(app, headerSection(page, state), h('main', {}, findingsSection(page, state), timeline.element, flame.element, ...tablesSections(page)), keys);
+  const parts = [
+    page.report && summarySection(page),
+    recommendationsSection(page, state),
+    findingsSection(page, state),
+    comparisonSection(page),
+    trendSection(page),
+    timeline.element,
+    heat.element,
+    flame.element,
+    ...tablesSections(page),
+  ].filter((part): part is HTMLElement => Boolean(part));
+  replace(app, headerSection(page, state), contents(parts), h('main', {}, ...parts), keys);
   document.getElementById('help-button')?.addEventListener('click', () => keys.showModal());
 
   const recolour = () => {
@@ -55,6 +79,7 @@ function start(page: PageData): void {
     const chooser = document.getElementById('theme') as HTMLSelectElement | null;
     if (chooser) chooser.value = state.view.theme;
     timeline.redraw();
+    heat.redraw();
     flame.redraw();
   };
   state.listen((_view, changed) => changed.has('theme') && recolour());
@@ -86,6 +111,8 @@ function start(page: PageData): void {
       keys.showModal();
     }
   });
+  // On paper nothing can be opened.
+  addEventListener('beforeprint', () => document.querySelectorAll('#recommendations details').forEach((details) => details.setAttribute('open', '')));
   document.documentElement.setAttribute('data-ready', 'true');
 }
 

@@ -1,0 +1,167 @@
+// exporters/chrome_trace.cc: see chrome_trace.h.
+#include "exporters/chrome_trace.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "exporters/safe_text.h"
+#include "exporters/span_attributes.h"
+#include "exporters/stacks.h"
+#include "exporters/timeline.h"
+
+namespace camprobe::exporters {
+
+namespace {
+
+// Threads' further lanes need numbers that no thread has: the kernel's own end at 2^22.
+constexpr std::int64_t kFirstLaneNumber = std::int64_t{1} << 23;
+constexpr std::int64_t kLoadPid = std::int64_t{1} << 23;
+
+class Trace {
+ public:
+  Trace(run::Reader& run, const Timeline& timeline) : run_(run), timeline_(timeline) {}
+
+  std::string write() {
+    out_ = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
+    names();
+    spans();
+    flows();
+    counters();
+    windows();
+    instants();
+    const run::Meta meta = run_.meta();
+    out_ += fmt::format("\n],\"otherData\":{{\"run\":{},\"host\":{},\"camprobe\":{},\"started_unix_ns\":\"{}\"}}}}\n",
+                        json_text(meta.run_id), json_text(meta.host), json_text(meta.camprobe_version),
+                        meta.started_realtime_ns);
+    return std::move(out_);
+  }
+
+ private:
+  template <class... Values>
+  void event(fmt::format_string<Values...> members, Values&&... values) {
+    out_ += is_first_ ? "{" : ",\n{";
+    is_first_ = false;
+    fmt::format_to(std::back_inserter(out_), members, std::forward<Values>(values)...);
+    out_ += '}';
+  }
+
+  static std::string micros(std::int64_t any_ns) {
+    const std::int64_t ns = bounded_ns(any_ns);
+    return fmt::format("{}{}.{:03}", ns < 0 ? "-" : "", std::abs(ns) / 1000, std::abs(ns) % 1000);
+  }
+  static std::string micros_between(std::int64_t from_ns, std::int64_t to_ns) {
+    return micros(std::max<std::int64_t>(0, to_ns - from_ns));
+  }
+
+  std::int64_t pid_of(run::ProcessId id) const {
+    const auto found = timeline_.processes.find(id);
+    return found != timeline_.processes.end() ? found->second.pid : 0;
+  }
+  std::int64_t tid_of(std::uint32_t track) const {
+    const SpanTrack& at = timeline_.spans.tracks[track];
+    const auto found = timeline_.threads.find(at.thread);
+    if (at.lane == 0 && found != timeline_.threads.end()) return found->second.tid;
+    return kFirstLaneNumber + track;
+  }
+
+  void names() {
+    std::set<std::int64_t> named;
+    const auto process = [&](std::int64_t pid, const std::string& name) {
+      if (!named.insert(pid).second) return;
+      event(R"("ph":"M","name":"process_name","pid":{},"tid":0,"args":{{"name":{}}})", pid, json_text(name));
+    };
+    for (const auto& [id, row] : timeline_.processes) {
+      if (id != run::kMachine) process(row.pid, process_label(row));
+    }
+    process(0, "machine");
+    process(kLoadPid, "load");
+    for (std::uint32_t track = 0; track < timeline_.spans.tracks.size(); ++track) {
+      const SpanTrack& at = timeline_.spans.tracks[track];
+      event(R"("ph":"M","name":"thread_name","pid":{},"tid":{},"args":{{"name":{}}})", pid_of(at.process),
+            tid_of(track), json_text(track_name(timeline_, at)));
+      event(R"("ph":"M","name":"thread_sort_index","pid":{},"tid":{},"args":{{"sort_index":{}}})", pid_of(at.process),
+            tid_of(track), track);
+    }
+  }
+
+  void spans() {
+    for (const TrackedSpan& at : timeline_.spans.spans) {
+      const std::string& name = run_.name(at.span.name);
+      std::string args;
+      for (const SpanAttribute& attribute : attributes_of(at.span.attributes)) {
+        args += (args.empty() ? "" : ",") + json_text(attribute.key) + ":" + value_of(attribute);
+      }
+      if (!at.span.ended_ns) args += std::string(args.empty() ? "" : ",") + R"("never ended":true)";
+      event(R"("ph":"X","cat":"span","name":{},"pid":{},"tid":{},"ts":{},"dur":{},"args":{{{}}})",
+            json_text(name.empty() ? "[unnamed span]" : name), pid_of(at.span.process), tid_of(at.track),
+            micros(at.span.began_ns), micros_between(at.span.began_ns, at.ended_ns), args);
+    }
+  }
+
+  static std::string value_of(const SpanAttribute& attribute) {
+    if (const auto* text = std::get_if<std::string>(&attribute.value)) return json_text(*text);
+    if (const auto* flag = std::get_if<bool>(&attribute.value)) return *flag ? "true" : "false";
+    const double number = std::get<double>(attribute.value);
+    return std::isfinite(number) ? fmt::format("{}", number) : "null";
+  }
+
+  void flows() {
+    std::size_t id = 1;
+    for (const auto& [from, to] : timeline_.spans.flows) {
+      const TrackedSpan& parent = timeline_.spans.spans[from];
+      const TrackedSpan& child = timeline_.spans.spans[to];
+      // The arrow leaves where the child begins, as long as the parent lasts that long.
+      const std::int64_t leaves_ns = std::clamp(child.span.began_ns, parent.span.began_ns, parent.ended_ns);
+      event(R"("ph":"s","cat":"flow","name":"inside","id":{},"pid":{},"tid":{},"ts":{})", id,
+            pid_of(parent.span.process), tid_of(parent.track), micros(leaves_ns));
+      event(R"("ph":"f","bp":"e","cat":"flow","name":"inside","id":{},"pid":{},"tid":{},"ts":{})", id++,
+            pid_of(child.span.process), tid_of(child.track), micros(child.span.began_ns));
+    }
+  }
+
+  void counters() {
+    for (const Counter& counter : timeline_.counters) {
+      const bool is_load = counter.name.starts_with("load ");
+      for (const auto& [at_ns, value] : counter.points) {
+        if (!std::isfinite(value)) continue;
+        event(R"("ph":"C","name":{},"pid":{},"tid":0,"ts":{},"args":{{{}:{}}})", json_text(counter.name),
+              is_load ? kLoadPid : pid_of(counter.process), micros(at_ns), json_text(counter.unit), value);
+      }
+    }
+  }
+
+  void windows() {
+    for (const auto& [window, lane] : timeline_.windows) {
+      event(R"("ph":"X","cat":"load","name":{},"pid":{},"tid":{},"ts":{},"dur":{},"args":{{"kind":{}}})",
+            json_text(window.name.empty() ? window.kind : window.name), kLoadPid, lane + 1, micros(window.from_ns),
+            micros_between(window.from_ns, window.to_ns), json_text(window.kind));
+    }
+  }
+
+  void instants() {
+    for (const Instant& instant : timeline_.instants) {
+      const bool is_global = instant.process == run::kMachine;
+      event(R"("ph":"i","s":"{}","cat":"mark","name":{},"pid":{},"tid":0,"ts":{})", is_global ? "g" : "p",
+            json_text(instant.text), pid_of(instant.process), micros(instant.at_ns));
+    }
+  }
+
+  run::Reader& run_;
+  const Timeline& timeline_;
+  std::string out_;
+  bool is_first_ = true;
+};
+
+}  // namespace
+
+std::string to_chrome_trace(run::Reader& run, const Filter& filter) {
+  const Timeline timeline = timeline_of(run, filter);
+  return Trace(run, timeline).write();
+}
+
+}  // namespace camprobe::exporters

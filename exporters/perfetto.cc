@@ -1,0 +1,275 @@
+// exporters/perfetto.cc: see perfetto.h.
+#include "exporters/perfetto.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "exporters/safe_text.h"
+#include "exporters/span_attributes.h"
+#include "exporters/stacks.h"
+#include "exporters/timeline.h"
+#include "exporters/trace.pb.h"
+
+namespace camprobe::exporters {
+
+namespace {
+
+constexpr std::uint32_t kRealtime = 1, kMonotonic = 3;         // BuiltinClock
+constexpr int kBegin = 1, kEnd = 2, kInstant = 3, kCount = 4;  // TrackEvent.Type
+constexpr std::uint32_t kCleared = 1, kNeedsInterned = 2;      // SequenceFlags
+constexpr int kUnitNs = 1, kUnitCount = 2, kUnitBytes = 3;     // CounterDescriptor.BuiltinCounterUnit
+
+class Trace {
+ public:
+  Trace(run::Reader& run, const Timeline& timeline) : run_(run), timeline_(timeline), meta_(run.meta()) {}
+
+  std::string write() {
+    clocks();
+    tracks();
+    spans();
+    windows();
+    instants();
+    counters();
+    return std::move(out_);
+  }
+
+ private:
+  // One packet after the other, as field 1 of the trace: so no more than one is ever in memory as a message.
+  void put() {
+    packet_.set_trusted_packet_sequence_id(1);
+    const std::size_t size = packet_.ByteSizeLong();
+    out_ += '\x0a';
+    for (std::size_t rest = size;; rest >>= 7) {
+      out_ += static_cast<char>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
+      if (rest <= 0x7f) break;
+    }
+    packet_.AppendToString(&out_);
+    packet_.Clear();
+  }
+
+  std::uint64_t at(std::int64_t ns) const {
+    return static_cast<std::uint64_t>(bounded_ns(meta_.started_monotonic_ns) + bounded_ns(ns));
+  }
+
+  void clocks() {
+    packet_.set_sequence_flags(kCleared);
+    packet_.mutable_trace_packet_defaults()->set_timestamp_clock_id(kMonotonic);
+    auto* snapshot = packet_.mutable_clock_snapshot();
+    snapshot->set_primary_trace_clock(kMonotonic);
+    for (const auto& [clock, ns] :
+         {std::pair{kMonotonic, meta_.started_monotonic_ns}, std::pair{kRealtime, meta_.started_realtime_ns}}) {
+      auto* row = snapshot->add_clocks();
+      row->set_clock_id(clock);
+      row->set_timestamp(static_cast<std::uint64_t>(ns));
+    }
+    put();
+  }
+
+  // Tracks are named before what lies on them.
+  perfetto::TrackDescriptor& track(std::uint64_t uuid, std::uint64_t parent) {
+    auto* descriptor = packet_.mutable_track_descriptor();
+    descriptor->set_uuid(uuid);
+    if (parent != 0) descriptor->set_parent_uuid(parent);
+    return *descriptor;
+  }
+
+  void tracks() {
+    for (const auto& [id, process] : timeline_.processes) {
+      if (id == run::kMachine) continue;
+      processes_[id] = next_uuid_;
+      auto& descriptor = track(next_uuid_++, 0);
+      descriptor.mutable_process()->set_pid(static_cast<std::int32_t>(process.pid));
+      descriptor.mutable_process()->set_process_name(printable_utf8(process_label(process)));
+      put();
+    }
+    std::map<std::pair<run::ProcessId, run::ThreadId>, std::uint64_t> threads;
+    for (const SpanTrack& row : timeline_.spans.tracks) {
+      const std::uint64_t uuid = next_uuid_++;
+      span_tracks_.push_back(uuid);
+      const auto thread = timeline_.threads.find(row.thread);
+      const auto process = timeline_.processes.find(row.process);
+      if (row.lane == 0 && thread != timeline_.threads.end() && process != timeline_.processes.end()) {
+        auto& descriptor = track(uuid, processes_[row.process]);
+        descriptor.mutable_thread()->set_pid(static_cast<std::int32_t>(process->second.pid));
+        descriptor.mutable_thread()->set_tid(static_cast<std::int32_t>(thread->second.tid));
+        descriptor.mutable_thread()->set_thread_name(track_name(timeline_, row));
+        threads[{row.process, row.thread}] = uuid;
+      } else {
+        const auto own = threads.find({row.process, row.thread});
+        track(uuid, own != threads.end() ? own->second : processes_[row.process]).set_name(track_name(timeline_, row));
+      }
+      put();
+    }
+  }
+
+  template <class Entry>
+  std::uint64_t interned(std::map<std::string, std::uint64_t>& known, const std::string& name, Entry entry) {
+    const auto [found, is_new] = known.try_emplace(name, known.size() + 1);
+    if (is_new) {
+      auto* added = entry(*packet_.mutable_interned_data());
+      added->set_iid(found->second);
+      added->set_name(name);
+    }
+    return found->second;
+  }
+
+  perfetto::TrackEvent& event(int type, std::uint64_t track, std::int64_t ns) {
+    packet_.set_timestamp(at(ns));
+    auto* made = packet_.mutable_track_event();
+    made->set_type(type);
+    made->set_track_uuid(track);
+    return *made;
+  }
+  perfetto::TrackEvent& named_event(int type, std::uint64_t track, std::int64_t ns, const std::string& name) {
+    packet_.set_sequence_flags(kNeedsInterned);
+    auto& made = event(type, track, ns);
+    made.set_name_iid(interned(names_, name, [](auto& data) { return data.add_event_names(); }));
+    return made;
+  }
+
+  // Spans of one track nest: what ended before one begins is closed in the reverse order.
+  void spans() {
+    std::vector<std::vector<std::int64_t>> open(span_tracks_.size());
+    const auto close_before = [&](std::uint32_t track, std::int64_t ns) {
+      for (; !open[track].empty() && open[track].back() <= ns; open[track].pop_back()) {
+        event(kEnd, span_tracks_[track], open[track].back());
+        put();
+      }
+    };
+    std::map<std::size_t, std::vector<std::uint64_t>> leaving, arriving;
+    std::uint64_t flow = 1;
+    for (const auto& [from, to] : timeline_.spans.flows) {
+      leaving[from].push_back(flow);
+      arriving[to].push_back(flow++);
+    }
+    for (std::size_t i = 0; i < timeline_.spans.spans.size(); ++i) {
+      const TrackedSpan& row = timeline_.spans.spans[i];
+      close_before(row.track, row.span.began_ns);
+      const std::string name = printable_utf8(run_.name(row.span.name));
+      auto& made =
+          named_event(kBegin, span_tracks_[row.track], row.span.began_ns, name.empty() ? "[unnamed span]" : name);
+      for (const SpanAttribute& attribute : attributes_of(row.span.attributes)) annotate(made, attribute);
+      if (!row.span.ended_ns) annotate(made, {"never ended", true});
+      if (const auto ids = leaving.find(i); ids != leaving.end()) {
+        for (const std::uint64_t id : ids->second) made.add_flow_ids(id);
+      }
+      if (const auto ids = arriving.find(i); ids != arriving.end()) {
+        for (const std::uint64_t id : ids->second) made.add_terminating_flow_ids(id);
+      }
+      put();
+      open[row.track].push_back(row.ended_ns);
+    }
+    for (std::uint32_t track = 0; track < open.size(); ++track)
+      close_before(track, std::numeric_limits<std::int64_t>::max());
+  }
+
+  void annotate(perfetto::TrackEvent& event, const SpanAttribute& attribute) {
+    auto* annotation = event.add_debug_annotations();
+    annotation->set_name_iid(
+        interned(keys_, attribute.key, [](auto& data) { return data.add_debug_annotation_names(); }));
+    if (const auto* text = std::get_if<std::string>(&attribute.value)) annotation->set_string_value(*text);
+    if (const auto* number = std::get_if<double>(&attribute.value)) annotation->set_double_value(*number);
+    if (const auto* flag = std::get_if<bool>(&attribute.value)) annotation->set_bool_value(*flag);
+  }
+
+  std::uint64_t load() {
+    if (load_ == 0) {
+      load_ = next_uuid_++;
+      track(load_, 0).set_name("load");
+      put();
+    }
+    return load_;
+  }
+  std::uint64_t machine() {
+    if (machine_ == 0) {
+      machine_ = next_uuid_++;
+      track(machine_, 0).set_name("machine");
+      put();
+    }
+    return machine_;
+  }
+
+  void windows() {
+    std::map<std::uint32_t, std::uint64_t> lanes;
+    for (const auto& [window, lane] : timeline_.windows) {
+      const auto [found, is_new] = lanes.try_emplace(lane, 0);
+      if (is_new) {
+        const std::uint64_t parent = load();
+        found->second = next_uuid_++;
+        track(found->second, parent).set_name("load windows");
+        put();
+      }
+      const std::string name = printable_utf8(window.name.empty() ? window.kind : window.name);
+      annotate(named_event(kBegin, found->second, window.from_ns, name), {"kind", printable_utf8(window.kind)});
+      put();
+      event(kEnd, found->second, window.to_ns);
+      put();
+    }
+  }
+
+  void instants() {
+    std::uint64_t marks = 0;
+    for (const Instant& instant : timeline_.instants) {
+      const auto process = processes_.find(instant.process);
+      std::uint64_t on = process != processes_.end() ? process->second : marks;
+      if (on == 0) {
+        on = marks = next_uuid_++;
+        track(marks, 0).set_name("marks");
+        put();
+      }
+      named_event(kInstant, on, instant.at_ns, instant.text);
+      put();
+    }
+  }
+
+  void counters() {
+    for (const Counter& counter : timeline_.counters) {
+      const bool is_load = counter.name.starts_with("load ");
+      const auto process = processes_.find(counter.process);
+      const std::uint64_t parent = is_load ? load() : process != processes_.end() ? process->second : machine();
+      const std::uint64_t uuid = next_uuid_++;
+      auto& descriptor = track(uuid, parent);
+      descriptor.set_name(counter.name);
+      if (counter.unit == "bytes") {
+        descriptor.mutable_counter()->set_unit(kUnitBytes);
+      } else if (counter.unit == "ns") {
+        descriptor.mutable_counter()->set_unit(kUnitNs);
+      } else if (counter.unit == "count") {
+        descriptor.mutable_counter()->set_unit(kUnitCount);
+      } else {
+        descriptor.mutable_counter()->set_unit_name(counter.unit);
+      }
+      put();
+      for (const auto& [ns, value] : counter.points) {
+        if (!std::isfinite(value)) continue;
+        event(kCount, uuid, ns).set_double_counter_value(value);
+        put();
+      }
+    }
+  }
+
+  run::Reader& run_;
+  const Timeline& timeline_;
+  const run::Meta meta_;
+  std::string out_;
+  perfetto::TracePacket packet_;
+  std::uint64_t next_uuid_ = 1, load_ = 0, machine_ = 0;
+  std::map<run::ProcessId, std::uint64_t> processes_;
+  std::vector<std::uint64_t> span_tracks_;
+  std::map<std::string, std::uint64_t> names_, keys_;
+};
+
+}  // namespace
+
+std::string to_perfetto(run::Reader& run, const Filter& filter) {
+  const Timeline timeline = timeline_of(run, filter);
+  return Trace(run, timeline).write();
+}
+
+}  // namespace camprobe::exporters

@@ -1,0 +1,6 @@
+// tests/load/fuzz_gatling_text.cc: see fuzz_adapter.h.
+#include "tests/load/fuzz_adapter.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return camprobe::load::fuzz_adapter(camprobe::load::kGatlingText, data, size);
+}
