@@ -309,7 +309,7 @@ Conducted conduct(Suite suite, const Wishes& wishes) {
   }
   bar.clear();
   report["interrupted"] = interrupts() > 0;
-  report["analyses"] = analyses_of(suite, report["runs"]);
+  report["analyses"] = analyses_of(suite, report, directory);
   report["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   judge(report, suite);
   if (const auto written = write_report(report, directory); !written) {

@@ -15,6 +15,7 @@
 #include "collector/load/adapter.h"
 #include "collector/session.h"
 #include "suite/child.h"
+#include "suite/fault_proxy.h"
 #include "suite/http.h"
 #include "suite/memory_limit.h"
 #include "suite/timelines.h"
@@ -118,6 +119,7 @@ class Measurement {
   Translation translation_;
   std::vector<Stage> stages_;
   std::string tool_program_;
+  std::vector<FaultProxy> proxies_;
   std::vector<Child> dependencies_;
   std::optional<Child> target_;  // recorded: the collector, whose first child is the target
   std::optional<MemoryLimit> memory_;
@@ -225,6 +227,14 @@ bool Measurement::prepare() {
 }
 
 bool Measurement::start_dependencies() {
+  for (const suite::FaultProxySpec& spec : filled_.proxies) {
+    const auto listen = variables_.fill(spec.listen), to = variables_.fill(spec.to);
+    if (!listen || !to) return fail(State::kNotStarted, listen ? to.error() : listen.error());
+    auto proxy = FaultProxy::start(spec.name, std::atoi(listen->c_str()), std::atoi(to->c_str()),
+                                   in_run("proxy-" + spec.name + ".log"));
+    if (!proxy) return fail(State::kNotStarted, proxy.error());
+    proxies_.push_back(std::move(*proxy));
+  }
   for (std::size_t i = 0; i < filled_.dependencies.size(); ++i) {
     const Program& program = filled_.dependencies[i];
     tell("starting " + program.name);
@@ -444,6 +454,11 @@ void Measurement::act(const Phase& phase, double into_s, std::size_t& next) {
       const Answer answer = ask_target("POST", action.url, action.body);
       if (answer.status == 0) result = ": no answer, " + answer.why;
       if (answer.status >= 400) result = fmt::format(": status {}", answer.status);
+    }
+    for (FaultProxy& proxy : proxies_) {
+      const auto named = action.network.find("proxy");
+      if (action.network.empty() || (named != action.network.end() && named->second != proxy.name())) continue;
+      if (const auto set = proxy.set(action.network); !set) result = ": " + set.error();
     }
     out_.events.emplace_back(wall_ns(), phase.name + ": " + action.text + result);
   }
@@ -715,6 +730,7 @@ void Measurement::take_down() {
   }
   for (std::size_t i = dependencies_.size(); i-- > 0;) dependencies_[i].stop(filled_.dependencies[i].stop_within_s);
   dependencies_.clear();
+  proxies_.clear();
   out_.left_behind = end_orphans();
 }
 

@@ -95,7 +95,7 @@ struct Figure {
   double scale = 1;
 };
 
-struct FaultProxy {
+struct FaultProxySpec {
   std::string name, listen, to;  // ports of 127.0.0.1
 };
 
@@ -117,7 +117,7 @@ struct Suite {
   bool is_recorded = true;
   std::vector<Program> dependencies;
   std::map<std::string, std::string> files;  // name: text, written to ${dir} before anything is started
-  std::vector<FaultProxy> proxies;
+  std::vector<FaultProxySpec> proxies;
   Load load;
   std::vector<Scenario> scenarios;
   std::string scenario;  // which one; "": the first

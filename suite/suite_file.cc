@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "collector/gates/gates_file.h"
+#include "suite/fault_proxy.h"
 #include "suite/tool.h"
 #include "suite/yaml_map.h"
 
@@ -103,7 +104,13 @@ Action action_of(const YAML::Node& node) {
   action.url = map.text("post");
   action.body = map.text("body");
   for (auto& [key, value] : map.pairs("network")) action.network[key] = value;
-  action.text = map.text("name", action.url.empty() ? "network" : action.url + " " + action.body);
+  for (const auto& [key, value] : action.network) {
+    const auto line = key == "proxy" ? run::Result<std::string>(key) : fault_line(key, value);
+    if (!line) map.fail_at("network", line.error());
+  }
+  std::string faults;
+  for (const auto& [key, value] : action.network) faults += (faults.empty() ? "" : ", ") + key + " " + value;
+  action.text = map.text("name", action.url.empty() ? faults : action.url + " " + action.body);
   map.done();
   if (action.url.empty() == action.network.empty())
     fail(node, "an action has post (a URL) or network (a fault), one of them");
