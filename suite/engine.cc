@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "collector/attach/program.h"
 #include "collector/load/adapter.h"
 #include "collector/session.h"
 #include "suite/child.h"
@@ -168,6 +169,8 @@ bool Measurement::prepare() {
   variables_.set("instances", std::to_string(instances));
   filled_ = suite_;
   if (!fill(filled_.target)) return false;
+  if (const auto program = attach::locate_program(filled_.target.command.front()); !program)
+    return fail(State::kNotStarted, program.error());
   for (Program& program : filled_.dependencies) {
     if (!fill(program)) return false;
   }
@@ -349,7 +352,12 @@ bool Measurement::is_ready(const Ready& ready) {
     return fs::exists(ready.file, none) && fs::file_size(ready.file, none) > 0;
   }
   if (!ready.tcp.empty()) return accepts(std::atoi(ready.tcp.c_str()));
-  if (!ready.http.empty()) return ask_target("GET", ready.http).status == 200;
+  if (!ready.http.empty()) {
+    const Answer answer = ask_target("GET", ready.http);
+    // Of a target behind something else: the probe sees it all the same.
+    if (answer.status != 0 && target_ && !ready.http.starts_with(filled_.load.base)) ++out_.counted.own_in_all;
+    return answer.status == 200;
+  }
   return true;
 }
 
@@ -400,8 +408,13 @@ void Measurement::run_checks(const char* when) {
 }
 
 Json Measurement::stats_of(const std::string& url) {
-  const Answer answer = ask_target("GET", url);
-  return answer.status == 200 ? Json::parse(answer.body, nullptr, false) : Json(Json::value_t::discarded);
+  // A provider that was made to go away is asked again until it is back.
+  for (double waited = 0;; waited += 0.2) {
+    const Answer answer = ask_target("GET", url);
+    if (answer.status == 200) return Json::parse(answer.body, nullptr, false);
+    if (answer.status != 0 || waited >= 4 || !target_lives()) return Json(Json::value_t::discarded);
+    nap(0.2);
+  }
 }
 
 std::vector<Json> Measurement::figure_sources() {

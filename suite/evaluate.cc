@@ -275,6 +275,12 @@ Json resources_json(run::Reader& reader, gates::Measurements& measurements) {
   return out;
 }
 
+std::string how_it_ended(const run::ReportProcess& process) {
+  const std::string how = process.ended_how.empty() ? "ended" : process.ended_how;
+  if (!process.exit_status) return how;
+  return how + (how == "killed" ? " by signal " : " with exit code ") + std::to_string(*process.exit_status);
+}
+
 void write_reports(const RunOutcome& outcome, run::Reader& reader, const run::Report& report) {
   const std::string stem = outcome.plan.directory + "/run";
   write_all(stem + ".json", exporters::report_json(report));
@@ -353,8 +359,7 @@ Json evaluated(const Suite& suite, const RunOutcome& outcome) {
     out["diagnosis"] = diagnosed(suite, outcome, report, out);
     for (const run::ReportProcess& process : report.processes) {
       if (outcome.state == State::kTargetEnded && process.ended_s && out["post_mortem"].is_null())
-        out["post_mortem"] = fmt::format("{} (pid {}) {}", process.executable, process.pid,
-                                         process.ended_how.empty() ? "ended" : process.ended_how);
+        out["post_mortem"] = fmt::format("{} (pid {}) {}", process.executable, process.pid, how_it_ended(process));
     }
     write_reports(outcome, *reader, report);
   } else {

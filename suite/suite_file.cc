@@ -122,22 +122,22 @@ Phase phase_of(const YAML::Node& node) {
   YamlMap map(node, "a phase");
   phase.name = map.needed_text("name");
   phase.kind = map.one_of("kind", {"steady", "ramp", "spike", "idle", "warm-up"});
-  const auto duration = map.seconds("duration");
-  if (!duration || *duration <= 0)
-    map.fail_at("duration", fmt::format("phase {} has no duration; add one, like duration: 30 s", phase.name));
-  phase.duration_s = *duration;
+  phase.duration_s = map.seconds("duration").value_or(0);
   phase.users = static_cast<int>(map.whole("users", 0, 1'000'000).value_or(phase.kind == "idle" ? 0 : 1));
   if (const auto from = map.whole("users_from", 1, 1'000'000)) phase.users_from = static_cast<int>(*from);
   phase.rate = map.number("rate", 0.01, 10'000'000);
   phase.rate_from = map.number("rate_from", 0.01, 10'000'000);
   if (phase.rate_from && !phase.rate) map.fail_at("rate_from", "rate_from needs a rate to go to");
   if (phase.users == 0 && phase.kind != "idle") map.fail_at("users", "only a phase of kind idle has no users");
+  const YAML::Node actions = map.node("actions");
+  map.done();  // first: a misspelt duration is told as such
+  if (phase.duration_s <= 0)
+    map.fail_at("duration", fmt::format("phase {} has no duration; add one, like duration: 30 s", phase.name));
   map.each("actions", [&](const YAML::Node& item) {
     phase.actions.push_back(action_of(item));
     if (phase.actions.back().at_s > phase.duration_s)
       fail(item, fmt::format("this is after the end of phase {}", phase.name));
   });
-  map.done();
   return phase;
 }
 
