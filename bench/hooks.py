@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the probe's single operations take: a sampled allocation, a CPU sample, a span, a send or a receive.
+"""What the probe's single operations take: a sampled allocation, a CPU sample, a span, a send or a receive, the opening of a file.
 
     bench/hooks.py [--starts N] [--rounds N] [--seconds S] [--only NAME ...] [--json FILE]
 
@@ -11,6 +11,9 @@ import argparse
 import statistics
 
 from measurement import BUILT, PROBE, Program, Report, hierarchical_bootstrap, interleaved, need_built
+
+
+KINDS = ("span", "socket", "file", "sample", "tick")
 
 
 def differences(mine, base, word=0):
@@ -49,6 +52,11 @@ class Bench:
         self.add("send or receive", "ns", differences(results["probe"], results["bare"]), reach=60, bare_ns=bare)
         self.add("send or receive, all families off", "ns", differences(results["off"], results["bare"]), bare_ns=bare)
 
+    def file(self):
+        results, _ = self.run("file_bench", [self.options.seconds], bare={}, probe={"LD_PRELOAD": str(PROBE)})
+        bare = statistics.median(sum(column(results["bare"], 0), []))
+        self.add("open, read and close of a plain file", "ns", differences(results["probe"], results["bare"]), bare_ns=bare)
+
     def sample(self):
         results, said = self.run("sample_bench", [self.options.seconds], bare={},
                                  probe={"LD_PRELOAD": str(PROBE), "CAMPROBE_HEAP_INTERVAL": "64", "CAMPROBE_CPU_HZ": "0"})
@@ -76,7 +84,7 @@ def main():
     parser.add_argument("--starts", type=int, default=5, help="times that all processes are started anew (default 5)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements in each start (default 5)")
     parser.add_argument("--seconds", type=float, default=0.2, help="per measurement (default 0.2)")
-    parser.add_argument("--only", nargs="+", choices=["span", "socket", "sample", "tick"], default=["span", "socket", "sample", "tick"])
+    parser.add_argument("--only", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--json", help="write every figure there")
     options = parser.parse_args()
     need_built(PROBE, BUILT / "span_bench")

@@ -6,13 +6,14 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "exporters/filter.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
-// Throws SliceError as timeline_of() does.
-std::string to_chrome_trace(run::Reader& run, const Filter& filter);
+// `notes` gains what a reader should know. Throws SliceError as timeline_of() does.
+std::string to_chrome_trace(run::Reader& run, const Filter& filter, std::vector<std::string>& notes);
 
 }  // namespace camprobe::exporters

@@ -190,8 +190,10 @@ class Exporter {
 
 }  // namespace
 
-std::string to_otlp_json(run::Reader& run, const Filter& filter) {
-  std::vector<run::Span> spans = spans_of(run, filter);
+std::string to_otlp_json(run::Reader& run, const Filter& filter, std::vector<std::string>& notes) {
+  ChosenSpans chosen = spans_of(run, filter);
+  if (chosen.left_out > 0) notes.push_back(note_of_spans(chosen.spans.size(), chosen.left_out));
+  std::vector<run::Span>& spans = chosen.spans;
   std::erase_if(spans, [](const run::Span& span) { return !span.ended_ns; });
   if (run.error()) throw SliceError(run.error()->sentence);
   if (spans.empty())

@@ -14,13 +14,15 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "exporters/filter.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
-// Throws SliceError where there is no span. Spans that never ended are left out: OTLP has no place for them.
-std::string to_otlp_json(run::Reader& run, const Filter& filter);
+// `notes` gains what a reader should know. Throws SliceError where there is no span. Spans that never ended are left
+// out: OTLP has no place for them.
+std::string to_otlp_json(run::Reader& run, const Filter& filter, std::vector<std::string>& notes);
 
 }  // namespace camprobe::exporters

@@ -267,8 +267,9 @@ class Trace {
 
 }  // namespace
 
-std::string to_perfetto(run::Reader& run, const Filter& filter) {
+std::string to_perfetto(run::Reader& run, const Filter& filter, std::vector<std::string>& notes) {
   const Timeline timeline = timeline_of(run, filter);
+  if (timeline.spans.left_out > 0) notes.push_back(note_of_spans(timeline.spans.spans.size(), timeline.spans.left_out));
   return Trace(run, timeline).write();
 }
 

@@ -33,6 +33,7 @@ struct TrackedSpan {
 };
 
 struct SpanTracks {
+  std::size_t left_out = 0;  // as ChosenSpans::left_out
   std::vector<SpanTrack> tracks;
   std::vector<TrackedSpan> spans;  // in the order they began, the longer first
   // From a parent to a child on another track, as places in `spans`.
@@ -42,7 +43,19 @@ struct SpanTracks {
 // The kept spans that overlap the filter's time; of a --span, those of that name and all inside them.
 SpanTracks span_tracks(run::Reader& run, const Filter& filter);
 
-// As span_tracks() chooses them, in the order they began.
-std::vector<run::Span> spans_of(run::Reader& run, const Filter& filter);
+struct ChosenSpans {
+  std::vector<run::Span> spans;  // in the order they began
+  std::size_t left_out = 0;
+};
+
+// No viewer shows more than this many at once, and days of them fit in no memory: beyond it the slowest are chosen,
+// part by part of the time, each with all that lies inside it.
+inline constexpr std::size_t kMostSpans = 500'000;
+
+// As span_tracks() chooses them.
+ChosenSpans spans_of(run::Reader& run, const Filter& filter, std::size_t most = kMostSpans);
+
+// What to tell of spans that were left out; "" where none was.
+std::string note_of_spans(std::size_t chosen, std::size_t left_out);
 
 }  // namespace camprobe::exporters

@@ -100,11 +100,13 @@ std::string sampled_profiles(run::Reader& run, const Samples& samples, StackTabl
 }
 
 // Spans of one track nest, so what is open when one begins is closed in the reverse order.
-std::string evented_profiles(run::Reader& run, const Filter& filter, StackTable& stacks) {
+std::string evented_profiles(run::Reader& run, const Filter& filter, StackTable& stacks,
+                             std::vector<std::string>& notes) {
   Timeline timeline;
   for (run::Process& process : run.processes()) timeline.processes.emplace(process.id, std::move(process));
   for (run::Thread& thread : run.threads()) timeline.threads.emplace(thread.id, std::move(thread));
   timeline.spans = span_tracks(run, filter);
+  if (timeline.spans.left_out > 0) notes.push_back(note_of_spans(timeline.spans.spans.size(), timeline.spans.left_out));
   struct Open {
     FrameIndex frame;
     std::int64_t ends_ns;
@@ -156,7 +158,7 @@ std::string to_speedscope(run::Reader& run, What what, const Filter& filter, std
   notes.insert(notes.end(), samples.notes.begin(), samples.notes.end());
   StackTable stacks(run);
   const std::string profiles =
-      what == What::kSpans ? evented_profiles(run, filter, stacks) : sampled_profiles(run, samples, stacks);
+      what == What::kSpans ? evented_profiles(run, filter, stacks, notes) : sampled_profiles(run, samples, stacks);
   if (run.error()) throw SliceError(run.error()->sentence);
   return file(fmt::format("{} {}", name_of(what), filter.words), frames_json(stacks.frames()), profiles);
 }

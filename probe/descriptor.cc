@@ -10,8 +10,10 @@
 
 #include <cstring>
 
+#include "sampler/add_at_once.h"
 #include "sampler/control.h"
 #include "sampler/interval.h"
+#include "sampler/opening_turns.h"
 #include "shm/raw_syscall.h"
 #include "shm/region.h"
 
@@ -31,6 +33,10 @@ using shm::raw_syscall;
 // with, which is what its sample is weighed by.
 constinit thread_local std::int64_t t_wait_countdown = 0;
 constinit thread_local std::uint64_t t_wait_interval = 0;
+
+constinit thread_local sampler::OpeningTurns t_opening_turns = {};
+// What all descriptors but plain files are: each is captured.
+constexpr std::uint16_t kItself = 1;
 
 // A call that came back sooner did not wait for anybody: it is work, not waiting.
 constexpr std::uint64_t kWaitedNs = 20'000;
@@ -85,7 +91,7 @@ IoKind io_kind(DescriptorKind kind, Direction direction) {
 // Fills an entry in and makes it open. The generation is stored last: who reads an odd one reads the rest of that
 // opening.
 void fill(const ThreadLane& thread, DescriptorEntry* entry, int fd, DescriptorKind kind, const Peer& peer,
-          shm::StackId stack, std::uint8_t flags, std::uint64_t now) {
+          shm::StackId stack, std::uint16_t stands_for, std::uint8_t flags, std::uint64_t now) {
   std::uint32_t generation = entry->generation.load(std::memory_order_relaxed);
   generation += is_open(generation) ? 2 : 1;  // still odd: its close was not seen (close in a raw system call)
   entry->stack = stack;
@@ -94,6 +100,7 @@ void fill(const ThreadLane& thread, DescriptorEntry* entry, int fd, DescriptorKi
   entry->flags = flags;
   entry->local_port = is_socket(kind) ? local_port_of(fd) : 0;
   entry->opened_ns = now;
+  entry->stands_for = stands_for;
   entry->span = sampler::current_span(thread);
   for (auto* counter : {&entry->read_ops, &entry->read_bytes, &entry->read_errors, &entry->read_ns, &entry->write_ops,
                         &entry->write_bytes, &entry->write_errors, &entry->write_ns})
@@ -107,6 +114,7 @@ void record_open(ThreadLane& thread, const DescriptorEntry* entry, int fd, std::
   payload.generation = entry->generation.load(std::memory_order_relaxed);
   payload.peer = entry->peer;
   payload.kind = entry->kind;
+  payload.stands_for = entry->stands_for;
   sampler::write_record(thread, shm::RecordKind::kOpen, entry->stack, payload, entry->flags, now);
 }
 
@@ -122,7 +130,7 @@ DescriptorEntry* entry_in_use(ThreadLane& thread, int fd) {
   if (entry == nullptr) return nullptr;
   const std::uint64_t now = sampler::now_ns();
   const DescriptorKind kind = kind_of_found(fd);
-  fill(thread, entry, fd, kind, kind == DescriptorKind::kSocket ? peer_of_descriptor(fd) : no_peer(), 0,
+  fill(thread, entry, fd, kind, kind == DescriptorKind::kSocket ? peer_of_descriptor(fd) : no_peer(), 0, kItself,
        shm::kFlagFound, now);
   record_open(thread, entry, fd, now);
   return entry;
@@ -204,16 +212,33 @@ Peer peer_of_descriptor(int fd) {
   return peer_of(reinterpret_cast<const sockaddr*>(&address), length);
 }
 
-void opened(int fd, DescriptorKind kind, const Peer& peer, void* hook_frame) {
-  if (!is_followed(kind)) return;
+namespace {
+
+[[gnu::noinline]] void capture_opening(int fd, DescriptorKind kind, const Peer& peer, void* hook_frame,
+                                       std::uint16_t stands_for) {
   ProbeScope scope;
   if (!scope) return;
   const std::uint64_t now = sampler::now_ns();
   DescriptorEntry* entry = sampler::region().descriptor(fd);
   if (entry == nullptr) return;
-  fill(*scope, entry, fd, kind, peer, sampler::capture_above(*scope, hook_frame), 0, now);
+  fill(*scope, entry, fd, kind, peer, sampler::capture_above(*scope, hook_frame), stands_for, 0, now);
   record_open(*scope, entry, fd, now);
   sampler::note_probe_time(now, sampler::now_ns());
+}
+
+}  // namespace
+
+[[gnu::hot]] void opened(int fd, DescriptorKind kind, const Peer& peer, void* hook_frame) {
+  if (!is_followed(kind)) return;
+  if (kind != DescriptorKind::kFile) return capture_opening(fd, kind, peer, hook_frame, kItself);
+  ThreadLane* thread = sampler::this_thread();
+  if (thread == nullptr) return count_unrecorded();
+  const std::uint64_t now = sampler::now_ns();
+  const std::uint32_t stands_for = t_opening_turns.take(now, thread->random);
+  if (stands_for != 0) return capture_opening(fd, kind, peer, hook_frame, static_cast<std::uint16_t>(stands_for));
+  // As in transferred(): the door stays open, and as few pages are touched as can be.
+  DescriptorEntry* entry = sampler::region().descriptor(fd);
+  if (entry != nullptr) fill(*thread, entry, fd, kind, peer, 0, 0, 0, now);
 }
 
 void becomes(int fd, DescriptorKind kind, const Peer& peer) {
@@ -229,11 +254,9 @@ void becomes(int fd, DescriptorKind kind, const Peer& peer) {
   record_open(*scope, entry, fd, now);
 }
 
-void closing(int fd) {
-  DescriptorEntry* entry = sampler::region().known_descriptor(fd);
-  if (entry == nullptr) return;
-  std::uint32_t generation = entry->generation.load(std::memory_order_acquire);
-  if (!is_open(generation)) return;
+namespace {
+
+[[gnu::noinline]] void record_closing(int fd, DescriptorEntry* entry, std::uint32_t generation) {
   ProbeScope scope;
   if (!scope) return;
   // Two threads that close the same number (a bug of the program's) must not count it twice.
@@ -246,6 +269,21 @@ void closing(int fd) {
   payload.read_ops = saturated(entry->read_ops.load(std::memory_order_relaxed));
   payload.write_ops = saturated(entry->write_ops.load(std::memory_order_relaxed));
   sampler::write_record(*scope, shm::RecordKind::kClose, 0, payload);
+}
+
+}  // namespace
+
+[[gnu::hot]] void closing(int fd) {
+  DescriptorEntry* entry = sampler::region().known_descriptor(fd);
+  if (entry == nullptr) return;
+  std::uint32_t generation = entry->generation.load(std::memory_order_acquire);
+  if (!is_open(generation)) return;
+  if (entry->stands_for != 0) return record_closing(fd, entry, generation);
+  if (sampler::this_thread() == nullptr) return count_unrecorded();
+  const std::uint64_t now = sampler::now_ns();
+  if (now > entry->opened_ns && now - entry->opened_ns >= shm::kShortLifeNs)
+    return record_closing(fd, entry, generation);
+  entry->generation.compare_exchange_strong(generation, generation + 1, std::memory_order_acq_rel);
 }
 
 void closing_range(unsigned low, unsigned high) {
@@ -289,10 +327,17 @@ void duplicated(int from, int to, void* hook_frame) {
   counter.ns += took;
   if (entry != nullptr) {
     const bool reads = direction == Direction::kRead;
-    if (operations != 0) (reads ? entry->read_ops : entry->write_ops).fetch_add(1, std::memory_order_relaxed);
-    if (bytes != 0) (reads ? entry->read_bytes : entry->write_bytes).fetch_add(bytes, std::memory_order_relaxed);
-    if (failed) (reads ? entry->read_errors : entry->write_errors).fetch_add(1, std::memory_order_relaxed);
-    (reads ? entry->read_ns : entry->write_ns).fetch_add(took, std::memory_order_relaxed);
+    const auto add = [has_threads = sampler::g_has_threads.load(std::memory_order_relaxed)](
+                         std::atomic<std::uint64_t>& counter, std::uint64_t amount) {
+      if (has_threads)
+        counter.fetch_add(amount, std::memory_order_relaxed);
+      else
+        sampler::add_at_once(&counter, static_cast<std::int64_t>(amount));
+    };
+    add(reads ? entry->read_ops : entry->write_ops, operations);
+    add(reads ? entry->read_bytes : entry->write_bytes, bytes);
+    if (failed) add(reads ? entry->read_errors : entry->write_errors, 1);
+    add(reads ? entry->read_ns : entry->write_ns, took);
   }
   if (took >= kWaitedNs && kind != DescriptorKind::kFile) note_wait(fd, took, call, hook_frame);
   sampler::look_at_control();

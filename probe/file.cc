@@ -63,19 +63,19 @@ bool takes_mode(int flags) {
     va_end(arguments);                                  \
   }
 
-CAMPROBE_HOOK int open(const char* path, int flags, ...) {
+CAMPROBE_HOT_HOOK int open(const char* path, int flags, ...) {
   CAMPROBE_MODE(flags)
   return open_by(DescriptorKind::kFile, [&] { return real().open(path, flags, mode); });
 }
-CAMPROBE_HOOK int open64(const char* path, int flags, ...) {
+CAMPROBE_HOT_HOOK int open64(const char* path, int flags, ...) {
   CAMPROBE_MODE(flags)
   return open_by(DescriptorKind::kFile, [&] { return real().open64(path, flags, mode); });
 }
-CAMPROBE_HOOK int openat(int directory, const char* path, int flags, ...) {
+CAMPROBE_HOT_HOOK int openat(int directory, const char* path, int flags, ...) {
   CAMPROBE_MODE(flags)
   return open_by(DescriptorKind::kFile, [&] { return real().openat(directory, path, flags, mode); });
 }
-CAMPROBE_HOOK int openat64(int directory, const char* path, int flags, ...) {
+CAMPROBE_HOT_HOOK int openat64(int directory, const char* path, int flags, ...) {
   CAMPROBE_MODE(flags)
   return open_by(DescriptorKind::kFile, [&] { return real().openat64(directory, path, flags, mode); });
 }
@@ -180,10 +180,10 @@ CAMPROBE_HOOK int epoll_create1(int flags) noexcept {
   return open_by(DescriptorKind::kEpoll, [&] { return real().epoll_create1(flags); });
 }
 
-CAMPROBE_HOOK ssize_t pread(int fd, void* data, size_t bytes, off_t at) {
+CAMPROBE_HOT_HOOK ssize_t pread(int fd, void* data, size_t bytes, off_t at) {
   return transfer(fd, Direction::kRead, "pread", [&] { return real().pread(fd, data, bytes, at); });
 }
-CAMPROBE_HOOK ssize_t pread64(int fd, void* data, size_t bytes, off64_t at) {
+CAMPROBE_HOT_HOOK ssize_t pread64(int fd, void* data, size_t bytes, off64_t at) {
   return transfer(fd, Direction::kRead, "pread", [&] { return real().pread64(fd, data, bytes, at); });
 }
 CAMPROBE_HOOK ssize_t __pread_chk(int fd, void* data, size_t bytes, off_t at, size_t room) {

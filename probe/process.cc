@@ -70,6 +70,7 @@ int exec(Exec call) {
 // path, none of ours is left half done. One that runs beside us is a thread with storage of its own, or touches none.
 int clone_in_our_memory(int (*run)(void*), void* stack, int flags, void* argument, pid_t* parent_tid, void* tls,
                         pid_t* child_tid) {
+  sampler::expect_threads();
   ThreadLane& thread = sampler::t_lane;
   const bool waits =
       (flags & CLONE_VFORK) != 0 && (flags & (CLONE_THREAD | CLONE_SETTLS)) == 0 && thread.vfork_depth < kMostVforks;

@@ -206,10 +206,10 @@ CAMPROBE_HOOK ssize_t __recvfrom_chk(int fd, void* data, size_t bytes, size_t ro
                   [&] { return real().__recvfrom_chk(fd, data, bytes, room, flags, from, length); });
 }
 
-CAMPROBE_HOOK ssize_t sendfile(int to, int from, off_t* offset, size_t bytes) noexcept {
+CAMPROBE_HOT_HOOK ssize_t sendfile(int to, int from, off_t* offset, size_t bytes) noexcept {
   return move_by(from, to, "sendfile", [&] { return real().sendfile(to, from, offset, bytes); });
 }
-CAMPROBE_HOOK ssize_t sendfile64(int to, int from, off64_t* offset, size_t bytes) noexcept {
+CAMPROBE_HOT_HOOK ssize_t sendfile64(int to, int from, off64_t* offset, size_t bytes) noexcept {
   return move_by(from, to, "sendfile", [&] { return real().sendfile64(to, from, offset, bytes); });
 }
 CAMPROBE_HOOK ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t bytes, unsigned flags) {

@@ -112,6 +112,7 @@ using namespace camprobe::probe;  // NOLINT
 
 CAMPROBE_HOOK int pthread_create(pthread_t* out, const pthread_attr_t* attributes, void* (*routine)(void*),
                                  void* argument) noexcept {
+  sampler::expect_threads();
   ThreadBegin* begin = nullptr;
   if (sampler::ProbeScope scope; scope) {
     // The real one: this block is ours, not the program's.

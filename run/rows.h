@@ -199,6 +199,7 @@ struct Descriptor {
   std::int64_t opened_ns = 0;
   std::optional<std::int64_t> closed_ns;
   std::int64_t read_ops = 0, read_bytes = 0, write_ops = 0, write_bytes = 0;
+  std::int64_t stands_for = 1;  // so many openings; 0: its own was not captured, its stack is unknown
 };
 
 struct DescriptorSum {

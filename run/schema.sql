@@ -4,7 +4,7 @@
 -- (a bucket covers [second, second + width)). meta.started_realtime_ns turns either into a wall clock. What was there before
 -- the run began (an object allocated before `camprobe attach`) has a negative time.
 -- Weights. `bytes`, `objects` and `weight_ns` are unbiased estimates (each sample weighed first, then added); `samples` is
--- how many samples stand behind them. Columns of descriptors and io are exact counts.
+-- how many samples stand behind them. Columns of io are exact counts, and so are those of descriptors, but see there.
 -- Process 0 is the machine; stack 0 is "unknown"; name 0 is "".
 
 PRAGMA application_id = 0x63616d70;  -- "camp"
@@ -85,10 +85,13 @@ CREATE TABLE mapping (id INTEGER PRIMARY KEY, process INTEGER NOT NULL, address 
 
 -- Descriptors that were open at least 1 s or still are; shorter ones are added up in descriptor_sum.
 -- kind: listen | accept | connect | socket | file | pipe | epoll | event | other.
+-- Of plain files that a thread opens hundreds of a second only some openings are captured. stands_for: how many openings a
+-- row is an estimate of; 0: not captured, stack unknown. In descriptor_sum the captured ones are multiplied by it.
 CREATE TABLE descriptor (id INTEGER PRIMARY KEY, process INTEGER NOT NULL, fd INTEGER NOT NULL, generation INTEGER NOT NULL,
   kind TEXT NOT NULL, peer TEXT, stack INTEGER NOT NULL, opened_ns INTEGER NOT NULL, closed_ns INTEGER,
   read_ops INTEGER NOT NULL DEFAULT 0, read_bytes INTEGER NOT NULL DEFAULT 0,
   write_ops INTEGER NOT NULL DEFAULT 0, write_bytes INTEGER NOT NULL DEFAULT 0,
+  stands_for INTEGER NOT NULL DEFAULT 1,
   UNIQUE (process, fd, generation));
 CREATE TABLE descriptor_sum (process INTEGER NOT NULL, second INTEGER NOT NULL, kind TEXT NOT NULL, peer TEXT NOT NULL,
   stack INTEGER NOT NULL, opened INTEGER NOT NULL, closed INTEGER NOT NULL,

@@ -92,13 +92,15 @@ bool Writer::State::write(Pending& rows) {
              }) &&
          put_all(
              "INSERT OR REPLACE INTO descriptor(id, process, fd, generation, kind, peer, stack, opened_ns, closed_ns, "
-             "read_ops, read_bytes, write_ops, write_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             "read_ops, read_bytes, write_ops, write_bytes, stands_for) "
+             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
              rows.descriptors,
              [](Statement& s, const auto& entry) {
                const Descriptor& row = entry.second;
                s.bind(row.id).bind(row.process).bind(row.fd).bind(row.generation).bind(row.kind);
                s.bind(valid_utf8(row.peer)).bind(row.stack).bind(row.opened_ns).bind(row.closed_ns);
                s.bind(row.read_ops).bind(row.read_bytes).bind(row.write_ops).bind(row.write_bytes);
+               s.bind(row.stands_for);
              }) &&
          put_all(
              "INSERT OR REPLACE INTO heap_object(process, sample, stack, thread, span_name, size, interval, bytes, "

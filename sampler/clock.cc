@@ -85,6 +85,28 @@ void start_clock() {
     g_counter.store(Counter::kUsable, std::memory_order_relaxed);
 }
 
+namespace {
+
+constinit std::uint64_t g_paused_rate = 0;
+constinit bool g_is_paused = false;
+
+}  // namespace
+
+void pause_counter() {
+  if (g_counter.load(std::memory_order_relaxed) != Counter::kUsable) return;
+  g_is_paused = true;
+  g_paused_rate = g_ns_per_cycle.load(std::memory_order_relaxed);
+  g_counter.store(Counter::kNone, std::memory_order_relaxed);
+  g_ns_per_cycle.store(0, std::memory_order_relaxed);
+}
+
+void resume_counter() {
+  if (!g_is_paused) return;
+  g_is_paused = false;
+  g_counter.store(Counter::kUsable, std::memory_order_relaxed);
+  g_ns_per_cycle.store(g_paused_rate, std::memory_order_relaxed);
+}
+
 std::uint64_t now_ns_anew() {
   ClockAnchor& anchor = t_clock_anchor;
   if (g_counter.load(std::memory_order_relaxed) != Counter::kUsable || anchor.is_being_renewed) {
@@ -117,6 +139,8 @@ std::uint64_t now_ns_anew() {
 #else
 
 void start_clock() {}
+void pause_counter() {}
+void resume_counter() {}
 
 std::uint64_t now_ns_anew() {
   return shm::monotonic_ns();

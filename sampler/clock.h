@@ -12,7 +12,7 @@
 // nobody promises, so each new anchor is held against what the old one would have given; a counter that was wrong by
 // more than ten microseconds is never used again. Where it cannot be used the clock is asked every time.
 //
-// Whatever ends reads of the counter (PR_SET_TSC, strict seccomp) ends clock_gettime() in the same way.
+// Where reads of the counter end (strict seccomp), pause_counter() comes first.
 //
 // Two readings may therefore be a microsecond out of order: whoever subtracts looks first.
 //
@@ -41,6 +41,10 @@ struct ClockAnchor {
 // Start-up: finds out whether there is a counter to use.
 void start_clock();
 
+// From here on nothing reads the counter, which may be a fatal instruction now; and back again.
+void pause_counter();
+void resume_counter();
+
 // Asks the clock and, if it can, sets the anchor.
 std::uint64_t now_ns_anew();
 
@@ -57,10 +61,12 @@ inline std::uint64_t cycle_count() {
 
 inline std::uint64_t now_ns() {
   const ClockAnchor& anchor = t_clock_anchor;
+  const std::uint64_t rate = g_ns_per_cycle.load(std::memory_order_relaxed);
+  if (__builtin_expect(rate == 0, 0)) return now_ns_anew();
   const std::uint64_t cycles = anchor.cycles;
   const std::uint64_t gone = cycle_count() - cycles;
   if (__builtin_expect(gone < anchor.lifetime, 1)) {
-    const std::uint64_t ns = anchor.ns + (gone * g_ns_per_cycle.load(std::memory_order_relaxed) >> 32);
+    const std::uint64_t ns = anchor.ns + (gone * rate >> 32);
     // A handler in between may have set another anchor: then `ns` is of that one.
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (__builtin_expect(*const_cast<const volatile std::uint64_t*>(&anchor.cycles) == cycles, 1)) return ns;

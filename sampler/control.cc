@@ -13,7 +13,8 @@ namespace camprobe::sampler {
 
 CAMPROBE_HOT_DATA constinit std::atomic<std::uint32_t> g_families{0};
 constinit std::atomic<std::uint64_t> g_heap_interval{0};
-constinit std::atomic<std::uint32_t> g_heap_draw{0};
+CAMPROBE_HOT_DATA constinit std::atomic<std::uint32_t> g_heap_draw{0};
+CAMPROBE_HOT_DATA constinit std::atomic<std::uint32_t> g_control_seen{0};
 
 namespace {
 
@@ -163,6 +164,7 @@ void act_on_control_block(ThreadLane& thread, bool is_in_handler, std::uint32_t 
     record(shm::Setting::kBudget, g_budget_ppm, budget);
     g_budget_ppm = budget;
   }
+  g_control_seen.store(version, std::memory_order_relaxed);
   head.control_seen.store(version, std::memory_order_release);
 }
 
@@ -224,6 +226,7 @@ void put_families_back() {
 
 void begin_control(const Settings& settings) {
   g_stepping.store(0, std::memory_order_relaxed);
+  g_control_seen.store(0, std::memory_order_relaxed);  // of a new region
   shm::RegionHeader& head = *g_region.header();
   shm::ControlBlock& control = *g_region.control();
   g_families.store(settings.families, std::memory_order_relaxed);
@@ -270,7 +273,7 @@ void look_at_news() {
 
 void control_step(ThreadLane& thread, std::uint64_t now, bool is_in_handler) {
   const std::uint32_t asked = g_region.control()->version.load(std::memory_order_acquire);
-  const bool is_asked = asked != g_region.header()->control_seen.load(std::memory_order_relaxed);
+  const bool is_asked = asked != g_control_seen.load(std::memory_order_relaxed);
   // A storm of samples does not wait for the next step: while a program starts, each of its stacks is walked for the
   // first time, which costs many times what it costs later.
   const bool is_due =

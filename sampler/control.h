@@ -26,11 +26,14 @@ void begin_control(const Settings& settings);
 // heap interval if a step is due.
 void control_step(ThreadLane& thread, std::uint64_t now, bool is_in_handler);
 
+// ControlBlock::version that was acted on: what the header's control_seen says, where hooks have it at hand.
+[[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint32_t> g_control_seen;
+
 // Whether the control block has a wish that nobody has acted on, or the calling thread's countdown is of an interval
 // that no longer holds. A few loads of words that hardly ever change.
 inline bool has_news(const ThreadLane& thread) {
   return g_region.control()->version.load(std::memory_order_relaxed) !=
-             g_region.header()->control_seen.load(std::memory_order_relaxed) ||
+             g_control_seen.load(std::memory_order_relaxed) ||
          thread.heap_draw_seen != g_heap_draw.load(std::memory_order_relaxed);
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include "sampler/add_at_once.h"
 #include "sampler/control.h"
 #include "shm/raw_syscall.h"
 
@@ -42,16 +43,6 @@ void filter_remove(const void* block) {
          !__atomic_compare_exchange_n(slot, &now, static_cast<std::uint8_t>(now - 1), true, __ATOMIC_RELAXED,
                                       __ATOMIC_RELAXED)) {
   }
-}
-
-// One instruction: a handler on this thread comes before it or after it.
-template <typename Word>
-void add_at_once(Word* word, std::int64_t amount) {
-#if defined(__x86_64__)
-  __asm__ volatile("addq %1, %0" : "+m"(*word) : "er"(amount) : "cc");
-#else
-  __atomic_fetch_add(word, static_cast<Word>(amount), __ATOMIC_RELAXED);
-#endif
 }
 
 // Changes the countdown without changing the sum of bytes, base - countdown. Two single additions, so that a handler of

@@ -49,6 +49,9 @@ constinit std::atomic<std::uint32_t> g_generation{1};
 // Stacks whose modules are known to be in the table: id and generation, by id.
 constexpr std::uint32_t kCheckedSlots = 1u << 13;
 constinit std::atomic<std::uint64_t> g_checked[kCheckedSlots] = {};
+// And pages of interrupted instructions: number (of which 32 bits tell all pages of a process apart) and generation.
+constexpr std::uint32_t kCheckedPages = 256;
+constinit std::atomic<std::uint64_t> g_checked_pages[kCheckedPages] = {};
 
 bool is_known(std::uintptr_t pc) {
   const std::uint32_t count = g_known_count.load(std::memory_order_acquire);
@@ -204,6 +207,7 @@ void publish_modules_again() {
   for (auto& slot : g_checked) {
     if (slot.load(std::memory_order_relaxed) != 0) slot.store(0, std::memory_order_relaxed);
   }
+  for (auto& slot : g_checked_pages) slot.store(0, std::memory_order_relaxed);
   const std::uint32_t count = g_known_count.load(std::memory_order_relaxed);
   for (std::uint32_t i = 0; i < count; ++i) {
     KnownModule& module = g_known[i];
@@ -241,19 +245,44 @@ void note_closed_modules() {
   g_adding.clear(std::memory_order_release);
 }
 
-shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk, bool is_one_of_many) {
-  const shm::StackId id = g_region.intern_stack_in_place(frames, walk.depth, walk.end == WalkEnd::root, is_one_of_many);
-  if (id == 0 || g_find_object == nullptr) return id;
-  const std::uint64_t tag = (std::uint64_t{g_generation.load(std::memory_order_acquire)} << 32) | id;
-  std::atomic<std::uint64_t>& checked = g_checked[id & (kCheckedSlots - 1)];
-  if (checked.load(std::memory_order_relaxed) == tag) return id;
+namespace {
+
+// `checked` remembers by `tag`, which names the generation too, that the modules of these frames are in the table.
+void know_modules_of(const std::uintptr_t* frames, std::uint32_t count, std::atomic<std::uint64_t>& checked,
+                     std::uint64_t tag) {
+  if (g_find_object == nullptr || checked.load(std::memory_order_relaxed) == tag) return;
   // A garbage frame pointer can yield a pc of a module that nobody uses; this keeps it from going while we look.
   const ModuleReader reader;
-  if (!reader.may_read() || g_adding.test_and_set(std::memory_order_acquire)) return id;
-  for (std::uint32_t i = 0; i < walk.depth; ++i)
+  if (!reader.may_read() || g_adding.test_and_set(std::memory_order_acquire)) return;
+  for (std::uint32_t i = 0; i < count; ++i)
     if (!is_known(frames[i])) add_module_of(frames[i]);
   g_adding.clear(std::memory_order_release);
   checked.store(tag, std::memory_order_relaxed);
+}
+
+std::uint64_t generation() {
+  return std::uint64_t{g_generation.load(std::memory_order_acquire)} << 32;
+}
+
+void know_modules_of_stack(shm::StackId id, const std::uintptr_t* frames, std::uint32_t count) {
+  if (id != 0) know_modules_of(frames, count, g_checked[id & (kCheckedSlots - 1)], generation() | id);
+}
+
+}  // namespace
+
+shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk) {
+  const shm::StackId id = g_region.intern_stack_in_place(frames, walk.depth, walk.end == WalkEnd::root);
+  know_modules_of_stack(id, frames, walk.depth);
+  return id;
+}
+
+shm::StackId intern_callers(std::uintptr_t* frames, const Walk& walk) {
+  if (walk.depth == 0) return 0;
+  const auto page = static_cast<std::uint32_t>(frames[0] / shm::kPage);
+  know_modules_of(frames, 1, g_checked_pages[page & (kCheckedPages - 1)], generation() | page);
+  if (walk.depth == 1) return 0;
+  const shm::StackId id = g_region.intern_stack_in_place(frames + 1, walk.depth - 1, walk.end == WalkEnd::root, true);
+  know_modules_of_stack(id, frames + 1, walk.depth - 1);
   return id;
 }
 

@@ -33,6 +33,10 @@ void note_closed_modules();
 
 // Puts a walk into the depot and makes sure that the table knows its modules. `frames` must have room for one more
 // word. Async-signal-safe. 0: the depot is full.
-shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk, bool is_one_of_many = false);
+shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk);
+
+// The same for an interrupted thread: the depot gets what stands behind `frames[0]`, the instruction. 0: that is
+// nothing, or the depot is full (of which these stacks leave a quarter free).
+shm::StackId intern_callers(std::uintptr_t* frames, const Walk& walk);
 
 }  // namespace camprobe::sampler

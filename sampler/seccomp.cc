@@ -368,6 +368,7 @@ std::uint64_t forbid_calls(std::uint64_t calls) {
     if ((fresh & kTickCalls) != 0) pause_cpu_sampling();
     if ((fresh & bit_of_call(SYS_clock_gettime)) != 0) {
       shm::freeze_clocks();
+      pause_counter();
       put_families_out_of_reach();
       g_region.say("recording ended: a seccomp filter of the program does not allow clock_gettime");
     } else if ((fresh & (kTickCalls | kTimerCalls)) != 0) {
@@ -383,7 +384,10 @@ std::uint64_t forbid_calls(std::uint64_t calls) {
 void allow_again(std::uint64_t forbidden_before) {
   const std::uint64_t undone = shm::g_forbidden_calls.exchange(forbidden_before) & ~forbidden_before;
   if (undone == 0 || session_state() != SessionState::kRunning || !owns_region()) return;
-  if ((undone & bit_of_call(SYS_clock_gettime)) != 0) put_families_back();
+  if ((undone & bit_of_call(SYS_clock_gettime)) != 0) {
+    resume_counter();
+    put_families_back();
+  }
   if ((undone & kTickCalls) != 0) resume_cpu_sampling();
   if ((undone & (kTickCalls | kTimerCalls | bit_of_call(SYS_madvise))) != 0) g_region.say("");
 }

@@ -44,6 +44,7 @@ constinit shm::Lane g_unarmed_lane = {.heap_countdown = kAlwaysSpent,
                                       .io = {}};
 
 constinit const std::atomic<std::uint32_t> g_always_ours = 1;
+constinit std::atomic<std::uint32_t> g_threads_armed{0};  // ever, in this process
 
 // 4 KiB a thread, of which only what is used becomes real. The first is for code that was interrupted by a fork, in a
 // child where its thread has no lane.
@@ -126,6 +127,7 @@ constinit thread_local ThreadLane t_lane = {.lane = &g_unarmed_lane,
 
 CAMPROBE_HOT_DATA constinit shm::Region g_region;
 CAMPROBE_HOT_DATA constinit const std::atomic<std::uint32_t>* g_own_memory = &g_always_ours;
+CAMPROBE_HOT_DATA constinit std::atomic<bool> g_has_threads{false};
 constinit ThreadArmed g_on_thread_armed = nullptr;
 
 StackScratch& scratch_of(const ThreadLane& thread) {
@@ -154,6 +156,8 @@ void arm_thread(ThreadLane& thread, bool is_in_handler) {
     return;
   }
 
+  // A thread that no hook saw being made (a raw clone()) counts nothing before it has passed here.
+  if (g_threads_armed.fetch_add(1, std::memory_order_relaxed) != 0) expect_threads();
   shm::Lane* lane = g_region.lane(index);
   thread.index = index;
   g_region.attach_rings(index, &thread.ring, &thread.signal_ring);
@@ -235,6 +239,8 @@ void forget_lane(ThreadLane& thread) {
   thread.vfork_depth = 0;
   thread.lane = &g_unarmed_lane;
   thread.mode = LaneMode::kUnarmed;
+  g_threads_armed.store(0, std::memory_order_relaxed);
+  g_has_threads.store(false, std::memory_order_relaxed);
 }
 
 ThreadLane* this_thread_slow() {
@@ -249,11 +255,31 @@ ThreadLane* this_thread_slow() {
   return &thread;
 }
 
-[[gnu::hot]] ProbeScope::ProbeScope() : thread_(this_thread()) {
-  if (thread_ != nullptr) {
+namespace {
+
+[[gnu::noinline, gnu::cold]] ThreadLane* this_thread_keeping_errno() {
+  const ErrnoSaver keep_errno;
+  return this_thread_slow();
+}
+
+[[gnu::noinline, gnu::cold]] void hook_end_keeping_errno(ThreadLane& thread) {
+  const ErrnoSaver keep_errno;
+  g_on_thread_armed(thread);
+}
+
+[[gnu::noinline, gnu::cold]] void act_keeping_errno(ThreadLane& thread) {
+  const ErrnoSaver keep_errno;
+  act_on_news(thread, false);
+}
+
+}  // namespace
+
+[[gnu::hot]] PlainProbeScope::PlainProbeScope() : thread_(is_ready(t_lane) ? &t_lane : this_thread_keeping_errno()) {
+  if (__builtin_expect(thread_ != nullptr, 1)) {
     thread_->entered_at = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
     // A thread that was armed in a handler.
-    if (!thread_->is_thread_end_hooked && g_on_thread_armed != nullptr) g_on_thread_armed(*thread_);
+    if (__builtin_expect(!thread_->is_thread_end_hooked, 0) && g_on_thread_armed != nullptr)
+      hook_end_keeping_errno(*thread_);
   } else if (t_lane.mode == LaneMode::kArmed) {
     g_region.count_loss(shm::Loss::kReentrant);
   } else if (t_lane.mode == LaneMode::kStray) {
@@ -262,11 +288,11 @@ ThreadLane* this_thread_slow() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-[[gnu::hot]] ProbeScope::~ProbeScope() {
+[[gnu::hot]] PlainProbeScope::~PlainProbeScope() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   if (thread_ == nullptr) return;
   // A thread that has given its lane back meanwhile has no ring to tell of it.
-  if (__builtin_expect(has_news(*thread_), 0) && thread_->mode == LaneMode::kArmed) act_on_news(*thread_, false);
+  if (__builtin_expect(has_news(*thread_), 0) && thread_->mode == LaneMode::kArmed) act_keeping_errno(*thread_);
   thread_->entered_at = 0;
 }
 

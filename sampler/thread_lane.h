@@ -91,6 +91,13 @@ inline bool owns_region() {
   return g_own_memory->load(std::memory_order_relaxed) != 0;
 }
 
+// False as long as this process never had but one thread: then counters that threads share are added to without a lock
+// on the bus. Raised before a second thread can count; stays.
+[[gnu::visibility("hidden")]] extern constinit std::atomic<bool> g_has_threads;
+inline void expect_threads() {
+  if (!g_has_threads.load(std::memory_order_relaxed)) g_has_threads.store(true, std::memory_order_relaxed);
+}
+
 // Families that are on now; changes with the control block.
 [[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint32_t> g_families;
 inline bool enabled(Family family) {
@@ -105,10 +112,11 @@ ThreadLane* this_thread_slow();
 
 // The calling thread, ready to record; nullptr otherwise (see above). Does not shut the door: for hooks that only add
 // to counters of their own lane. Reading what it gives costs two loads.
+inline bool is_ready(const ThreadLane& thread) {
+  return __builtin_expect(thread.mode == LaneMode::kArmed && thread.entered_at == 0 && owns_region(), 1);
+}
 inline ThreadLane* this_thread() {
-  ThreadLane& thread = t_lane;
-  if (__builtin_expect(thread.mode == LaneMode::kArmed && thread.entered_at == 0 && owns_region(), 1)) return &thread;
-  return this_thread_slow();
+  return is_ready(t_lane) ? &t_lane : this_thread_slow();
 }
 
 // Gives the calling thread a lane (mode kArmed), or says why not in its mode. In a signal handler nothing is called
@@ -124,7 +132,7 @@ void detach_thread(ThreadLane& thread);
 void attach_thread(ThreadLane& thread);
 void attach_thread_dropping(ThreadLane& thread);
 
-// In a fresh child: the thread has no lane yet.
+// In a fresh child: the thread has no lane yet, and is the only one.
 void forget_lane(ThreadLane& thread);
 
 // A thread without a lane adds what it counted to the header's stray counters.
@@ -155,26 +163,29 @@ class ErrnoSaver {
   int saved_;
 };
 
+// A ProbeScope (below) for code that calls nothing of the C library: looks at errno only where the door itself has
+// work.
+class PlainProbeScope {
+ public:
+  PlainProbeScope();
+  PlainProbeScope(const PlainProbeScope&) = delete;
+  PlainProbeScope& operator=(const PlainProbeScope&) = delete;
+  ~PlainProbeScope();
+  explicit operator bool() const { return thread_ != nullptr; }
+  ThreadLane& operator*() const { return *thread_; }
+  ThreadLane* operator->() const { return thread_; }
+
+ private:
+  ThreadLane* thread_;
+};
+
 // Shuts the door: what the probe does meanwhile on this thread, and what a signal handler of the program does to hooks,
 // is not recorded (counted as Loss::kReentrant). Keeps errno. Every slow path begins with one:
 //
 //   ProbeScope scope;
 //   if (!scope) return;
 //   write_record(*scope, RecordKind::kOpen, capture_above(*scope, __builtin_dwarf_cfa()), payload);
-class ProbeScope {
- public:
-  ProbeScope();
-  ProbeScope(const ProbeScope&) = delete;
-  ProbeScope& operator=(const ProbeScope&) = delete;
-  ~ProbeScope();
-  explicit operator bool() const { return thread_ != nullptr; }
-  ThreadLane& operator*() const { return *thread_; }
-  ThreadLane* operator->() const { return thread_; }
-
- private:
-  ErrnoSaver errno_;
-  ThreadLane* thread_;
-};
+class ProbeScope : ErrnoSaver, public PlainProbeScope {};
 
 // The stack of the caller of the interposed function. `hook_frame` is __builtin_dwarf_cfa() in that function (or in the
 // slow path it ends in a tail call to). Only with the door shut, or in our own signal handler. 0: depot full.

@@ -28,7 +28,7 @@
 namespace camprobe::shm {
 
 inline constexpr char kMagic[8] = {'C', 'A', 'M', 'P', 'R', 'O', 'B', 'E'};
-inline constexpr std::uint32_t kAbiVersion = 2;
+inline constexpr std::uint32_t kAbiVersion = 4;
 inline constexpr std::size_t kPage = 4096;
 
 // ---------------------------------------------------------------------------------------------------------- sizes
@@ -177,6 +177,9 @@ struct LiveSample {
 };
 static_assert(sizeof(LiveSample) == 48);
 
+// A descriptor that was open for less is not worth a row of its own to those who read.
+inline constexpr std::uint64_t kShortLifeNs = 1'000'000'000;
+
 struct DescriptorEntry {
   std::atomic<std::uint32_t>
       generation;  // odd: open; even: closed or never opened. Raised by one at each open and close
@@ -189,7 +192,10 @@ struct DescriptorEntry {
   SpanId span;
   std::atomic<std::uint64_t> read_ops, read_bytes, read_errors, read_ns;
   std::atomic<std::uint64_t> write_ops, write_bytes, write_errors, write_ns;
-  std::uint64_t reserved[2];
+  std::uint16_t stands_for;  // as in OpenPayload; 0: a plain file's opening that was not captured: no stack, no kOpen,
+                             // and a kClose only after kShortLifeNs
+  std::uint16_t reserved[3];
+  std::uint64_t reserved2;
 };
 static_assert(sizeof(DescriptorEntry) == 128);
 

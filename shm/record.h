@@ -60,6 +60,9 @@ struct FreePayload {
   std::uint64_t interval;
   std::uint64_t born_ns;
 };
+// The record's stack is that of the interrupted function's caller: the instruction differs from sample to sample, and
+// each would make a stack of its own. Whoever wants the whole puts `program_counter` in front (RegionReader::stack_of).
+// Stack 0: nothing but the instruction is known.
 struct CpuPayload {
   std::uint64_t weight_ns;  // (1 + overruns) periods
   std::uint64_t period_ns;
@@ -91,7 +94,8 @@ struct OpenPayload {
   std::uint32_t generation;  // of that fd number in the descriptor table: odd while open
   Peer peer;
   DescriptorKind kind;
-  std::uint8_t reserved[3];
+  std::uint8_t reserved;
+  std::uint16_t stands_for;  // so many openings, of plain files: one of so many is recorded. 1 for all others
 };
 struct ClosePayload {
   std::int32_t fd;

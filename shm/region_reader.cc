@@ -401,6 +401,7 @@ std::vector<ReadDescriptor> RegionReader::descriptors() const {
           read.kind = entry.kind <= DescriptorKind::kEvent ? entry.kind : DescriptorKind::kOther;
           read.found = (entry.flags & kFlagFound) != 0;
           read.local_port = entry.local_port;
+          read.stands_for = entry.stands_for;
           read.opened_ns = entry.opened_ns;
           read.span = entry.span;
           read.read_ops = plain(entry.read_ops);
@@ -482,6 +483,17 @@ std::optional<ReadStack> RegionReader::stack(StackId id) const {
   }
   if (stack.frames.size() > kMaxFrames) return std::nullopt;
   return stack;
+}
+
+std::optional<ReadStack> RegionReader::stack_of(const ReadRecord& record) const {
+  if (record.kind != RecordKind::kCpu) return stack(record.stack);
+  if (record.stack == 0) {
+    if (record.cpu.program_counter == 0) return std::nullopt;
+    return ReadStack{{record.cpu.program_counter}, false};
+  }
+  std::optional<ReadStack> whole = stack(record.stack);
+  if (whole) whole->frames.insert(whole->frames.begin(), record.cpu.program_counter);
+  return whole;
 }
 
 std::optional<std::string> RegionReader::name(NameId id) const {

@@ -125,6 +125,7 @@ struct ReadDescriptor {
   DescriptorKind kind = DescriptorKind::kOther;
   bool found = false;  // open before the probe saw it
   std::uint16_t local_port = 0;
+  std::uint16_t stands_for = 1;  // 0: its opening was not captured
   std::uint64_t opened_ns = 0;
   SpanId span = 0;
   std::uint64_t read_ops = 0, read_bytes = 0, read_errors = 0, read_ns = 0;
@@ -203,6 +204,8 @@ class RegionReader {
   // What an open span is called: its id says where it lies. No value: it is not open (any more).
   std::optional<NameId> open_span_name(SpanId id) const;
   std::optional<ReadStack> stack(StackId id) const;
+  // The whole stack of a record: of a CPU sample with the interrupted instruction, which the depot's does not have.
+  std::optional<ReadStack> stack_of(const ReadRecord& record) const;
   std::optional<std::string> name(NameId id) const;
 
   // The control block, mapped for writing; nullptr where that is not allowed (the reason in `error`). Owned by the

@@ -7,8 +7,8 @@
 // target: a daemon that closes "all" its descriptors would close ours and then reuse its number for a file of its own.
 // On older kernels the whole region is reserved with fallocate when it is created, and `everything_reserved` is called.
 //
-// Tables are reserved by 16 KiB, to spare system calls; the lanes of a thousand threads by the page, because of each
-// only a page or two is ever used.
+// What fills up from its beginning is reserved by 16 KiB, to spare system calls. By the page: the live table, over
+// which a few samples scatter, and the lanes, because of most threads' only a page or two is ever used.
 //
 // Async-signal-safe, lock-free: two threads may reserve the same piece at once, which is harmless.
 #pragma once
@@ -24,7 +24,7 @@ namespace camprobe::shm {
 class Reservation {
  public:
   static constexpr std::uint64_t kPiece = 16u << 10;
-  static_assert(kShortLanesOffset % kPiece == 0 && kRegionBytes % kPage == 0);
+  static_assert(kRegionBytes % kPage == 0);
 
   // Starts over for a new mapping; nothing is reserved.
   void begin(char* base) {
@@ -65,8 +65,10 @@ class Reservation {
   [[gnu::noinline, gnu::cold]] bool reserve(std::uint64_t page) {
     constexpr long kPopulateWrite = 23;  // MADV_POPULATE_WRITE
     constexpr long kAgain = -11, kInterrupted = -4;
-    const std::uint64_t size = page * kPage < kShortLanesOffset ? kPiece : kPage;
-    const std::uint64_t from = page * kPage / size * size;
+    const std::uint64_t at = page * kPage;
+    const bool is_scattered = (at >= kLiveKeysOffset && at < kDescriptorsOffset) || at >= kLanesOffset;
+    const std::uint64_t size = is_scattered ? kPage : kPiece;
+    const std::uint64_t from = at / size * size;
     long result;
     int tries = 0;
     do {
@@ -77,7 +79,8 @@ class Reservation {
     const std::uint64_t first = from / kPage;
     const std::uint64_t bits = ((std::uint64_t{1} << (size / kPage)) - 1) << (first % 64);
     const std::uint64_t before = map_[first / 64].fetch_or(bits, std::memory_order_acq_rel);
-    if ((before & bits) == 0 && reserved_bytes_ != nullptr) reserved_bytes_->fetch_add(size, std::memory_order_relaxed);
+    const std::uint64_t gained = static_cast<std::uint64_t>(__builtin_popcountll(bits & ~before)) * kPage;
+    if (reserved_bytes_ != nullptr) reserved_bytes_->fetch_add(gained, std::memory_order_relaxed);
     return true;
   }
 

@@ -344,6 +344,36 @@ class Input {
     input_.heap_lost_share = lost > 0 ? lost / (lost + samples) : 0;
   }
 
+  // How likely openings of plain files were captured, part by part of the run: captures over what they stand for.
+  class CapturedFiles {
+   public:
+    explicit CapturedFiles(double run_end) : width_(std::max(1.0, run_end / kParts)) {}
+
+    void add(const run::Descriptor& d) {
+      if (d.opened_ns < 0) return;
+      Part& part = parts_[std::floor(seconds_of(d.opened_ns) / width_)];
+      part.captured += 1;
+      part.openings += static_cast<double>(d.stands_for);
+      all_were_captured_ = all_were_captured_ && d.stands_for == 1;
+    }
+
+    std::vector<SamplingDensity> density() const {
+      std::vector<SamplingDensity> density;
+      if (all_were_captured_) return density;
+      for (const auto& [at, part] : parts_) density.push_back({at * width_, part.captured / part.openings});
+      return density;
+    }
+
+   private:
+    static constexpr double kParts = 48;
+    struct Part {
+      double captured = 0, openings = 0;
+    };
+    double width_;
+    bool all_were_captured_ = true;
+    std::map<double, Part> parts_;
+  };
+
   void read_descriptors() {
     double users = 0;
     std::map<run::SourceId, double> by_source;
@@ -352,18 +382,25 @@ class Input {
     }
     for (const auto& [source, n] : by_source) users += n;
     std::map<Key, std::size_t> known;
+    std::map<run::ProcessId, CapturedFiles> files;
     for (const run::Descriptor& d : reader_.descriptors()) {
-      if (d.kind == "listen") continue;
+      // Openings that were not captured are counted by those that were.
+      if (d.kind == "listen" || d.stands_for == 0) continue;
       const std::size_t i = population(known, {d.process, d.stack, d.kind}, Resource::kDescriptors);
       Population& p = input_.populations[i];
       const Seconds died = death(d.process, d.closed_ns);
-      p.lives.push_back({seconds_of(d.opened_ns), died, 1, 1});
-      be_active(i, d.opened_ns / 1'000'000'000, 1);
+      const auto openings = static_cast<double>(d.stands_for);
+      p.lives.push_back({seconds_of(d.opened_ns), died, openings, openings});
+      be_active(i, d.opened_ns / 1'000'000'000, openings);
+      if (d.kind == "file") files.try_emplace(d.process, run_end_).first->second.add(d);
       // As many accepted connections as the load has users are the load's, not the server's, to close.
       if (d.kind == "accept" && users > 0) p.bound = std::ceil(1.1 * users) + 2;
       if (died >= input_.stretch.end && d.opened_ns / kNs >= input_.stretch.warm_up) {
         ++input_.origins[i].peers[d.kind == "accept" ? d.peer.substr(0, d.peer.rfind(':')) : d.peer];
       }
+    }
+    for (const auto& [key, i] : known) {
+      if (key.kind == "file") input_.populations[i].density = files.at(key.process).density();
     }
     for (const run::DescriptorSum& sum : reader_.descriptor_sums()) {
       const auto found = known.find({sum.process, sum.stack, sum.kind});

@@ -35,7 +35,8 @@ struct WorkPoint {
   Requests total = 0;  // requests finished by then; never falls
 };
 
-// One sampled object (or one descriptor, thread, mapping: sampled with certainty) from birth to death.
+// One sampled object (or one descriptor, thread, mapping: all but plain files sampled with certainty) from birth to
+// death.
 struct Life {
   Seconds born = 0;
   Seconds died = kAlive;

@@ -49,6 +49,16 @@ std::string peer_text(const shm::Peer& peer, const std::string& unix_path) {
   }
 }
 
+namespace {
+
+// `of_one` times what it stands for, as little to be believed as either: no more than to_count() gives.
+std::int64_t times(std::int64_t of_one, std::int64_t stands_for) {
+  const std::int64_t most = to_count(~std::uint64_t{0});
+  return stands_for != 0 && of_one > most / stands_for ? most : of_one * stands_for;
+}
+
+}  // namespace
+
 DescriptorDrain::Key DescriptorDrain::key(std::int32_t fd, std::uint32_t generation) {
   return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(fd)) << 32) | generation;
 }
@@ -74,9 +84,10 @@ void DescriptorDrain::opened(const shm::ReadRecord& record) {
     open.row.fd = payload.fd;
     open.row.generation = payload.generation;
     open.row.opened_ns = context_.clock.run_ns(record.time_ns);
+    open.row.stands_for = payload.stands_for;
     open.opened_ns = record.time_ns;
   }
-  if (record.stack != 0) open.row.stack = context_.stack(record.stack, false, record.time_ns);
+  if (record.stack != 0) open.row.stack = context_.stack(record.stack, record.time_ns);
   open.row.kind = descriptor_kind(payload.kind);
   open.is_accepted = payload.kind == shm::DescriptorKind::kAccept;
   if (const std::string peer = peer_of(payload.peer); !peer.empty()) open.row.peer = peer;
@@ -102,12 +113,13 @@ void DescriptorDrain::close(Open& open, std::uint64_t closed_ns) {
   sum.kind = open.row.kind;
   sum.peer = open.is_accepted ? open.row.peer.substr(0, open.row.peer.rfind(':')) : open.row.peer;
   sum.stack = open.row.stack;
-  sum.opened = 1;
-  sum.closed = 1;
-  sum.read_ops = open.row.read_ops;
-  sum.read_bytes = open.row.read_bytes;
-  sum.write_ops = open.row.write_ops;
-  sum.write_bytes = open.row.write_bytes;
+  const auto all = [&](std::int64_t of_one) { return times(of_one, open.row.stands_for); };
+  sum.opened = all(1);
+  sum.closed = all(1);
+  sum.read_ops = all(open.row.read_ops);
+  sum.read_bytes = all(open.row.read_bytes);
+  sum.write_ops = all(open.row.write_ops);
+  sum.write_bytes = all(open.row.write_bytes);
   context_.writer.count(sum);
 }
 
@@ -139,7 +151,8 @@ void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std
       open.row.fd = entry.fd;
       open.row.generation = entry.generation;
       open.row.opened_ns = context_.clock.run_ns(entry.opened_ns);
-      open.row.stack = context_.stack(entry.stack, false, entry.opened_ns);
+      open.row.stack = context_.stack(entry.stack, entry.opened_ns);
+      open.row.stands_for = entry.stands_for;
       open.opened_ns = entry.opened_ns;
       open.seen_in = comparisons_;
     }

@@ -2,6 +2,10 @@
 //
 // Descriptors of one region into the run: a row for each that was open for a second or still is, sums for the others.
 //
+// Of plain files that a thread opens hundreds of a second only some openings are captured (sampler/opening_turns.h).
+// Those stand for the others in the sums, and in what is made of the rows; the others have rows too, as long as they
+// are open for a second, of unknown stack and standing for nothing.
+//
 // Like the heap: records tell of openings and closings as they happen, and the descriptor table, copied once a second,
 // is the truth about what is open, with exact counts. Of ten thousand connections in use every counter changes every
 // second, so a row's counters are brought up to date every ten seconds (each row at a time of its own), and when its
@@ -24,7 +28,7 @@ std::string peer_text(const shm::Peer& peer, const std::string& unix_path);
 
 class DescriptorDrain {
  public:
-  static constexpr std::uint64_t kMinAgeNs = 1'000'000'000;
+  static constexpr std::uint64_t kMinAgeNs = shm::kShortLifeNs;
 
   explicit DescriptorDrain(RegionContext& context) : context_(context) {}
 

@@ -23,7 +23,7 @@ std::int64_t age_octave(std::uint64_t age_ns) {
 void HeapDrain::allocated(const shm::ReadRecord& record, run::ThreadId thread, run::NameId span_name) {
   const shm::AllocPayload& alloc = record.alloc;
   Object object;
-  object.stack = context_.stack(record.stack, false, record.time_ns);
+  object.stack = context_.stack(record.stack, record.time_ns);
   object.thread = thread;
   object.span_name = span_name;
   object.size = alloc.size;
@@ -92,7 +92,7 @@ void HeapDrain::end_round(std::uint64_t live_in_table, bool has_lost_records) {
     const shm::ReadRecord& record = at->second.record;
     Object object;
     object.born_ns = std::min(record.free.born_ns, record.time_ns);
-    object.stack = context_.stack(record.stack, false, object.born_ns);
+    object.stack = context_.stack(record.stack, object.born_ns);
     object.size = record.free.size;
     object.interval = record.free.interval;
     die(at->first, object, record.time_ns, (record.flags & shm::kFlagTemporary) != 0);
@@ -137,7 +137,7 @@ void HeapDrain::mapped(const shm::ReadRecord& record) {
   row.process = context_.process;
   row.address = to_integer(record.map.address);
   row.bytes = to_integer(record.map.size);
-  row.stack = context_.stack(record.stack, false, record.time_ns);
+  row.stack = context_.stack(record.stack, record.time_ns);
   row.mapped_ns = context_.clock.run_ns(record.time_ns);
   const auto [at, is_new] = mappings_.try_emplace(record.map.sample, row);
   if (!is_new) return;
@@ -185,7 +185,7 @@ HeapDrain::LiveHeap HeapDrain::compare(std::uint64_t now_ns) {
       row.process = context_.process;
       row.address = to_integer(entry.address);
       row.bytes = to_integer(sample.size);
-      row.stack = context_.stack(sample.stack, false, sample.born_ns);
+      row.stack = context_.stack(sample.stack, sample.born_ns);
       row.mapped_ns = context_.clock.run_ns(sample.born_ns);
       row.id = context_.writer.add(row);
       mappings_.emplace(sample.sample, row);
@@ -201,7 +201,7 @@ HeapDrain::LiveHeap HeapDrain::compare(std::uint64_t now_ns) {
     if (now_ns - sample.born_ns < min_age_ns_ || late_frees_.count(sample.sample) != 0)
       continue;  // its record will come
     Object object;
-    object.stack = context_.stack(sample.stack, false, sample.born_ns);
+    object.stack = context_.stack(sample.stack, sample.born_ns);
     object.thread = context_.thread_with_tid(sample.tid);
     object.size = sample.size;
     object.interval = sample.interval;

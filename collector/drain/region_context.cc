@@ -6,7 +6,7 @@
 
 namespace camprobe::drain {
 
-run::StackId RegionContext::stack(shm::StackId id, bool leaf_is_exact, std::uint64_t taken_ns) {
+run::StackId RegionContext::stack(shm::StackId id, std::uint64_t taken_ns) {
   if (id == 0) return run::kUnknownStack;
   const auto known = stacks_.find(id);
   if (known != stacks_.end()) return known->second;
@@ -15,7 +15,24 @@ run::StackId RegionContext::stack(shm::StackId id, bool leaf_is_exact, std::uint
   if (!raw || raw->frames.empty()) return run::kUnknownStack;
   const run::StackId stack = writer.add_stack(process, !raw->complete);
   stacks_.emplace(id, stack);
-  symbolizer.resolve(symbol_process_, stack, std::move(raw->frames), leaf_is_exact, taken_ns);
+  symbolizer.resolve(symbol_process_, stack, std::move(raw->frames), false, taken_ns);
+  return stack;
+}
+
+run::StackId RegionContext::stack_of_sample(const shm::ReadRecord& record) {
+  constexpr std::size_t kMostKept = shm::kStackSlots;
+  constexpr std::size_t kMostMade = 16 * kMostKept;  // in days; a target that makes its samples up ends here
+  const Instruction key{record.stack, record.cpu.program_counter};
+  const auto known = sample_stacks_.find(key);
+  if (known != sample_stacks_.end()) return known->second;
+  if (sample_stacks_made_ >= kMostMade) return run::kUnknownStack;
+  auto raw = region.stack_of(record);
+  if (!raw || raw->frames.empty()) return run::kUnknownStack;
+  ++sample_stacks_made_;
+  if (sample_stacks_.size() >= kMostKept) sample_stacks_.clear();
+  const run::StackId stack = writer.add_stack(process, !raw->complete);
+  sample_stacks_.emplace(key, stack);
+  symbolizer.resolve(symbol_process_, stack, std::move(raw->frames), true, record.time_ns);
   return stack;
 }
 

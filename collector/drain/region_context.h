@@ -35,9 +35,10 @@ class RegionContext {
   const RunClock clock;
   const run::ProcessId process;
 
-  // The run's stack of a region's stack; on first sight it goes to the symbolizer. `leaf_is_exact`: an interrupted
-  // program counter rather than a return address.
-  run::StackId stack(shm::StackId id, bool leaf_is_exact, std::uint64_t taken_ns);
+  // The run's stack of a region's stack; on first sight it goes to the symbolizer.
+  run::StackId stack(shm::StackId id, std::uint64_t taken_ns);
+  // The same of a CPU sample, with the interrupted instruction as its leaf.
+  run::StackId stack_of_sample(const shm::ReadRecord& record);
   // A target can write new stacks and names over old ones for ever; of more than its tables hold none is taken.
   run::NameId name(shm::NameId id);
   // What is interned under an id, as UTF-8; "" where there is nothing. Interned texts never change, so each is read
@@ -74,6 +75,20 @@ class RegionContext {
   std::size_t symbol_process_;
   std::size_t symbol_modules_ = 0;
   std::unordered_map<shm::StackId, run::StackId> stacks_;
+  // By caller's stack and instruction. Emptied when it is as large as the depot could be: what is then met again is a
+  // stack of the run's a second time, with the same frames.
+  struct Instruction {
+    shm::StackId callers = 0;
+    std::uint64_t program_counter = 0;
+    bool operator==(const Instruction&) const = default;
+  };
+  struct HashOfInstruction {
+    std::size_t operator()(const Instruction& key) const {
+      return (key.program_counter ^ (std::uint64_t{key.callers} << 40)) * 0x9e3779b97f4a7c15u >> 16;
+    }
+  };
+  std::unordered_map<Instruction, run::StackId, HashOfInstruction> sample_stacks_;
+  std::size_t sample_stacks_made_ = 0;
   std::unordered_map<shm::NameId, run::NameId> names_;
   std::unordered_map<shm::NameId, std::string> texts_;
   std::size_t text_bytes_ = 0;

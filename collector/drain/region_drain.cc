@@ -123,15 +123,15 @@ void RegionDrain::use(const Taken& taken) {
       break;
     case shm::RecordKind::kCpu:
       if (second >= 0) {
-        context_.writer.count(run::CpuRow{
-            context_.process, second, thread(), context_.stack(record.stack, true, record.time_ns),
-            spans_.name_of(record.span).value_or(run::kNoName), 1, static_cast<double>(record.cpu.weight_ns)});
+        context_.writer.count(run::CpuRow{context_.process, second, thread(), context_.stack_of_sample(record),
+                                          spans_.name_of(record.span).value_or(run::kNoName), 1,
+                                          static_cast<double>(record.cpu.weight_ns)});
       }
       break;
     case shm::RecordKind::kWait:
       if (second >= 0) {
         context_.writer.count(run::WaitRow{
-            context_.process, second, thread(), context_.stack(record.stack, false, record.time_ns),
+            context_.process, second, thread(), context_.stack(record.stack, record.time_ns),
             context_.name(record.wait.call), 1, weigh(record.wait.duration_ns, record.wait.interval_ns).bytes});
       }
       break;

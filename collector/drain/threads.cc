@@ -20,7 +20,7 @@ ThreadDrain::Tenant& ThreadDrain::begin(std::uint32_t lane, std::uint32_t tid, s
   tenant.row.tid = tid;
   tenant.row.name = name;
   tenant.row.began_ns = context_.clock.run_ns(began_ns);
-  tenant.row.stack = context_.stack(start_stack, false, began_ns);
+  tenant.row.stack = context_.stack(start_stack, began_ns);
   tenant.row.id = context_.writer.add(tenant.row);
   context_.lane_begins(lane, began_ns, tenant.row.id);
   context_.tid_is(tid, tenant.row.id);
@@ -36,7 +36,7 @@ void ThreadDrain::end(Tenant& tenant, std::uint64_t ended_ns) {
 void ThreadDrain::started(std::uint32_t lane, const shm::ReadRecord& record) {
   const auto known = tenants_.find(lane);
   if (known != tenants_.end() && !known->second.has_ended && known->second.row.tid == record.thread.tid) {
-    if (record.stack != 0) known->second.row.stack = context_.stack(record.stack, false, record.time_ns);
+    if (record.stack != 0) known->second.row.stack = context_.stack(record.stack, record.time_ns);
     context_.writer.update(known->second.row);
     return;
   }

@@ -7,6 +7,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <set>
 
 #include "collector/drain/region_drain.h"
 #include "run/histogram.h"
@@ -173,6 +175,28 @@ TEST_F(DrainTest, AFreeDrainedBeforeItsAllocationFindsIt) {
   EXPECT_EQ(lifetimes[0].samples, 1);
 }
 
+TEST_F(DrainTest, SamplesOfOneCallerHaveTheInstructionAsTheirLeaf) {
+  const shm::StackId callers = stack(0x410000);
+  const auto sample = [&](shm::StackId id, std::uint64_t program_counter) {
+    ring_.write(base_ + kMs, RecordKind::kCpu, 0, id, 0, shm::CpuPayload{10, 10, program_counter, 0, 0});
+  };
+  for (const std::uint64_t program_counter : {0x420000, 0x420008, 0x420000}) sample(callers, program_counter);
+  sample(0, 0x430000);
+  drain_->drain();
+  drain_->finish(0);
+  run::Reader run = read();
+  std::map<std::size_t, int> samples;  // by depth
+  std::set<run::StackId> stacks;
+  run.each_cpu({}, [&](const run::CpuRow& row) {
+    const run::Stack stack = run.stack(row.stack);
+    EXPECT_EQ(stack.truncated, stack.frames.size() == 1);
+    samples[stack.frames.size()] += static_cast<int>(row.samples);
+    stacks.insert(row.stack);
+  });
+  EXPECT_EQ(samples, (std::map<std::size_t, int>{{1, 1}, {4, 3}}));
+  EXPECT_EQ(stacks.size(), 3u);
+}
+
 TEST_F(DrainTest, SamplesCarryTheNameOfTheirSpan) {
   shm::SpanId span = 0;
   shm::SpanSlot* slot = region_->claim_span(0, &span);
@@ -243,6 +267,7 @@ TEST_F(DrainTest, DescriptorsOfASecondHaveRowsShorterOnesSums) {
   inet_pton(AF_INET, "127.0.0.1", peer.address);
   const auto open = [&](std::uint64_t at_ms, int fd, std::uint32_t generation, shm::DescriptorKind kind) {
     shm::OpenPayload payload{};
+    payload.stands_for = 1;
     payload.fd = fd;
     payload.generation = generation;
     payload.peer = peer;
@@ -275,6 +300,43 @@ TEST_F(DrainTest, DescriptorsOfASecondHaveRowsShorterOnesSums) {
   EXPECT_EQ(rows[0].peer, "127.0.0.1:8080");
   EXPECT_EQ(rows[0].closed_ns, static_cast<std::int64_t>(1100 * kMs));
   EXPECT_EQ(rows[0].read_bytes, 100);
+}
+
+// Of plain files that are opened often only some openings are captured.
+TEST_F(DrainTest, AnOpeningThatWasCapturedStandsForThoseThatWereNot) {
+  shm::OpenPayload payload{};
+  payload.fd = 7;
+  payload.generation = 1;
+  payload.kind = shm::DescriptorKind::kFile;
+  payload.stands_for = 64;
+  ring_.write(base_ + kMs, RecordKind::kOpen, 0, stack(0x700000), 0, payload);
+  ring_.write(base_ + 2 * kMs, RecordKind::kClose, 0, 0, 0, shm::ClosePayload{7, 1, 100, 0, 1, 0});
+  payload.fd = 8;
+  ring_.write(base_ + kMs, RecordKind::kOpen, 0, stack(0x700000), 0, payload);
+  for (const int fd : {8, 9}) {
+    shm::DescriptorEntry* entry = region_->descriptor(fd);
+    ASSERT_NE(entry, nullptr);
+    entry->kind = shm::DescriptorKind::kFile;
+    entry->opened_ns = base_ - 2'000 * kMs;
+    entry->stands_for = fd == 8 ? 64 : 0;
+    entry->read_bytes = 30;
+    entry->generation = 1;
+  }
+  drain_->drain();
+  drain_->end_second(0);
+  drain_->finish(0);
+  run::Reader run = read();
+  ASSERT_EQ(run.descriptor_sums().size(), 1u);
+  EXPECT_EQ(run.descriptor_sums()[0].opened, 64);
+  EXPECT_EQ(run.descriptor_sums()[0].closed, 64);
+  EXPECT_EQ(run.descriptor_sums()[0].read_bytes, 6'400);
+  EXPECT_EQ(run.descriptor_sums()[0].read_ops, 64);
+  ASSERT_EQ(run.descriptors().size(), 2u);
+  for (const run::Descriptor& row : run.descriptors()) {
+    EXPECT_EQ(row.stands_for, row.fd == 8 ? 64 : 0);
+    EXPECT_EQ(row.stack == run::kUnknownStack, row.fd == 9);
+    EXPECT_EQ(row.read_bytes, 30) << "of one descriptor: exact";
+  }
 }
 
 TEST_F(DrainTest, CountersAreExactPerSecond) {
@@ -463,7 +525,7 @@ TEST_F(DrainTest, NonsenseIsCountedNotBelieved) {
               shm::AttributesPayload{{{0xfffffff0, static_cast<shm::AttributeType>(99), 7},
                                       {1, shm::AttributeType::kText, ~std::uint64_t{0}}}});
   ring_.write(base_ + kMs, RecordKind::kOpen, 0, 0, 0,
-              shm::OpenPayload{-5, 1, {}, static_cast<shm::DescriptorKind>(200), {}});
+              shm::OpenPayload{-5, 1, {}, static_cast<shm::DescriptorKind>(200), 0, 65535});
   ring_.write(base_ + kMs, RecordKind::kClose, 0, 0, 0, shm::ClosePayload{1 << 30, 9, 1, 1, 1, 1});
   ring_.write(base_ + kMs, RecordKind::kMark, 0, 0, 0, shm::MarkPayload{0xfffffff0, {}});
   ring_.write(base_ + kMs, RecordKind::kSetting, 0, 0, 0,
@@ -485,7 +547,8 @@ TEST_F(DrainTest, NonsenseIsCountedNotBelieved) {
 TEST_F(DrainTest, NothingEndsBeforeItBeginsOrBeginsInTheFuture) {
   const std::uint64_t ahead = shm::monotonic_ns() - base_ + 900 * kMs;  // as far as a record's time is believed
   const shm::Peer none{};
-  ring_.write(base_ + ahead, RecordKind::kOpen, 0, 0, 0, shm::OpenPayload{5, 1, none, shm::DescriptorKind::kFile, {}});
+  ring_.write(base_ + ahead, RecordKind::kOpen, 0, 0, 0,
+              shm::OpenPayload{5, 1, none, shm::DescriptorKind::kFile, 0, 1});
   ring_.write(base_ + ahead, RecordKind::kMap, 0, 0, 0, shm::MapPayload{0x7f0000000000, 1 << 20, 5, 0});
   ring_.write(base_ + kMs, RecordKind::kUnmap, 0, 0, 0, shm::MapPayload{0x7f0000000000, 1 << 20, 5, 0});
   ring_.write(base_ + kMs, RecordKind::kFree, 0, 0, 0, shm::FreePayload{64, 9, 4096, ~std::uint64_t{0}});

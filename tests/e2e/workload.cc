@@ -7,8 +7,13 @@
 //   e2e_workload serve PORT         echoes: reads a 4-byte length, that many bytes, sends them back, in 1 KiB pieces
 //   e2e_workload sleep SECONDS      does nothing (to be killed)
 //   e2e_workload leak SECONDS       keeps 1 KiB of every ten allocations
+//   e2e_workload files SECONDS      opens some thousand files a second, reads and closes all but one in a hundred;
+//   prints
+//                                   how many it left open
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -165,6 +170,43 @@ int leak(double seconds) {
   return 0;
 }
 
+[[gnu::noinline]] int open_and_forget() {
+  const int fd = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  g_sink = g_sink + 3;
+  return fd;
+}
+[[gnu::noinline]] int open_to_read() {
+  const int fd = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  g_sink = g_sink + 4;
+  return fd;
+}
+
+int open_files(double seconds) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  unsigned long opened = 0, left_open = 0;
+  while (std::chrono::steady_clock::now() < until) {
+    for (int i = 0; i < 20; ++i) {
+      const bool is_forgotten = ++opened % 100 == 0;
+      const int fd = is_forgotten ? open_and_forget() : open_to_read();
+      if (fd < 0) return 1;
+      char data[100];
+      if (::read(fd, data, sizeof data) != sizeof data) return 1;
+      if (is_forgotten)
+        ++left_open;
+      else
+        ::close(fd);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  std::this_thread::sleep_for(std::chrono::seconds(2));  // until the youngest has a row of its own
+  std::printf("opened %lu\nleft_open %lu\n", opened, left_open);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -175,6 +217,7 @@ int main(int argc, char** argv) {
   if (what == "heap") return allocate(static_cast<std::uint64_t>(amount));
   if (what == "serve") return serve(static_cast<int>(amount));
   if (what == "leak") return leak(amount);
+  if (what == "files") return open_files(amount);
   if (what == "sleep") {
     std::this_thread::sleep_for(std::chrono::duration<double>(amount));
     return 0;

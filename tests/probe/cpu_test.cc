@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "tests/probe/probed.h"
 
@@ -34,17 +35,24 @@ TEST(Cpu, SamplesStandInTheFunctionThatBurnsAndNameItsThread) {
   Probed probed({.arguments = {target(), "cpu", "0.4", "1"}, .environment = {{"CAMPROBE_CPU_HZ", "500"}}});
   auto region = probed.region();
   int complete = 0, all = 0;
+  std::set<shm::StackId> depot;
+  std::set<std::uint64_t> instructions;
   for (const auto& event : events_of(region, shm::RecordKind::kCpu)) {
     if (static_cast<double>(event.lane.tid) != probed.printed("tid")) continue;
-    const auto stack = region.stack(event.record.stack);
+    const auto stack = region.stack_of(event.record);
     ASSERT_TRUE(stack);
     EXPECT_EQ(stack->frames[0], event.record.cpu.program_counter);
     EXPECT_EQ(event.lane.name, "burner0");
     complete += stack->complete;
+    depot.insert(event.record.stack);
+    instructions.insert(event.record.cpu.program_counter);
     ++all;
   }
   EXPECT_GT(all, 20);
   EXPECT_EQ(complete, all);
+  // The depot does not grow by every instruction that was ever interrupted.
+  EXPECT_GT(instructions.size(), 4u);
+  EXPECT_LT(depot.size(), instructions.size());
 }
 
 TEST(Cpu, ThreadsThatAreOlderThanTheProbeAreFound) {

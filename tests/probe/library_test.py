@@ -34,11 +34,13 @@ check(shown - api == listed, f"shown but not listed: {sorted(shown - api - liste
 
 # Nothing of C++'s runtime is asked for.
 undefined = run("nm", "-D", "--undefined-only", library)
-for name in ("_ZSt", "__cxa_throw", "__cxa_guard", "__gxx_personality", "_Unwind", "__tls_get_addr", "_Znwm"):
+for name in ("_ZSt", "__cxa_throw", "__cxa_guard", "__gxx_personality", "_Unwind", "__tls_get_addr", "_Znwm",
+             "memcpy", "memmove", "memset", "memcmp"):  # these are its own: probe/memory_functions.cc says why
     check(not re.search(rf"\b{name}", undefined), f"wants {name}")
 
 # What every hook reads lies in one page (shm/placement.h says why).
 HOT = {"camprobe::sampler::g_ns_per_cycle", "camprobe::sampler::g_families", "camprobe::sampler::g_region", "camprobe::sampler::g_own_memory",
+       "camprobe::sampler::g_heap_draw", "camprobe::sampler::g_control_seen", "camprobe::sampler::g_has_threads",
        "camprobe::probe::g_real", "camprobe::probe::g_real_is_resolved"}
 hot = [(int(address, 16), int(size, 16), name) for address, size, _, name in
        (line.split(maxsplit=3) for line in run("nm", "-CS", library).splitlines() if line.split(maxsplit=3)[-1] in HOT and len(line.split()) == 4)]

@@ -40,7 +40,7 @@ TEST(Unload, NoStackHoldsAFrameOfTheModuleThatWasThereBefore) {
   for (const auto& event : events_of(region)) {
     const bool is_timer = event.record.kind == shm::RecordKind::kCpu;
     if (!is_timer && event.record.kind != shm::RecordKind::kAlloc) continue;
-    const auto stack = region.stack(event.record.stack);
+    const auto stack = region.stack_of(event.record);
     ASSERT_TRUE(stack);
     const auto& frames = stack->frames;
     const auto found = std::find_if(frames.begin(), frames.end(), is_in_module);

@@ -84,7 +84,7 @@ void live_in(Region& region) {
     signal_ring.write(at, RecordKind::kCpu, 0, cut, 0, CpuPayload{10'101'010, 10'101'010, 0x401234, 0, 0});
     if (thread != 0) continue;
     ring.write(next(), RecordKind::kOpen, 0, stack, 0,
-               OpenPayload{3, 1, Peer{{127, 0, 0, 1}, 443, 2, 0}, DescriptorKind::kConnect, {}});
+               OpenPayload{3, 1, Peer{{127, 0, 0, 1}, 443, 2, 0}, DescriptorKind::kConnect, 0, 1});
     ring.write(next(), RecordKind::kClose, 0, 0, 0, ClosePayload{4, 1, 100, 200, 3, 4});
     ring.write(next(), RecordKind::kSpan, 0, 0, 2 << 16 | 2,
                SpanPayload{0, at - 5'000'000, arbitration, 5000, 5000, 2});

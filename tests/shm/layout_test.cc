@@ -13,7 +13,7 @@ namespace camprobe::shm {
 namespace {
 
 TEST(Layout, IsThatOfAbiVersionTwo) {
-  EXPECT_EQ(kAbiVersion, 2u);
+  EXPECT_EQ(kAbiVersion, 4u);
   EXPECT_EQ(sizeof(RegionHeader), 632u);
   EXPECT_EQ(offsetof(RegionHeader, state), 68u);
   EXPECT_EQ(offsetof(RegionHeader, message), 136u);

@@ -42,7 +42,7 @@ void failing_reallocs(const Arguments& arguments) {
       for (long i = 0; i < count; ++i) {
         void* kept = malloc(50'001);
         refuse(kept, 50'001);
-        g_sink = kept;
+        sink(kept);
 
         void* freed = malloc(50'003);
         refuse(freed, 50'003);
@@ -58,7 +58,7 @@ void failing_reallocs(const Arguments& arguments) {
         gone = realloc(reused, 0);
         free(gone);
         reused = malloc(50'007);
-        g_sink = reused;
+        sink(reused);
       }
     });
   for (auto& thread : crew) thread.join();
@@ -151,7 +151,7 @@ void one_stack(const Arguments& arguments) {
   for (long i = 1, left = large; i <= small + large; ++i) {
     const bool is_large = left > 0 && i % every == 0;
     left -= is_large;
-    g_sink = malloc(is_large ? size_t{32} << 20 : 16);
+    sink(malloc(is_large ? size_t{32} << 20 : 16));
   }
   die_by_kill();
 }

@@ -231,7 +231,7 @@ void shared_memory_children(const Arguments& arguments) {
   int status = 0;
   bad += waitpid(killed, &status, 0) != killed || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL;
   say("bad", static_cast<double>(bad));
-  g_sink = malloc(70'007);
+  sink(malloc(70'007));
   die_by_kill();
 }
 

@@ -178,7 +178,7 @@ void strange_stacks(const Arguments& arguments) {
   for (int i = 0; i < 40'000; ++i) free(sink(malloc(3'000)));
   timer_delete(timer);
   say("signals", static_cast<double>(g_signals));
-  g_sink = malloc(70'005);
+  sink(malloc(70'005));
   die_by_kill();
 }
 

@@ -50,7 +50,7 @@ void short_lived(const Arguments& arguments) {
         pthread_t thread;
         const auto body = [](void*) -> void* {
           static thread_local ThreadGrave grave;
-          g_sink = &grave;
+          sink(&grave);
           pthread_setspecific(g_key, reinterpret_cast<void*>(4));
           free(sink(malloc(1'000)));
           return nullptr;
@@ -246,7 +246,7 @@ void cancellation(const Arguments& arguments) {
   }
   say("not_ended", static_cast<double>(not_ended));
   // The recording goes on.
-  g_sink = malloc(70'001);
+  sink(malloc(70'001));
   die_by_kill();
 }
 
@@ -300,7 +300,7 @@ void jumps(const Arguments& arguments) {
   alarm_in(0);
   say("begun", static_cast<double>(g_begun));
   say("done", static_cast<double>(g_done));
-  g_sink = malloc(70'003);
+  sink(malloc(70'003));
   die_by_kill();
 }
 

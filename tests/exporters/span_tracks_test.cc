@@ -1,0 +1,87 @@
+// tests/exporters/span_tracks_test.cc: spans laid out for a timeline, and which are chosen where there are too many.
+#include "exporters/span_tracks.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "tests/exporters/export_runs.h"
+#include "tests/exporters/synthetic_run.h"
+
+namespace camprobe::exporters {
+namespace {
+
+using tests::kSecondNs;
+using tests::RunBuilder;
+
+class SpanTracksTest : public testing::Test {
+ protected:
+  SpanTracksTest()
+      : path_(std::filesystem::temp_directory_path() / ("camprobe-spans-" + std::to_string(::getpid()) + ".camrun")) {}
+  ~SpanTracksTest() override { std::filesystem::remove(path_); }
+
+  run::Reader open() { return std::move(run::Reader::open(path_.string())).value(); }
+  Filter all() { return Filter(TimeRange{0, open().duration_ns()}); }
+
+  std::filesystem::path path_;
+};
+
+TEST_F(SpanTracksTest, SpansOfOneTrackNestAndOnlyInsideTheirParents) {
+  tests::mesh_run(path_);
+  run::Reader run = open();
+  const SpanTracks laid = span_tracks(run, all());
+  ASSERT_EQ(laid.spans.size(), 8u);
+  std::map<std::uint32_t, std::vector<std::int64_t>> open_spans;
+  for (const TrackedSpan& at : laid.spans) {
+    std::vector<std::int64_t>& around = open_spans[at.track];
+    while (!around.empty() && around.back() <= at.span.began_ns) around.pop_back();
+    if (!around.empty()) {
+      EXPECT_NE(at.span.parent, 0) << at.span.span;
+    }
+    for (const std::int64_t ends_ns : around) EXPECT_LE(at.ended_ns, ends_ns);
+    around.push_back(at.ended_ns);
+  }
+  ASSERT_EQ(laid.flows.size(), 1u);
+  EXPECT_EQ(laid.spans[laid.flows[0].first].span.span, 1);
+  EXPECT_EQ(laid.spans[laid.flows[0].second].span.span, 2);
+}
+
+TEST_F(SpanTracksTest, OfTooManyTheSlowestAreChosenWithAllInsideThem) {
+  constexpr std::int64_t kHour = 3600 * kSecondNs, kTrees = 60;
+  {
+    RunBuilder run(path_);
+    run.meta("ended_ns", std::to_string(3 * kHour));
+    const std::int64_t p = run.process(5, "/bin/server");
+    const auto span = [&](std::int64_t id, std::int64_t parent, std::int64_t from, std::int64_t ns) {
+      run.insert("span", {p, id, parent, run.name(parent == 0 ? "outer" : "inner"), from, from + ns, std::int64_t{1},
+                          std::int64_t{1}, "{}"});
+    };
+    for (std::int64_t i = 0; i < kTrees; ++i) {  // all within the first of three hours, each longer than the one before
+      span(2 * i + 1, 0, i * kSecondNs, (i + 1) * 1000);
+      span(2 * i + 2, 2 * i + 1, i * kSecondNs + 1, 10);
+    }
+    span(1001, 0, 2 * kHour + 5, 1);  // and one in the last
+    run.finish();
+  }
+  run::Reader run = open();
+  const ChosenSpans everything = spans_of(run, all());
+  EXPECT_EQ(everything.spans.size(), 2u * kTrees + 1);
+  EXPECT_EQ(everything.left_out, 0u);
+
+  const ChosenSpans chosen = spans_of(run, all(), 31);  // a third of which is for each hour
+  ASSERT_EQ(chosen.spans.size(), 11u);
+  EXPECT_EQ(chosen.left_out, 2u * kTrees - 10);
+  for (std::size_t i = 0; i < 10; ++i)
+    EXPECT_EQ(chosen.spans[i].span, 2 * (kTrees - 5) + 1 + static_cast<std::int64_t>(i));
+  EXPECT_EQ(chosen.spans.back().span, 1001);
+  EXPECT_EQ(note_of_spans(11, 110),
+            "11 of 121 spans are in it, the slowest with all inside them; choose a shorter range to have all");
+  EXPECT_EQ(note_of_spans(121, 0), "");
+}
+
+}  // namespace
+}  // namespace camprobe::exporters
