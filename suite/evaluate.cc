@@ -278,7 +278,10 @@ Json resources_json(run::Reader& reader, gates::Measurements& measurements) {
 std::string how_it_ended(const run::ReportProcess& process) {
   const std::string how = process.ended_how.empty() ? "ended" : process.ended_how;
   if (!process.exit_status) return how;
-  return how + (how == "killed" ? " by signal " : " with exit code ") + std::to_string(*process.exit_status);
+  // As a shell has it: 128 and the signal.
+  return how + (how == "killed" && *process.exit_status > 128
+                    ? " by signal " + std::to_string(*process.exit_status - 128)
+                    : " with exit code " + std::to_string(*process.exit_status));
 }
 
 void write_reports(const RunOutcome& outcome, run::Reader& reader, const run::Report& report) {

@@ -101,6 +101,7 @@ class Loop {
       if (key == "jitter") jitter_ms_ = value;
       if (key == "cut") share_cut_ = value;
       if (key == "partition") is_parted_ = value != 0;
+      if (key == "end") return false;
       if (key == "connections") most_ = value > 0 ? static_cast<std::size_t>(value) : SIZE_MAX;
     }
     return true;
@@ -303,7 +304,9 @@ FaultProxy::FaultProxy(FaultProxy&& other) noexcept
 
 FaultProxy::~FaultProxy() {
   if (pipe_ < 0) return;
-  ::close(pipe_);  // it ends by itself, and prints
+  // It ends by itself, and prints. A closed pipe would not tell it: processes started since hold its other end too.
+  [[maybe_unused]] const ssize_t told = ::write(pipe_, "end\n", 4);
+  ::close(pipe_);
   for (int i = 0; i < 50 && child_.is_running(); ++i) nap(0.02);
 }
 

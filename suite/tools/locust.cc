@@ -25,13 +25,28 @@ std::string script_of(const Work& work) {
     stages.push_back({{"until", at}, {"users", stage.users}, {"rate", stage.rate ? Json(*stage.rate) : Json(nullptr)}});
   }
   return fmt::format(R"(import itertools, json, time
-from locust import LoadTestShape, task
+from locust import LoadTestShape, events, task
 from locust.contrib.fasthttp import FastHttpUser
 
 REQUESTS = json.loads({})
 STAGES = json.loads({})
 TURN = itertools.cycle(REQUESTS)
 NOW = [STAGES[0]]
+# Locust's own tables are flushed every ten seconds and hold no single latencies: a line for each request instead.
+LOG = open({}, "w", buffering=1)
+LOG.write("timeStamp,elapsed,label,responseCode,success\n")
+
+
+def note(request_type, name, response_time, failed):
+    sent = time.time() * 1000 - response_time
+    LOG.write(f"{{sent:.0f}},{{response_time:.0f}},{{request_type}} {{name.split('?')[0]}},{{0 if failed else 200}},{{'false' if failed else 'true'}}\n")
+
+
+if hasattr(events, "request"):
+    events.request.add_listener(lambda request_type, name, response_time, exception=None, **_: note(request_type, name, response_time, exception is not None))
+else:  # before version 2
+    events.request_success.add_listener(lambda request_type, name, response_time, **_: note(request_type, name, response_time, False))
+    events.request_failure.add_listener(lambda request_type, name, response_time, **_: note(request_type, name, response_time, True))
 
 
 class User(FastHttpUser):
@@ -58,7 +73,8 @@ class Shape(LoadTestShape):
                 return stage["users"], max(1, stage["users"])
         return None
 )",
-                     Json(requests.dump()).dump(), Json(stages.dump()).dump());
+                     Json(requests.dump()).dump(), Json(stages.dump()).dump(),
+                     Json(work.directory + "/locust.csv").dump());
 }
 
 run::Result<Translation> translate(const Work& work) {
@@ -93,11 +109,12 @@ run::Result<Translation> translate(const Work& work) {
     one.arguments.insert(one.arguments.end(), {"-u", std::to_string(users), "-r", std::to_string(users), "-t",
                                                fmt::format("{:.0f}s", seconds)});
   }
-  one.results = stem + "_stats_history.csv";
+  one.results = work.file.empty() ? stem + ".csv" : stem + "_stats_history.csv";
   out.notes.emplace_back(
-      "Locust's user waits for its answer: latencies count from when a request was sent (coordinated omission); its "
-      "history "
-      "gives quantiles of the run so far, no single latencies");
+      "Locust's user waits for its answer: latencies count from when a request was sent (coordinated omission)");
+  if (!work.file.empty())
+    out.notes.emplace_back(
+        "Locust runs the file as it is; its history gives quantiles of the run so far, no single latencies");
   out.steps.push_back({0, work.stages.size() - 1, {std::move(one)}});
   return out;
 }

@@ -82,6 +82,85 @@ class Tools(Suites):
     def test_autocannon(self):
         self.run_tool("autocannon")
 
+    def test_wrk(self):
+        run = self.run_tool("wrk", rate=False)
+        self.assertIsNotNone(run["phases"][0]["latency_p50_ms"])
+
+    def test_locust(self):
+        self.run_tool("locust")
+
+
+class Beside(Suites):
+    def test_a_benchmark_compares_interleaved_repeats_with_each_baseline(self):
+        missing = harness.need("nginx", "haproxy")
+        if missing:
+            self.skipTest(f"{missing} is not installed")
+        done = self.run_suite("benchmark-cost", "--time-scale", "0.04", "--repeats", "2", timeout=200)
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        report = self.report()
+        self.assertEqual(8, len(report["runs"]))
+        self.assertEqual(["complete"] * 8, [run["state"] for run in report["runs"]], [run["why"] for run in report["runs"]])
+        self.assertEqual({"", "direct", "nginx-round-robin", "haproxy-leastconn"}, {run["variant"] for run in report["runs"][:4]})
+        section = next(one for one in report["analyses"] if "baselines" in one["title"])
+        cost = next(one for one in section["data"] if one["metric"] == "cost_per_1000_requests" and one["baseline"] == "nginx-round-robin")
+        # By price alone the thrifty provider (0.4) is taken; in turn it is one of three (0.4, 1, 2.5).
+        self.assertLess(cost["high"], 0.5, cost)
+        self.assertEqual("better", cost["verdict"])
+
+    def test_more_cores_are_measured_and_two_points_are_not_fitted(self):
+        done = self.run_suite("scalability-vertical", "--time-scale", "0.05", "--repeats", "1")
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        report = self.report()
+        self.assertEqual({1, 2}, {run["cores"] for run in report["runs"]})
+        section = next(one for one in report["analyses"] if one["title"] == "How it scales")
+        self.assertIsNone(section["data"]["usl"])
+        self.assertIn("needs at least four", " ".join(section["text"]))
+        for run in report["runs"]:
+            self.assertLess(run["metrics"]["cpu_average_cores"], run["cores"] + 0.1)
+
+
+class Stress(Suites):
+    def test_faults_of_the_network_are_survived_and_nothing_is_lost_silently(self):
+        done = self.run_suite("stress-network", "--time-scale", "0.06", timeout=120)
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        run = self.report()["runs"][0]
+        self.assertTrue(run["counts"]["reconciled"], run["counts"])
+        phases = {phase["name"]: phase for phase in run["phases"]}
+        # Each provider call passes the proxy twice, 40 ms or more each way.
+        self.assertGreater(phases["slow"]["latency_p50_ms"], 80)
+        self.assertEqual(7, len(run["events"]), run["events"])
+        logs = "".join(path.read_text() for path in (self.out / "runs/target").glob("proxy-*.log"))
+        self.assertRegex(logs, r"(?s)(\d+ connections, \d+ pieces of data passed, \d+ connections cut.*){3}")
+
+    def test_the_knee_has_a_name(self):
+        done = self.run_suite("stress-concurrency", "--time-scale", "0.07", "--users", "200", timeout=120)
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        section = next(one for one in self.report()["analyses"] if one["title"] == "Where it stops paying")
+        self.assertTrue(any("knee" in sentence for sentence in section["text"]), section["text"])
+
+    def test_memory_is_limited_and_comes_back(self):
+        done = self.run_suite("stress-memory", "--time-scale", "0.03", "--users", "50")
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        self.assertEqual(512 << 20, self.report()["runs"][0]["memory"]["limit_bytes"])
+
+
+class Endurance(Suites):
+    def test_a_short_pass_of_the_endurance_suite(self):
+        done = self.run_suite("endurance", "--duration", "6", "--stop-when-decided", "--checkpoint", "2")
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        self.assertIn(self.report()["runs"][0]["state"], ("complete", "decided"))
+
+
+class Names(Suites):
+    def test_what_cams_engineers_type_is_a_thin_call(self):
+        script = ROOT / "examples/performance/scripts/run-load-test.sh"
+        done = subprocess.run([script, "--scenario=arbitration", "--users=10", "--duration=3", "-o", self.out], capture_output=True, text=True, timeout=100,
+                              check=False)
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        report = self.report()
+        self.assertEqual("load-basic", report["suite"])
+        self.assertEqual(10, max(phase["users"] for phase in report["runs"][0]["phases"]))
+
 
 if __name__ == "__main__":
     unittest.main()
