@@ -16,8 +16,8 @@ namespace camprobe::cli {
 void add_run_command(CLI::App& app, int& exit_code) {
   struct Arguments {
     RunOptions options;
-    std::int64_t duration = 0, load_wait = 30, grace = 10;
-    bool has_no_report = false;
+    std::int64_t duration = 0, load_wait = 30, grace = 10, idle = 30;
+    bool has_no_report = false, proves_leak = false, keeps_interval = false;
     std::string tier, gates;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -31,6 +31,10 @@ cannot be read, or nothing was started. A gate (--tier, --gates) that is not pas
 With --load, the command is started by sh -c once the program (or a child of it) listens on TCP. When it is done,
 the program is ended by SIGTERM, and the load tool's results go into the run. h2load, autocannon, Artillery and k6
 are recognised in the command and asked for results; for a script of yours, name the file with --load-results.
+
+With --prove-leak the load runs twice, with an idle of --idle after each: what leaks is left by both loads alike and
+outlives the idles, what a cache or a pool keeps is not. Choose an idle longer than the longest lifetime of a session or
+cache entry. The report confirms or clears each suspicion, with the figures.
 
   camprobe run -- redis-server
   camprobe run -o soak.camrun --load 'h2load -D 60 -c 8 http://127.0.0.1:8080/' -- ./server --port 8080)");
@@ -52,6 +56,13 @@ are recognised in the command and asked for results; for a script of yours, name
   command->add_option("--grace", arguments->grace, "How long after SIGTERM it is killed [10s]")
       ->transform(duration_from(0))
       ->type_name("TIME");
+  CLI::Option* prove = command->add_flag("--prove-leak", arguments->proves_leak,
+                                         "Load, idle, the same load, idle: confirm or clear what is suspected");
+  CLI::Option* idle = command->add_option("--idle", arguments->idle, "How long the idles of --prove-leak are [30s]")
+                          ->transform(duration_from(1))
+                          ->type_name("TIME");
+  command->add_flag("--no-escalation", arguments->keeps_interval,
+                    "Do not sample the heap more densely late in the run, whatever is suspected");
   add_gate_options(*command, arguments->tier, arguments->gates);
   command->add_flag("--no-report", arguments->has_no_report, "Do not print the report at the end");
   command->add_flag("-q,--quiet", arguments->options.is_quiet, "Say nothing but errors");
@@ -59,9 +70,15 @@ are recognised in the command and asked for results; for a script of yours, name
       ->required()
       ->type_name("ARGS");
   command->positionals_at_end(false);
-  command->callback([arguments, load, &exit_code] {
+  command->callback([arguments, load, prove, idle, &exit_code] {
     if (load->count() != 0 && arguments->options.load.find_first_not_of(" \t\n") == std::string::npos)
       throw CLI::ValidationError("--load", "the command is empty");
+    if (prove->count() != 0 && load->count() == 0)
+      throw CLI::ValidationError("--prove-leak", "needs --load: the load that is run twice");
+    if (idle->count() != 0 && prove->count() == 0)
+      throw CLI::ValidationError("--idle", "is the idle of --prove-leak: give that too");
+    arguments->options.escalates = !arguments->keeps_interval;
+    if (arguments->proves_leak) arguments->options.prove_idle = std::chrono::seconds(arguments->idle);
     if (arguments->duration > 0) arguments->options.duration = std::chrono::seconds(arguments->duration);
     arguments->options.load_wait = std::chrono::seconds(arguments->load_wait);
     arguments->options.grace = std::chrono::seconds(arguments->grace);

@@ -27,7 +27,9 @@
 #include "collector/load/command.h"
 #include "collector/load/h2load_summary.h"
 #include "collector/load_rows.h"
+#include "collector/prove_leak.h"
 #include "collector/recording.h"
+#include "collector/watch.h"
 #include "run/reader.h"
 
 namespace camprobe {
@@ -232,6 +234,7 @@ class Load {
 
   pid_t pid() const { return pid_; }
   bool is_running() const { return pid_ != 0 && !has_ended_; }
+  bool has_succeeded() const { return has_ended_ && exit_code_ == 0 && !was_stopped_; }
   void ended(int wait_status) {
     has_ended_ = true;
     exit_code_ = exit_code_of(wait_status);
@@ -343,6 +346,13 @@ Outcome record_program(const RunOptions& options) {
 
   std::optional<Load> load;
   if (!options.load.empty() && !options.load_timeline) load.emplace(options, path);
+  Watch watch({options.duration, options.escalates, options.is_quiet}, steady_clock::now());
+  std::optional<ProofOrder> proof;
+  if (options.prove_idle) proof.emplace(*options.prove_idle);
+  const auto mark_proof = [&](const char* what) {
+    recording.writer().put(run::Mark{0, recording.clock().now_ns(), what, proof::kSource});
+    if (!options.is_quiet) say(what);
+  };
   const auto began = steady_clock::now();
   bool child_lives = true;
   int load_code = 0;  // what the load adds to the exit code
@@ -409,7 +419,11 @@ Outcome record_program(const RunOptions& options) {
         child_ended_at = steady_clock::now();
       } else if (load && ended == load->pid()) {
         load->ended(status);
-        terminate();
+        if (!proof || stop != Stop::kNo || !load->has_succeeded()) {
+          terminate();
+        } else {
+          mark_proof(proof->load_ended(steady_clock::now()));
+        }
       }
     }
     const auto now = steady_clock::now();
@@ -435,13 +449,33 @@ Outcome record_program(const RunOptions& options) {
         if (!load->start(signals.before())) {
           load_code = 1;
           terminate();
+        } else if (proof) {
+          mark_proof(proof->load_began());
         }
+      }
+    }
+    if (proof && stop == Stop::kNo && proof->wants_load(now)) {
+      // The first load's results are taken in before the second writes its own to the same place.
+      load_code = load->take(recording);
+      load.emplace(options, path);
+      if (load_code != 0 || !load->start(signals.before())) {
+        load_code = std::max(load_code, 1);
+        terminate();
+      } else {
+        mark_proof(proof->load_began());
+      }
+    }
+    if (proof && stop == Stop::kNo) {
+      if (const auto mark = proof->ended(now)) {
+        mark_proof(*mark);
+        terminate();
       }
     }
     if (options.duration && now - began >= *options.duration) {
       if (load) load->stop(options.grace);
       terminate();
     }
+    if (stop == Stop::kNo) watch.poll(now, recording, child_lives ? child : 0);
     if (load) load->kill_when_due(now);
     if ((stop == Stop::kTerminated || stop == Stop::kAsked) && now >= kill_at &&
         (child_lives || recording.has_live_process())) {
@@ -455,11 +489,12 @@ Outcome record_program(const RunOptions& options) {
     }
   }
 
+  watch.end();
   if (load && load->pid() == 0 && load_code == 0) {
     say(fmt::format("the load was never started: the program ended first ({})", end_of(child_status)));
     load_code = 1;
   }
-  if (load && load->pid() != 0) load_code = load->take(recording);
+  if (load && load->pid() != 0) load_code = std::max(load_code, load->take(recording));
   if (!load && !options.load_results.empty())
     load_code = take_load(recording, options.load_results, options.load_results, {}, std::nullopt) ? 0 : 2;
   if (options.load_timeline) load_code = take_timeline(recording, options.load, options.load_timeline());

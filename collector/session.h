@@ -32,6 +32,9 @@ struct RunOptions {
   std::optional<std::chrono::seconds> duration;
   std::chrono::seconds load_wait{30};  // how long to wait for the program to listen
   std::chrono::seconds grace{10};      // between SIGTERM and SIGKILL
+  // The active proof of a leak: the load runs twice, and the program is idle for so long after each.
+  std::optional<std::chrono::seconds> prove_idle;
+  bool escalates = true;  // sample the heap more densely late in the run, where suspicions have too few samples
   bool is_quiet = false;
   // Where the caller drives the load itself: what it was, asked when the program has ended, with our clock.
   std::function<run::Result<load::LoadTimeline>()> load_timeline{};

@@ -282,7 +282,7 @@ struct Mark {
   std::int64_t id = 0;
   std::int64_t at_ns = 0;
   std::string text;
-  std::string source;  // user | program | collector
+  std::string source;  // user | program | collector | proof
 };
 
 struct Lost {

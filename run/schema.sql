@@ -128,7 +128,7 @@ CREATE TABLE load_bucket (source INTEGER NOT NULL, second INTEGER NOT NULL, widt
 CREATE TABLE load_window (id INTEGER PRIMARY KEY, source INTEGER, name TEXT NOT NULL, kind TEXT NOT NULL,  -- ramp | steady | spike | idle | warm-up
   from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL);
 
-CREATE TABLE mark (id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, text TEXT NOT NULL, source TEXT NOT NULL);  -- user | program | collector
+CREATE TABLE mark (id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, text TEXT NOT NULL, source TEXT NOT NULL);  -- user | program | collector | proof
 -- What could not be recorded: kind of record, how many, and (where it can be said) how much they stood for.
 CREATE TABLE lost (process INTEGER NOT NULL, second INTEGER NOT NULL, kind TEXT NOT NULL, records INTEGER NOT NULL,
   PRIMARY KEY (process, second, kind)) WITHOUT ROWID;

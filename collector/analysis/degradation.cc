@@ -282,9 +282,25 @@ class Comparer {
     return sum;
   }
 
+  // Windows of whole recorded points, which may be of ten seconds or a minute in a long run: a window that cuts them
+  // holds now two, now three of them, and that is no noise of the program's.
+  Seconds window_of_points(Seconds wanted) const {
+    std::vector<double> spacing;
+    for (std::size_t i = 1; i < service_.cpu.size(); ++i) {
+      spacing.push_back(service_.cpu[i].at - service_.cpu[i - 1].at);
+    }
+    const Seconds point = std::max(1.0, median(std::move(spacing)));
+    return point * std::max(1.0, std::round(wanted / point));
+  }
+  Seconds first_point() const {
+    const auto first = std::find_if(service_.cpu.begin(), service_.cpu.end(),
+                                    [&](const auto& p) { return p.at >= stretch_.warm_up - 1e-9; });
+    return first == service_.cpu.end() ? stretch_.warm_up : first->at;
+  }
+
   std::vector<GaugePoint> per_request(std::span<const GaugePoint> nanoseconds, Seconds width) const {
     std::vector<GaugePoint> values;
-    for (Seconds from = stretch_.warm_up; from + width <= stretch_.end + 1e-9; from += width) {
+    for (Seconds from = first_point(); from + width <= stretch_.end + 1e-9; from += width) {
       double sum = 0;
       for (const auto& p : nanoseconds) {
         if (p.at >= from - 1e-9 && p.at < from + width - 1e-9) sum += p.value;
@@ -298,7 +314,7 @@ class Comparer {
   void judge_cpu(std::vector<CostChange>& tested) {
     if (service_.cpu.empty()) return;
     // As many windows as there are seconds, up to a few hundred: the fewer, the more the bias of r costs.
-    const Seconds width = std::max(1.0, std::round((stretch_.end - stretch_.warm_up) / 240));
+    const Seconds width = window_of_points((stretch_.end - stretch_.warm_up) / 240);
     std::vector<GaugePoint> windows = per_request(service_.cpu, width);
     std::erase_if(windows, [](const auto& p) { return p.value <= 0; });
     if (windows.size() < 12) return;
@@ -313,7 +329,7 @@ class Comparer {
   // of the program's own that carries the share is the one to name, and the others are its context.
   std::vector<Culprit> find_culprits(double growth) const {
     std::vector<Culprit> culprits;
-    const Seconds width = std::max(2.0, (stretch_.end - stretch_.warm_up) / 24);
+    const Seconds width = window_of_points(std::max(2.0, (stretch_.end - stretch_.warm_up) / 24));
     for (const CpuSeries& frame : service_.frames) {
       const std::vector<GaugePoint> windows = per_request(frame.nanoseconds, width);
       if (windows.size() < 9) continue;

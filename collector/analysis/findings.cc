@@ -324,9 +324,56 @@ std::vector<run::ReportFrame> report_stack(run::Reader& reader, run::StackId id)
   return stack;
 }
 
+namespace {
+
+// What load, idle and the same load again make of a suspicion.
+void apply_proof(const LeakFinding& f, const RunInput& input, const Thresholds& k, run::Finding& out) {
+  std::vector<const Population*> members;
+  for (const std::size_t i : f.populations) members.push_back(&input.populations[i]);
+  const Proof proof = judge_proof(members, *input.proof, input.clock, k);
+  const auto idle = input.proof->first_idle.high - input.proof->first_idle.low;
+  const auto per_1000 = [&](double amount, double requests) {
+    if (requests <= 0) return std::string("nothing");
+    return amount_text(f.resource, 1000 * amount / requests) +
+           (input.clock.counts_requests() ? " per 1,000 requests" : " per 1,000 s");
+  };
+  std::string figures = fmt::format(
+      "the first load left {}, of which {} were there after an idle of {}; the same load again {}, {} after the idle; "
+      "second over first {:.2f} [{:.2f}, {:.2f}]; {} of what the first left was there at the end",
+      per_1000(proof.first_at_end, proof.first_requests), per_1000(proof.first_after_idle, proof.first_requests),
+      in_seconds(idle), per_1000(proof.second_at_end, proof.second_requests),
+      per_1000(proof.second_after_idle, proof.second_requests), proof.ratio, proof.ratio_interval.low,
+      proof.ratio_interval.high, in_percent(proof.first_at_end > 0 ? proof.first_at_last / proof.first_at_end : 0));
+  switch (proof.verdict) {
+    case ProofVerdict::kConfirmed:
+      out.verdict = to_string(Verdict::kLeaks);
+      out.confirmed = true;
+      out.needs_seconds.reset();
+      out.confidence = std::max(out.confidence, 0.99);
+      out.title += " (confirmed: load, idle, same load)";
+      figures = "Confirmed: " + figures + ".";
+      break;
+    case ProofVerdict::kCleared:
+      out.verdict = to_string(Verdict::kNone);
+      out.confirmed = false;
+      out.needs_seconds.reset();
+      out.forecast.reset();
+      out.confidence = std::max(out.confidence, 0.95);
+      out.title += " (cleared: load, idle, same load)";
+      out.advice = "Nothing to do: what it holds does not grow with the work done.";
+      figures = "Cleared: " + figures + ".";
+      break;
+    case ProofVerdict::kOpen:
+      figures = "The proof leaves it open: " + figures + ".";
+      break;
+  }
+  out.evidence.insert(out.evidence.begin(), {"proof", figures, proof.ratio});
+}
+
+}  // namespace
+
 std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& input, const LeakAnalysis& leaks,
                                         const Thresholds& thresholds) {
-  (void)thresholds;
   std::vector<run::Finding> findings;
   std::map<std::string, int> ids;
   const std::vector<run::LoadWindow> windows = reader.load_windows();
@@ -369,6 +416,7 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
       out.evidence.push_back({"stack", text, f.shares[i]});
     }
     out.advice = advice_of(f, origin.kind, place_text(out.where.stack));
+    if (input.proof) apply_proof(f, input, thresholds, out);
     findings.push_back(std::move(out));
   }
   // Two leaks of different resources with one onset and one rate are likely one fault seen twice; both are named.

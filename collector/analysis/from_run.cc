@@ -12,6 +12,7 @@
 
 #include "collector/analysis/own_frame.h"
 #include "collector/metrics.h"
+#include "collector/proof_phases.h"
 #include "run/units.h"
 
 namespace camprobe::analysis {
@@ -45,6 +46,7 @@ class Input {
     read_mappings();
     read_memory();
     read_service();
+    read_proof();
     return std::move(input_);
   }
 
@@ -503,6 +505,21 @@ class Input {
     LatencySeries series{name, {}};
     for (auto& [at, p] : points) series.points.push_back(std::move(p));
     return series;
+  }
+
+  // Only a proof that got to its end proves anything.
+  void read_proof() {
+    std::map<std::string, Seconds> at;
+    for (const run::Mark& mark : reader_.marks()) {
+      if (mark.source == proof::kSource) at[mark.text] = seconds_of(mark.at_ns);
+    }
+    const bool ended = at.contains(proof::kFirstLoad) && at.contains(proof::kFirstIdle) &&
+                       at.contains(proof::kSecondLoad) && at.contains(proof::kSecondIdle) && at.contains(proof::kEnd);
+    if (!ended) return;
+    input_.proof = ProofPhases{{at[proof::kFirstLoad], at[proof::kFirstIdle]},
+                               {at[proof::kFirstIdle], at[proof::kSecondLoad]},
+                               {at[proof::kSecondLoad], at[proof::kSecondIdle]},
+                               {at[proof::kSecondIdle], at[proof::kEnd]}};
   }
 
   void read_service() {

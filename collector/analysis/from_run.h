@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "collector/analysis/gauges.h"
 #include "collector/analysis/input.h"
 #include "collector/analysis/leaks.h"
+#include "collector/analysis/proof.h"
 #include "run/reader.h"
 #include "run/report.h"
 
@@ -34,8 +36,9 @@ struct RunInput {
   std::vector<Origin> origins;  // one a population
   MemoryParts memory;
   ServiceInput service;
-  std::string latency_from;  // load tool | spans, or empty
-  double heap_interval = 0;  // mean sampling interval, weighed by samples; 0: heap was not sampled
+  std::optional<ProofPhases> proof;  // of a run with --prove-leak that got to its end
+  std::string latency_from;          // load tool | spans, or empty
+  double heap_interval = 0;          // mean sampling interval, weighed by samples; 0: heap was not sampled
   double heap_lost_share = 0;
   double neighbours = 0;           // how much more of the machine other programs took late than early, as a share of it
   double idle = 1;                 // late in the run, of the machine's processors

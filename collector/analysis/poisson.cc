@@ -23,7 +23,7 @@ Interval garwood(double events, double alpha) {
   return interval;
 }
 
-double overdispersion(std::span<const double> counts, std::span<const double> expected) {
+double overdispersion(std::span<const double> counts, std::span<const double> expected, double certainty) {
   if (counts.size() < 2) return 1;
   const double mean = std::accumulate(counts.begin(), counts.end(), 0.0) / static_cast<double>(counts.size());
   if (mean <= 0) return 1;
@@ -36,7 +36,7 @@ double overdispersion(std::span<const double> counts, std::span<const double> ex
   // Noise alone lifts chi-squared above its mean half of the time; only what noise rarely does counts, or every
   // interval widened by this would be too wide.
   const auto df = static_cast<double>(counts.size() - 1);
-  if (chi_squared <= chi_squared_below(df, 0.95)) return 1;
+  if (chi_squared <= chi_squared_below(df, certainty)) return 1;
   return std::max(1.0, chi_squared / df);
 }
 
@@ -89,6 +89,13 @@ Decay fit_decay(std::span<const double> times, double length) {
   }
   const double kappa = 0.5 * (low + high);
   return {kappa / length, 1 / std::sqrt(n * truncated_exponential_variance(kappa)) / length};
+}
+
+double decay_over_constant(std::span<const double> times, double length, double k) {
+  const double kappa = k * length;
+  if (kappa <= 0) return 0;
+  const double sum = std::accumulate(times.begin(), times.end(), 0.0);
+  return static_cast<double>(times.size()) * std::log(kappa / -std::expm1(-kappa)) - k * sum;
 }
 
 constexpr double kOnsetIntervalDrop = 3.2;

@@ -27,8 +27,8 @@ double poisson_tail(double events, double mean);
 Interval garwood(double events, double alpha = 0.05);
 
 // Pearson chi-squared / df of counts against what they should be (equal, where `expected` is empty), where it is
-// significantly above 1 (5 %); else 1.
-double overdispersion(std::span<const double> counts, std::span<const double> expected = {});
+// significantly above 1; else 1.
+double overdispersion(std::span<const double> counts, std::span<const double> expected = {}, double certainty = 0.95);
 
 // Rejected hypotheses, true where rejected, at false discovery rate q. `dependent`: the strict version of Benjamini and
 // Yekutieli, for any dependence.
@@ -41,6 +41,9 @@ struct Decay {
   double standard_error = 0;
 };
 Decay fit_decay(std::span<const double> times, double length);
+
+// Log-likelihood of a rate proportional to exp(-k t) with that k over a constant one, from the same events.
+double decay_over_constant(std::span<const double> times, double length, double k);
 
 // One rise of the rate. `times` ascending, in [0, length].
 struct RateRise {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "collector/analysis/lifetimes.h"
 #include "collector/analysis/lives.h"
 
 namespace camprobe::analysis {
@@ -92,6 +93,7 @@ class Judge {
     // Old age on the length of the run first: what is old there is old by any measure.
     std::optional<Hazard> old = adequate_hazard(1);
     choose_age();
+    tell_kinds_apart(old);
     Events all = survivors_of(lives_, warm_up_, age_);
     v_.birth_profile = all.histogram(0, 1, 24);
     find_onset(all);
@@ -106,7 +108,8 @@ class Judge {
     if (old) {
       v_.old_age = old->age;
       v_.old_age_hazard = old->rate() * horizon_;
-      if (v_.old_age_hazard > k_.old_age_hazard) return conclude(Verdict::kNone, Reason::kOldOnesDie);
+      if (v_.old_age_hazard > k_.old_age_hazard && v_.dying_share <= 0)
+        return conclude(Verdict::kNone, Reason::kOldOnesDie);
     }
 
     const bool sampled = is_sampled(events);
@@ -123,7 +126,8 @@ class Judge {
                       v_.survivors >= needed ? Reason::kOneOff : Reason::kTooFewSurvivors);
     }
     if (is_replacement()) return conclude(Verdict::kNone, Reason::kReplaced);
-    if (thins_out() || is_front_loaded(events)) {
+    const double thinning = thins_out_over_constant(events);
+    if (thinning > k_.saturation_clear || is_front_loaded(events)) {
       const double remaining_rate = v_.decay > 0 ? rate_at_end(events) / v_.decay : 0;
       v_.plateau_remaining = remaining_rate * mean_amount;
       return conclude(Verdict::kSaturating, Reason::kThinsOut);
@@ -133,7 +137,7 @@ class Judge {
       return conclude(Verdict::kInconclusive, Reason::kTooFewSurvivors);
     }
     if (!v_.ended && has_levelled_off()) return conclude(Verdict::kSaturating, Reason::kLevelledOff);
-    if (may_thin_out()) {
+    if (thinning > k_.saturation_doubt || v_.survivor_share > k_.most_kept_share) {
       v_.longer_by = extension_for(2 * needed);
       return conclude(Verdict::kInconclusive, Reason::kMayThinOut);
     }
@@ -193,9 +197,28 @@ class Judge {
       const Hazard hazard = hazard_past(*it, lives_, warm_up_);
       if (hazard.exposure < k_.old_age_exposure) continue;
       all_quiet = hazard.rate() <= k_.old_age_hazard;
-      if (all_quiet) age_ = *it;
+      if (all_quiet) age_ = *it, is_quiet_ = true;
     }
     v_.survivor_age = age_;
+  }
+
+  // Where old objects still die, because what dies lives long: are those that stay a kind of their own? Then evidence
+  // is what is so old that next to none of it is of the kind that dies.
+  void tell_kinds_apart(const std::optional<Hazard>& old) {
+    const bool old_ones_die = old && old->rate() > k_.old_age_hazard;
+    if (!old_ones_die && is_quiet_) return;
+    const LifetimeMixture kinds =
+        fit_lifetimes(lives_, warm_up_, std::max(k_.younger_ages[0], youngest_), k_.slowest_death);
+    if (!kinds.fitted || kinds.staying < k_.min_survivors_sampled || kinds.log_likelihood < k_.staying_likelihood_ratio)
+      return;
+    age_ = std::clamp(kinds.age_when(k_.dying_among_survivors), k_.survivor_age, 0.6);
+    double dying = 0, all = 0;
+    for (const Placed& life : survivors_of(lives_, warm_up_, age_).lives) {
+      dying += kinds.still_to_die(1 - life.born);
+      all += 1;
+    }
+    v_.survivor_age = age_;
+    v_.dying_share = all > 0 ? std::max(dying / all, 1e-9) : 1e-9;
   }
 
   double even(double place) const { return sampling_.even(place); }
@@ -245,8 +268,8 @@ class Judge {
     const double span = even(to_) - even(from_);
     if (last <= from_ || last >= to_ || span <= 0) return;
     const auto parts = std::clamp(static_cast<int>(events.count() / 4), k_.sub_cohorts, 24);
-    const double phi = std::max(overdispersion(counts(events, from_, last, k_.sub_cohorts)),
-                                overdispersion(counts(events, from_, last, parts)));
+    const double phi = std::max(overdispersion(counts(events, from_, last, k_.sub_cohorts), {}, 0.99),
+                                overdispersion(counts(events, from_, last, parts), {}, 0.99));
     const double silence = std::pow(1 - (even(to_) - even(last)) / span, (events.count() - 1) / phi);
     if (silence >= k_.stopped_probability) return;
     v_.ended = true;
@@ -258,12 +281,16 @@ class Judge {
     v_.survivors = events.count();
     v_.effective_survivors = events.effective();
     v_.overdispersion = to_ > from_ ? overdispersion(counts(events, from_, to_, k_.sub_cohorts)) : 1;
-    v_.amount = events.amount();
+    v_.amount = events.amount() * (1 - v_.dying_share);
     v_.amount_per_object = events.objects() > 0 ? events.amount() / events.objects() : 0;
     const Decay decay = fit_decay(events.times(even(from_)), even(to_) - even(from_));
     v_.decay = decay.k;
     v_.decay_error = decay.standard_error;
-    decay_overdispersion_ = overdispersion_about_decay(events, from_, k_.sub_cohorts);
+
+    decay_overdispersion_ =
+        std::max(overdispersion_about_decay(events, from_, k_.sub_cohorts),
+                 overdispersion_about_decay(events, from_,
+                                            std::clamp(static_cast<int>(events.count() / 4), k_.sub_cohorts, 24)));
 
     double born = 0;
     for (const Placed& life : lives_) {
@@ -321,15 +348,18 @@ class Judge {
     return occupied >= k_.sub_cohorts_with_survivors && (cohorts.back() > 0 || cohorts[cohorts.size() - 2] > 0);
   }
 
-  // k and its error are taken on the length since the onset, not on that of the run: a fill that began half way through
-  // has had half the time to bend.
-  double bend_length() const { return v_.since_start ? 1 : 1 - even(from_); }
-  double bend() const { return v_.decay * bend_length(); }
-  double bend_error() const { return v_.decay_error * bend_length() * std::sqrt(decay_overdispersion_); }
-  bool thins_out() const { return bend() > k_.saturation_clear && bend() > k_.saturation_clear_errors * bend_error(); }
-  bool may_thin_out() const {
-    return bend() + k_.saturation_upper_errors * bend_error() > k_.saturation_upper ||
-           (bend() > k_.saturation_doubt && bend() > k_.saturation_doubt_errors * bend_error());
+  // A cache that fills against a leak that goes on: log-likelihood of births that thin out as those of a cache with a
+  // time constant of 1/k of the run, over births at an even rate. Where growth has ended, or began late, against the
+  // length over which it went on: a fill that began half way through has had half the time to bend.
+  double thins_out_over_constant(const Events& events) const {
+    const double length = even(to_) - even(from_);
+    if (length <= 0) return 0;
+    const double whole = v_.ended ? length : v_.since_start ? 1 : 1 - even(from_);
+    // Where the length begins, or ends, with an event because it was put there, that event tells nothing.
+    std::vector<double> times = events.times(even(from_));
+    if (!v_.since_start && !times.empty()) times.erase(times.begin());
+    if (v_.ended && !times.empty()) times.pop_back();
+    return decay_over_constant(times, length, k_.saturation_rate / whole) / decay_overdispersion_;
   }
 
   // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.
@@ -341,8 +371,9 @@ class Judge {
 
   // A cache that filled only lately: births go on, but for each one now another leaves. What came and went in the last
   // eighth, against what the growth until then promised for it, in standard deviations of that difference. They are
-  // those of a growth that goes on: none at all coming is not the more certain for having no spread. The very last
-  // births may not have reached the run file yet.
+  // those of a growth that goes on: none at all coming is not the more certain for having no spread. An object counts
+  // from the age of a survivor on, so that what comes and goes beside does not. The very last births may not have
+  // reached the run file yet.
   bool has_levelled_off() const {
     constexpr double kLast = 0.125;
     const double end = 1 - youngest_, begin = end - kLast;
@@ -352,22 +383,26 @@ class Judge {
     const double scale = kLast / before;
     double came = 0, left = 0, promised = 0, variance = 0, came_variance = 0, promised_variance = 0;
     for (const Placed& life : lives_) {
-      const double n = life.objects;
-      if (life.born > begin && life.born <= end) came += n, came_variance += n * n;
+      const double n = life.objects, grown_up = life.born + age_;
+      if (life.died <= grown_up) continue;
+      if (grown_up > begin && grown_up <= end) came += n, came_variance += n * n;
       if (life.died > begin && life.died <= end) left += n, variance += n * n;
       // alive when the last eighth began: what the growth until then amounted to
-      const bool grown = life.born > from_ && life.born <= begin - age_ && life.died > begin;
+      const bool grown = life.born > from_ && grown_up <= begin && life.died > begin;
       if (grown) promised += n * scale, variance += n * n * scale * scale, promised_variance += n * n * scale;
     }
-    const double error = std::sqrt((variance + std::max(came_variance, promised_variance)) * v_.overdispersion);
+    const double error = std::sqrt((variance + std::max(came_variance, promised_variance)) *
+                                   std::max(v_.overdispersion, decay_overdispersion_));
     return came - left < k_.last_eighth_growth * promised && promised - (came - left) > 2.33 * error;
   }
 
-  // A pool of connections that are replaced as they wear out: new ones stay, but the total does not grow.
+  // A pool of connections that are replaced as they wear out: new ones stay, but the total does not grow. Only what
+  // lived to the age of a survivor counts: a sawtooth in the same place is high or low at either end by chance.
   bool is_replacement() const {
     double stayed = 0, left = 0;
     for (const Life& life : population_.lives) {
       const double born = ruler_.place(life.born), died = life.died < stretch_.end ? ruler_.place(life.died) : 2;
+      if (std::min(died, 1.0) - born < age_) continue;
       if (born > warm_up_ && born <= 1 && died > 1) stayed += life.objects;
       if (born <= warm_up_ && died > warm_up_ && died <= 1) left += life.objects;
     }
@@ -427,6 +462,7 @@ class Judge {
   SurvivalVerdict v_;
   std::vector<Placed> lives_;  // ascending by birth
   double warm_up_ = 0, youngest_ = 0, age_ = 0, horizon_ = 1, decay_overdispersion_ = 1;
+  bool is_quiet_ = false;     // past `age_` objects do not die
   double from_ = 0, to_ = 1;  // where survivors are counted
 };
 
@@ -483,16 +519,16 @@ LoadShape load_shape(const Stretch& stretch, const WorkClock& clock) {
 
 SurvivalVerdict judge_survival(const Population& population, const Stretch& stretch, const WorkClock& clock,
                                const Thresholds& thresholds) {
-  const auto judge = [&](Seconds warm_up, bool by_time) {
-    return Judge(population, stretch, clock, thresholds, by_time).run(warm_up);
+  const auto judge = [&](Seconds warm_up, bool by_time, const Thresholds& k) {
+    return Judge(population, stretch, clock, k, by_time).run(warm_up);
   };
   const bool by_time_only = !clock.counts_requests();
-  SurvivalVerdict verdict = judge(stretch.warm_up, by_time_only);
+  SurvivalVerdict verdict = judge(stretch.warm_up, by_time_only, thresholds);
   const LoadShape load = by_time_only ? LoadShape{} : load_shape(stretch, clock);
   if (load.varies && verdict.survivors >= thresholds.min_candidate) {
     const double favours_time = time_over_work(population, stretch, clock);
     if (favours_time > 3) {
-      SurvivalVerdict on_time = judge(stretch.warm_up, true);
+      SurvivalVerdict on_time = judge(stretch.warm_up, true, thresholds);
       if (on_time.verdict == Verdict::kLeaks && (load.falls || verdict.verdict == Verdict::kLeaks)) {
         verdict = on_time;
       } else if (on_time.verdict == Verdict::kLeaks && verdict.verdict != Verdict::kInconclusive) {
@@ -503,10 +539,16 @@ SurvivalVerdict judge_survival(const Population& population, const Stretch& stre
   }
   if (verdict.verdict == Verdict::kLeaks) {
     const Seconds longer = stretch.begin + thresholds.warm_up_repeat * (stretch.warm_up - stretch.begin);
-    const SurvivalVerdict again = judge(longer, verdict.on_time_clock);
-    if (again.verdict != Verdict::kLeaks && again.reason != Reason::kTooFewSurvivors) {
-      verdict.verdict = again.verdict == Verdict::kSaturating ? Verdict::kSaturating : Verdict::kInconclusive;
-      verdict.reason = again.verdict == Verdict::kSaturating ? Reason::kThinsOut : Reason::kDependsOnWarmUp;
+    // Less of the run is less evidence: a verdict that is only left open by that is no contradiction.
+    Thresholds surely = thresholds;
+    surely.saturation_clear = thresholds.saturation_again;
+    const SurvivalVerdict again = judge(longer, verdict.on_time_clock, surely);
+    if (again.verdict == Verdict::kSaturating) {
+      verdict.verdict = Verdict::kInconclusive;
+      verdict.reason = Reason::kMayThinOut;
+    } else if (again.verdict == Verdict::kNone || (again.verdict == Verdict::kStep && !verdict.ended)) {
+      verdict.verdict = Verdict::kInconclusive;
+      verdict.reason = Reason::kDependsOnWarmUp;
     }
   }
   return verdict;

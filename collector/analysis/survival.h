@@ -61,6 +61,7 @@ struct SurvivalVerdict {
   double old_age = 0;         // age past which the death rate below was taken; 0: none adequate
   double old_age_hazard = 0;  // deaths per object and stretch
   double decay = 0, decay_error = 0;
+  double dying_share = 0;     // of the survivors, by age, are rather of a long-lived kind that dies; 0: not asked
   double survivor_share = 0;  // of births of the cohorts in the window, as far as they are known
 
   // Since when, until when.

@@ -1,7 +1,8 @@
 // collector/analysis/thresholds.h
 //
 // Every constant the verdicts hang on, in one place, under one version, printed in each report. A change here is a
-// change of the judgement: raise the version, run tests/analysis, and keep the table it prints in docs/analysis.md.
+// change of the judgement: raise the version, run scripts/ground-truth, and keep the tables it prints in
+// docs/ground-truth.md.
 #pragma once
 
 #include <array>
@@ -12,7 +13,7 @@
 namespace camprobe::analysis {
 
 struct Thresholds {
-  int version = 2;
+  int version = 3;
 
   // What counts as evidence of survival. Ages and places are shares of the judged stretch on the clock in use.
   double warm_up_share = 0.1;   // births in the first tenth are start-up
@@ -30,15 +31,19 @@ struct Thresholds {
   double min_candidate = 3;            // fewer survivors are not even tested
   double false_discovery_rate = 0.01;
 
+  double most_kept_share = 1;    // of what a stack makes, for a verdict at the end of a run: any
   double min_net_growth = 0.25;  // of the survivors: else they replaced others that left
 
+  // What dies may live long: two kinds in one population (lifetimes.h).
+  double staying_likelihood_ratio = 1;  // of "some stay, the rest dies" over all lifetimes that end
+  double slowest_death = 1.5;           // deaths per object and stretch of the slowest kind that still dies
+  double dying_among_survivors = 0.25;  // at the age of a survivor, at most so likely of the kind that dies
+
   // Saturation: survivor births that thin out like exp(-k t).
-  double saturation_upper = 2.5;  // k + 1.28 se above this: could be a cache that fills; inconclusive
-  double saturation_upper_errors = 1.28;
-  double saturation_doubt = 1.0;  // or k above this and above 1.5 se; inconclusive as well
-  double saturation_doubt_errors = 1.5;
-  double saturation_clear = 1.2;  // k above this and above 2 se: saturating
-  double saturation_clear_errors = 2;
+  double saturation_rate = 2.5;      // k of the slowest cache that a run can tell from a leak: full by 92 % at its end
+  double saturation_doubt = 0.3;     // log-likelihood of such a cache over a constant rate: above this inconclusive,
+  double saturation_clear = 1;       // above this saturating,
+  double saturation_again = 1.5;     // and above this with the longer warm-up, no leak
   double front_loaded_share = 0.25;  // births in the last third of the first third's: saturating
   double last_eighth_growth = 0.4;   // of what the growth before promised for it, at least: else levelled off
 
@@ -46,7 +51,7 @@ struct Thresholds {
   double onset_likelihood_ratio = 5;
   double same_onset_share = 0.15;     // of the stretch: stacks of one function that began this close are one leak
   double moved_share = 0.25;          // of the births before: a stack is as good as left for another
-  double stopped_probability = 1e-4;  // of such a silence at the end if the leak still went on
+  double stopped_probability = 1e-3;  // of such a silence at the end if the leak still went on
   double at_once_share = 0.05;        // of the stretch: births this close are one event, unless more follow
   double step_share = 0.2;            // growth that lasted less than this share of the stretch is a step
 
@@ -77,7 +82,7 @@ struct Thresholds {
   double same_load = 0.05;
   double cpu_effect = 0.03;
   double p50_effect = 0.05;
-  double p95_effect = 0.08;
+  double p95_effect = 0.04;
   double p99_effect = 0.10;
   double error_rate_effect = 0.005;  // absolute
   double long_run_seconds = 1200;
@@ -91,10 +96,25 @@ struct Thresholds {
 
   double lost_share = 0.05;  // of heap samples: above this an innocent verdict is none
 
+  // Active proof: load, idle, the same load, idle.
+  double proof_start_share = 0.2;    // of each load's requests is its start-up
+  double proof_outlives_idle = 0.8;  // of what the loads left must be there at the end
+  double proof_gone = 0.2;           // of it at most: it did not last
+  double proof_same = 0.5;  // left a request, second load over first: confirmed if surely above, cleared if below
+
+  // Looks before the end of a run (early.h).
+  double early_first_look = 300;       // seconds, where the run's length is not known
+  double early_saturation_doubt = -1;  // as saturation_doubt: a cache must be surely excluded
+  double early_kept_share = 0.5;       // of what a stack makes, at most
+  double early_survivors = 1.5;        // times as many survivors, and as much exposure of old objects
+
   double forecast_horizon = 10;  // no point value beyond this many stretches
 };
 
 // All of them by name, for the report.
 std::vector<std::pair<std::string, double>> as_list(const Thresholds& thresholds);
+
+// For measuring what each is worth (tests/ground_truth); false: no such name.
+bool set_threshold(Thresholds& thresholds, const std::string& name, double value);
 
 }  // namespace camprobe::analysis

@@ -81,6 +81,18 @@ std::optional<Statm> parse_statm(std::string_view text) {
   return Statm{*resident, *shared};
 }
 
+std::optional<MemoryParts> parse_memory_parts(std::string_view text) {
+  const auto kib = [&](std::string_view name) { return field(text, name).value_or(0) * 1024; };
+  if (!field(text, "RssAnon")) return std::nullopt;  // a kernel before 4.5, or a process without memory
+  MemoryParts parts;
+  parts.anonymous = kib("RssAnon");
+  parts.file = kib("RssFile");
+  parts.shared = kib("RssShmem");
+  parts.swap = kib("VmSwap");
+  parts.virtual_bytes = kib("VmSize");
+  return parts;
+}
+
 std::optional<SmapsRollup> parse_smaps_rollup(std::string_view text) {
   const auto kib = [&](std::string_view name) { return field(text, name).value_or(0) * 1024; };
   if (!field(text, "Rss") || !field(text, "Pss")) return std::nullopt;
@@ -123,6 +135,16 @@ std::optional<MemoryRlimits> parse_limits(std::string_view text) {
       limits.data = soft_limit("Max data size");
   }
   return found ? std::optional(limits) : std::nullopt;
+}
+
+std::optional<std::uint64_t> parse_descriptor_limit(std::string_view text) {
+  constexpr std::string_view kName = "Max open files";
+  while (auto line = next_line(text)) {
+    if (!line->starts_with(kName)) continue;
+    line->remove_prefix(kName.size());
+    return number(next_word(*line));
+  }
+  return std::nullopt;
 }
 
 CgroupPaths parse_cgroup(std::string_view text) {

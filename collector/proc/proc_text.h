@@ -39,6 +39,14 @@ struct SmapsRollup {
 };
 std::optional<SmapsRollup> parse_smaps_rollup(std::string_view text);
 
+// /proc/<pid>/status, bytes: what the process's resident memory is made of (the kernel keeps these sums, so that unlike
+// smaps_rollup they cost nothing to read), and the rest of its size.
+struct MemoryParts {
+  std::uint64_t anonymous = 0, file = 0, shared = 0;  // add up to what is resident
+  std::uint64_t swap = 0, virtual_bytes = 0;
+};
+std::optional<MemoryParts> parse_memory_parts(std::string_view text);
+
 // /proc/<pid>/io
 struct ProcessIo {
   std::uint64_t read_chars = 0, write_chars = 0;  // through system calls, whatever the kind of file
@@ -57,6 +65,9 @@ struct MemoryRlimits {
   std::optional<std::uint64_t> address_space, data;
 };
 std::optional<MemoryRlimits> parse_limits(std::string_view text);
+
+// /proc/<pid>/limits: how many descriptors the process may have open; none where unlimited.
+std::optional<std::uint64_t> parse_descriptor_limit(std::string_view text);
 
 // /proc/<pid>/cgroup: where the process is in the v2 tree and in v1's memory controller. Paths begin with '/'.
 struct CgroupPaths {

@@ -9,59 +9,15 @@
 #include <functional>
 
 #include "collector/analysis/degradation.h"
-#include "tests/analysis/scenarios.h"
+#include "tests/ground_truth/services.h"
 
 namespace camprobe::analysis {
 namespace {
 
 using ground_truth::Random;
-
-struct Service {
-  double seconds = 70;
-  double requests_per_second = 1500;
-  double noise = 0.05, phi = 0.5;  // of the logarithm of the level, second by second
-  std::function<double(double)> load = [](double) { return 1.0; };
-  std::function<double(double)> latency = [](double) { return 1.0; };  // factor at x in [0, 1]
-  std::function<double(double)> tail = [](double) { return 1.0; };     // factor of the slowest 2 %
-  std::function<double(double)> cpu = [](double) { return 1.0; };
-};
-
-ServiceInput record(const Service& service, Random& random) {
-  ServiceInput input;
-  const auto points = static_cast<std::size_t>(service.seconds);
-  const auto wobble = ground_truth::autoregressive(points, service.phi, random);
-  const auto cpu_wobble = ground_truth::autoregressive(points, service.phi, random);
-  std::normal_distribution<double> normal;
-  CpuSeries scan{1, "scan_history", {}}, handle{2, "handle_request", {}}, parse{3, "parse", {}};
-  for (std::size_t s = 0; s < points; ++s) {
-    const double x = (static_cast<double>(s) + 0.5) / service.seconds;
-    LatencyPoint p;
-    p.at = static_cast<double>(s);
-    p.requests = std::poisson_distribution<int>(service.requests_per_second * service.load(x))(random);
-    const double level = 5e6 * service.latency(x) * std::exp(service.noise * wobble[s].value);
-    for (int i = 0; i < p.requests; i += 5) {  // a fifth of them, each for five
-      double ns = level * std::exp(0.4 * normal(random));
-      if (i % 50 == 0) ns *= 4 * service.tail(x);
-      p.latency.record(static_cast<std::uint64_t>(ns), 5);
-    }
-    const double cpu = p.requests * 200e3 * std::exp(service.noise * cpu_wobble[s].value);
-    const double extra = cpu * (service.cpu(x) - 1);
-    input.cpu.push_back({p.at, cpu + extra});
-    scan.nanoseconds.push_back({p.at, 0.1 * cpu + extra});
-    handle.nanoseconds.push_back({p.at, 0.8 * cpu + extra});
-    parse.nanoseconds.push_back({p.at, 0.3 * cpu});
-    input.all.points.push_back(std::move(p));
-  }
-  input.frames = {handle, parse, scan};
-  return input;
-}
-
-Stretch stretch_of(double seconds) {
-  Stretch stretch;
-  stretch.end = seconds;
-  stretch.warm_up = 0.1 * seconds;
-  return stretch;
-}
+using ground_truth::record;
+using ground_truth::Service;
+using ground_truth::stretch_of;
 
 int confirmed(const Service& service, int runs, std::uint64_t seed,
               const std::function<void(const Degradation&)>& look = {}) {

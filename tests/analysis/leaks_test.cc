@@ -6,8 +6,10 @@
 
 #include <algorithm>
 
+#include "collector/analysis/early.h"
 #include "collector/analysis/leaks.h"
-#include "tests/analysis/scenarios.h"
+#include "collector/analysis/proof.h"
+#include "tests/ground_truth/scenarios.h"
 
 namespace camprobe::analysis {
 namespace {
@@ -169,6 +171,100 @@ TEST(FindLeaks, OfNothingIsNothing) {
   c.stack(7);
   c.stretch.end = 0;
   EXPECT_TRUE(c.find().findings.empty());
+}
+
+// Load, idle, the same load, idle, of 100 seconds each.
+struct ProvedCase : Case {
+  Proof prove() const {
+    std::vector<WorkPoint> points;
+    for (const double at : {0.0, 100.0, 200.0, 300.0, 400.0}) {
+      points.push_back({at, at < 100 ? 0 : at < 300 ? 1e5 : 2e5});
+    }
+    const WorkClock requests(std::move(points), WorkSource::kLoadTool);
+    const ProofPhases phases{{0, 100}, {100, 200}, {200, 300}, {300, 400}};
+    return judge_proof({&populations.front()}, phases, requests, Thresholds{});
+  }
+};
+
+TEST(JudgeProof, ConfirmsWhatBothLoadsLeaveAlike) {
+  ProvedCase c;
+  Population& kept = c.stack(7);
+  c.add(kept, 60, 0, 100);
+  c.add(kept, 60, 200, 300);
+  c.add(kept, 400, 0, 100, 2);  // and churn beside
+  const Proof proof = c.prove();
+  EXPECT_EQ(proof.verdict, ProofVerdict::kConfirmed);
+  EXPECT_LE(proof.ratio_interval.low, 1);
+  EXPECT_GE(proof.ratio_interval.high, 1);
+}
+
+TEST(JudgeProof, ClearsACacheThatTheFirstLoadFilled) {
+  ProvedCase c;
+  Population& cache = c.stack(7);
+  c.add(cache, 100, 0, 100);
+  c.add(cache, 3, 200, 300);
+  EXPECT_EQ(c.prove().verdict, ProofVerdict::kCleared);
+}
+
+TEST(JudgeProof, ClearsAFullCacheWhoseOldEntriesGiveWay) {
+  ProvedCase c;
+  Population& cache = c.stack(7);
+  c.add(cache, 100, 0, 100, 200);  // evicted one by one while the second load brings its own
+  c.add(cache, 100, 200, 300);
+  EXPECT_EQ(c.prove().verdict, ProofVerdict::kCleared);
+}
+
+TEST(JudgeProof, ClearsSessionsThatEndInTheIdle) {
+  ProvedCase c;
+  Population& sessions = c.stack(7);
+  c.add(sessions, 60, 0, 100, 90);
+  c.add(sessions, 60, 200, 300, 90);
+  EXPECT_EQ(c.prove().verdict, ProofVerdict::kCleared);
+}
+
+TEST(JudgeProof, LeavesOpenWhatIsTooLittleOrNeither) {
+  ProvedCase few;
+  few.add(few.stack(7), 5, 0, 100);
+  few.add(few.populations[0], 5, 200, 300);
+  EXPECT_EQ(few.prove().verdict, ProofVerdict::kOpen);
+
+  ProvedCase half;  // a cache that the second load fills up: half of the first's entries are evicted by it
+  half.add(half.stack(7), 50, 0, 100);
+  half.add(half.populations[0], 50, 0, 100, 230);
+  half.add(half.populations[0], 100, 200, 300);
+  EXPECT_EQ(half.prove().verdict, ProofVerdict::kOpen);
+}
+
+TEST(EarlyLooks, AreAtHalfAndThreeQuartersOfAKnownLengthAndDoubleOtherwise) {
+  const Thresholds k;
+  const auto first = next_look(0, 3600, k);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->at, 1800);
+  EXPECT_EQ(first->error_share, 0);  // convicts nobody
+  const auto second = next_look(first->at, 3600, k);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->at, 2700);
+  EXPECT_GT(second->error_share, 0);
+  EXPECT_FALSE(next_look(second->at, 3600, k));
+  EXPECT_FALSE(next_look(0, 20, k));  // too short to look into
+  const auto unknown = next_look(700, 0, k);
+  ASSERT_TRUE(unknown);
+  EXPECT_EQ(unknown->at, 1200);
+  EXPECT_EQ(unknown->error_share, 0);
+}
+
+// At three quarters a stack that keeps all it makes may still be a cache; one that keeps a part of it is none.
+TEST(EarlyLooks, ConvictOnlyWhereMostOfWhatAStackMakesDies) {
+  const Thresholds early = for_look(Thresholds{}, {0.75 * kLength, 0.3});
+  for (const bool churns : {false, true}) {
+    Case c;
+    Population& kept = c.stack(7);
+    c.add(kept, 120, 0, kLength);
+    if (churns) c.add(kept, 500, 0, kLength, 5);
+    const auto at_end = leaks_in(c.find());
+    EXPECT_EQ(at_end.size(), 1u);
+    EXPECT_EQ(leaks_in(find_leaks(c.populations, c.stretch, c.clock, early)).size(), churns ? 1u : 0u);
+  }
 }
 
 }  // namespace

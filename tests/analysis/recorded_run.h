@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "tests/analysis/scenarios.h"
+#include "tests/ground_truth/scenarios.h"
 
 namespace camprobe::ground_truth {
 

@@ -6,14 +6,16 @@
 
 #include <cmath>
 #include <cstdio>
+#include <functional>
 
 #include "collector/analysis/clock.h"
 #include "collector/analysis/degradation.h"
 #include "collector/analysis/gauges.h"
 #include "collector/analysis/leaks.h"
+#include "collector/analysis/lifetimes.h"
 #include "collector/analysis/poisson.h"
 #include "collector/analysis/trend.h"
-#include "tests/analysis/scenarios.h"
+#include "tests/ground_truth/scenarios.h"
 
 namespace camprobe::analysis {
 namespace {
@@ -237,6 +239,40 @@ TEST(ForecastLimit, CountsFromNowAndSaysNeverWhereTheRateMayBeNone) {
   EXPECT_DOUBLE_EQ(forecast.hours_high, 20);
   EXPECT_DOUBLE_EQ(forecast_limit(100, 1100, 100, {-1, 200}, 1000).hours_high, 0);
   EXPECT_DOUBLE_EQ(forecast_limit(100, 1100, 100, {50, 200}, 9).hours, 0);  // beyond the horizon: no point value
+}
+
+// A tenth that stays among objects that live an eighth of the run; the same without it; and tails that are long.
+TEST(FitLifetimes, TellsAKindThatStaysFromALongTail) {
+  ground_truth::Random random(77);
+  std::uniform_real_distribution<double> when(0, 1);
+  const auto lives = [&](int n, const std::function<double()>& lifetime, int staying) {
+    std::vector<Placed> placed;
+    const auto add = [&](double stays) {
+      const double born = when(random);
+      placed.push_back({born, born + stays < 1 ? born + stays : 2, 1, 1, born});
+    };
+    for (int i = 0; i < n; ++i) add(lifetime());
+    for (int i = 0; i < staying; ++i) add(10);
+    return placed;
+  };
+  const auto ratio = [](const std::vector<Placed>& placed) {
+    return fit_lifetimes(placed, 0.1, 0.03, Thresholds{}.slowest_death).log_likelihood;
+  };
+  std::exponential_distribution<double> eighth(8);
+  std::lognormal_distribution<double> lognormal(std::log(0.01), 2);
+  const auto pareto = [&] { return 0.004 * std::pow(1 - when(random), -1 / 1.2); };
+  int found = 0, wrong = 0;
+  for (int i = 0; i < 20; ++i) {
+    found += ratio(lives(
+                 2000, [&] { return eighth(random); }, 200)) > Thresholds{}.staying_likelihood_ratio;
+    wrong += ratio(lives(
+                 2000, [&] { return eighth(random); }, 0)) > Thresholds{}.staying_likelihood_ratio;
+    wrong += ratio(lives(
+                 4000, [&] { return lognormal(random); }, 0)) > Thresholds{}.staying_likelihood_ratio;
+    wrong += ratio(lives(8000, pareto, 0)) > Thresholds{}.staying_likelihood_ratio;
+  }
+  EXPECT_GE(found, 19);
+  EXPECT_LE(wrong, 1);
 }
 
 }  // namespace

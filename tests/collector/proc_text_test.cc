@@ -30,6 +30,27 @@ TEST(Stat, FieldsAreCountedFromTheLastParenthesis) {
   }
 }
 
+TEST(Status, ResidentMemoryByWhatItIsMadeOf) {
+  const auto parts = parse_memory_parts(
+      "Name:\tRssAnon: 7 kB\nVmSize:\t  9000 kB\nVmRSS:\t  600 kB\nRssAnon:\t     400 kB\nRssFile:\t     150 kB\n"
+      "RssShmem:\t      50 kB\nVmSwap:\t      20 kB\n");
+  ASSERT_TRUE(parts);
+  EXPECT_EQ(parts->anonymous, 400u * 1024);
+  EXPECT_EQ(parts->file, 150u * 1024);
+  EXPECT_EQ(parts->shared, 50u * 1024);
+  EXPECT_EQ(parts->swap, 20u * 1024);
+  EXPECT_EQ(parts->virtual_bytes, 9000u * 1024);
+  EXPECT_FALSE(parse_memory_parts("Name:\tkthreadd\nThreads:\t1\n"));
+}
+
+TEST(Limits, HowManyDescriptors) {
+  EXPECT_EQ(parse_descriptor_limit("Limit  Soft Limit  Hard Limit  Units\nMax open files            1024      "
+                                   "4096      files\n"),
+            1024u);
+  EXPECT_FALSE(parse_descriptor_limit("Max open files            unlimited      unlimited      files\n"));
+  EXPECT_FALSE(parse_descriptor_limit("Max data size             unlimited      unlimited      bytes\n"));
+}
+
 TEST(Stat, CutShortIsNothing) {
   EXPECT_FALSE(parse_stat(""));
   EXPECT_FALSE(parse_stat("4100"));

@@ -1,8 +1,8 @@
-// tests/analysis/ground_truth_test.cc
+// tests/ground_truth/ground_truth_test.cc
 //
 // The analysis against streams whose truth is known: how often it accuses the innocent, how often it finds the guilty,
 // whether its intervals cover. Prints the table that docs/analysis.md keeps. CAMPROBE_GROUND_TRUTH_RUNS raises the
-// number of runs a cell (default 40).
+// number of runs a cell (default 20).
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -10,7 +10,8 @@
 #include <map>
 
 #include "collector/analysis/leaks.h"
-#include "tests/analysis/scenarios.h"
+#include "tests/ground_truth/judged.h"
+#include "tests/ground_truth/otava.h"
 
 namespace camprobe::ground_truth {
 namespace {
@@ -19,63 +20,11 @@ using analysis::Verdict;
 
 int runs_a_cell() {
   const char* runs = std::getenv("CAMPROBE_GROUND_TRUTH_RUNS");
-  return runs != nullptr ? std::max(1, std::atoi(runs)) : 40;
+  return runs != nullptr ? std::max(1, std::atoi(runs)) : 20;
 }
 std::uint64_t first_seed() {
   const char* seed = std::getenv("CAMPROBE_GROUND_TRUTH_SEED");
   return seed != nullptr ? std::strtoull(seed, nullptr, 10) : 5000;
-}
-
-struct Row {
-  int runs = 0;
-  int with_false_leak = 0;
-  int populations_leaky = 0, found = 0;
-  std::map<std::string, int> verdicts;  // of leaky populations on leaky shapes, of the worst finding on clean ones
-  int rates = 0, rate_covered = 0;
-  double rate_error = 0;
-  int onsets = 0, onset_within_tenth = 0;
-};
-
-Row play(const Shape& shape, const Size& size, int runs, std::uint64_t seed) {
-  Row row;
-  for (int i = 0; i < runs; ++i) {
-    Random random(seed + static_cast<std::uint64_t>(i) * 7919);
-    const Scenario scenario = shape.make(size, random);
-    const analysis::WorkClock clock(scenario.work, analysis::WorkSource::kLoadTool);
-    const analysis::LeakAnalysis result =
-        analysis::find_leaks(scenario.populations, scenario.stretch, clock, analysis::Thresholds{});
-    ++row.runs;
-    bool false_leak = false;
-    std::map<std::size_t, const analysis::LeakFinding*> of;
-    for (const auto& finding : result.findings) {
-      for (const std::size_t p : finding.populations) of[p] = &finding;
-      if (finding.verdict.verdict != Verdict::kLeaks) continue;
-      for (const std::size_t p : finding.populations) false_leak |= !scenario.leaky[p];
-    }
-    row.with_false_leak += false_leak;
-    for (std::size_t p = 0; p < scenario.populations.size(); ++p) {
-      const auto found = of.find(p);
-      if (scenario.leaky[p] || scenario.populations.size() == 1) {
-        ++row.verdicts[found == of.end() ? "none" : to_string(found->second->verdict.verdict)];
-      }
-      if (!scenario.leaky[p]) continue;
-      ++row.populations_leaky;
-      if (found == of.end() || found->second->verdict.verdict != Verdict::kLeaks) continue;
-      ++row.found;
-      const analysis::SurvivalVerdict& v = found->second->verdict;
-      if (scenario.truth.bytes_per_request > 0 && found->second->populations.size() == 1) {
-        ++row.rates;
-        row.rate_covered += v.per_request_interval.low <= scenario.truth.bytes_per_request &&
-                            scenario.truth.bytes_per_request <= v.per_request_interval.high;
-        row.rate_error += std::abs(v.per_request / scenario.truth.bytes_per_request - 1);
-      }
-      if (scenario.truth.since > 0) {
-        ++row.onsets;
-        row.onset_within_tenth += std::abs(v.since - scenario.truth.since) <= 0.1 * scenario.stretch.end;
-      }
-    }
-  }
-  return row;
 }
 
 // What each shape should mostly be called, where it is not "leaks" or "none".
@@ -92,37 +41,36 @@ TEST(GroundTruth, TellsLeaksFromTheirLookAlikes) {
   int clean_runs = 0, false_runs = 0, rates = 0, covered = 0;
   std::map<double, std::pair<double, int>> recall;  // by survivors: sum over shapes, shapes
   for (const Shape& shape : shapes()) {
-    for (const double survivors : {16.0, 32.0, 64.0, 256.0}) {
+    for (const double survivors : {32.0, 64.0, 128.0}) {
       Size size;
       size.survivors = survivors;
       size.births = 10 * survivors;
-      const Row row = play(shape, size, runs, first_seed());
-      const double found = row.populations_leaky ? double(row.found) / row.populations_leaky : 0;
+      Row row = play(shape, size, runs, first_seed(), analysis::Thresholds{});
+      const double found = row.leaky ? double(row.found) / row.leaky : 0;
       std::string verdicts;
       for (const auto& [verdict, n] : row.verdicts) verdicts += verdict + " " + std::to_string(n) + "  ";
       std::printf("%-18s %9.0f %9.3f %6.2f %6.2f %6.3f %6.2f  %s\n", shape.name.c_str(), survivors,
-                  double(row.with_false_leak) / row.runs, found, row.rates ? double(row.rate_covered) / row.rates : 0,
+                  double(row.with_false_leak) / row.runs, found, row.rates ? double(row.rates_covered) / row.rates : 0,
                   row.rates ? row.rate_error / row.rates : 0,
-                  row.onsets ? double(row.onset_within_tenth) / row.onsets : 0, verdicts.c_str());
+                  row.onsets ? double(row.onsets_within_tenth) / row.onsets : 0, verdicts.c_str());
       if (!shape.leaks) {
         clean_runs += row.runs;
         false_runs += row.with_false_leak;
       }
-      EXPECT_LE(row.with_false_leak, 1 + row.runs / 12) << shape.name << " at " << survivors;
+      EXPECT_LE(row.with_false_leak, 1 + row.runs / 8) << shape.name << " at " << survivors;
       if (const auto expected = kExpected.find(shape.name); expected != kExpected.end() && survivors >= 64) {
-        EXPECT_GE(row.verdicts.at(expected->second), row.runs * 9 / 10) << shape.name << " at " << survivors;
+        EXPECT_GE(row.verdicts[expected->second], row.runs * 9 / 10) << shape.name << " at " << survivors;
       }
-      // The long-life mix keeps a share of its benign objects past any age of the run: its size is not held to the
-      // interval. Decelerating leaks and doubling vectors cannot be told from caches and are scored apart.
-      if (!shape.leaks || shape.name.starts_with("L10") || shape.name.starts_with("L15")) continue;
+      // Decelerating leaks and doubling vectors cannot be told from caches and are scored apart.
+      if (!shape.leaks || row.ambiguous) continue;
       recall[survivors].first += found;
       recall[survivors].second += 1;
-      if (survivors >= 256) {
-        EXPECT_GE(found, 0.65) << shape.name;
+      if (survivors >= 128) {
+        EXPECT_GE(found, 0.6) << shape.name;
       }
-      if (survivors >= 64 && !shape.name.starts_with("L22")) rates += row.rates, covered += row.rate_covered;
+      if (survivors >= 64) rates += row.rates, covered += row.rates_covered;
       if (survivors >= 64 && row.onsets > 0) {
-        EXPECT_GE(row.onset_within_tenth, row.onsets * 9 / 10) << shape.name << " at " << survivors;
+        EXPECT_GE(row.onsets_within_tenth, row.onsets * 9 / 10) << shape.name << " at " << survivors;
       }
     }
   }
@@ -130,12 +78,13 @@ TEST(GroundTruth, TellsLeaksFromTheirLookAlikes) {
     std::printf("recall at %3.0f survivors: %.3f\n", survivors, sum.first / sum.second);
   std::printf("clean runs with any false leak: %d of %d; 95 %% intervals of the rate cover %.3f of %d\n", false_runs,
               clean_runs, double(covered) / rates, rates);
-  // Measured over 300 runs a cell: .003 or less; .88 and .97; .95.
+  // docs/ground-truth.md has what many more runs give.
   EXPECT_LE(false_runs, clean_runs / 100);
-  EXPECT_GE(recall[64].first / recall[64].second, 0.82);
-  EXPECT_GE(recall[256].first / recall[256].second, 0.92);
+  EXPECT_GE(recall[32].first / recall[32].second, 0.8);
+  EXPECT_GE(recall[64].first / recall[64].second, 0.92);
+  EXPECT_GE(recall[128].first / recall[128].second, 0.94);
   EXPECT_GE(covered, rates * 0.91);
-  EXPECT_LE(covered, rates * 0.985);
+  EXPECT_LE(covered, rates * 0.99);
 }
 
 // Short, busy, with everything at once: what the demonstration shows must be right every time, not once.
@@ -195,6 +144,15 @@ TEST(GroundTruth, NamesBothLeaksOfTheDemonstrationAndNothingElse) {
     EXPECT_LE(rate_off, 2 * runs * 4 / 100);
     EXPECT_GE(covered, runs * 90 / 100);
   }
+}
+
+// The example of Otava's own test suite (tests/analysis_test.py).
+TEST(Otava, FindsTheOneChangeOfItsOwnExample) {
+  const std::vector<double> series = {1.02, 0.95, 0.99, 1.00, 1.12, 1.00, 1.01, 0.98, 1.01, 0.96,
+                                      0.50, 0.51, 0.48, 0.48, 0.55, 0.50, 0.49, 0.51, 0.50, 0.49};
+  const auto points = otava::change_points(series, 10, 0.0001);
+  ASSERT_EQ(points.size(), 1u);
+  EXPECT_EQ(points[0].index, 10u);
 }
 
 }  // namespace

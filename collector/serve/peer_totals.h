@@ -1,0 +1,63 @@
+// collector/serve/peer_totals.h
+//
+// Bytes and operations of one region's sockets by what kind of peer is at the other end: which side opened the
+// connection, and whether the peer is this machine, a private network or the world. Never the peer itself: addresses
+// are unbounded, and nobody's business on a dashboard.
+//
+// The descriptor table has exact counts of what is open; a closing record has those of what came and went between two
+// looks at the table. What neither tells (a closing that was overwritten before it was read, of a number that was used
+// again) is missing here, and only here: the process's totals come from its threads' own counters.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "shm/region_reader.h"
+
+namespace camprobe::serve {
+
+enum class PeerRole : std::uint8_t { kAccepted, kConnected, kOther, kRoles };
+enum class PeerNetwork : std::uint8_t { kLoopback, kPrivate, kPublic, kUnix, kUnknown, kNetworks };
+const char* text_of(PeerRole role);
+const char* text_of(PeerNetwork network);
+
+// Private: RFC 1918, RFC 6598, link-local and their IPv6 counterparts (fc00::/7, fe80::/10). An IPv4 address inside
+// IPv6 counts as itself.
+PeerNetwork network_of(const shm::Peer& peer);
+
+struct SocketTotals {
+  double read_ops = 0, read_bytes = 0, write_ops = 0, write_bytes = 0, opened = 0;
+};
+
+class PeerTotals {
+ public:
+  void opened(const shm::ReadRecord& record);
+  void closed(const shm::ReadRecord& record);
+  void compare(const std::vector<shm::ReadDescriptor>& table);
+
+  static constexpr std::size_t kRoles = static_cast<std::size_t>(PeerRole::kRoles);
+  static constexpr std::size_t kNetworks = static_cast<std::size_t>(PeerNetwork::kNetworks);
+  const SocketTotals& of(PeerRole role, PeerNetwork network) const {
+    return totals_[static_cast<std::size_t>(role)][static_cast<std::size_t>(network)];
+  }
+
+ private:
+  struct Socket {
+    std::uint32_t generation = 0;
+    PeerRole role = PeerRole::kOther;
+    PeerNetwork network = PeerNetwork::kUnknown;
+    bool is_counted = false;                                                     // as opened
+    std::uint64_t read_ops = 0, read_bytes = 0, write_ops = 0, write_bytes = 0;  // counted so far
+  };
+  static bool is_socket(shm::DescriptorKind kind);
+  void learn(Socket& socket, shm::DescriptorKind kind, const shm::Peer& peer);
+  void count(Socket& socket, std::uint64_t read_ops, std::uint64_t read_bytes, std::uint64_t write_ops,
+             std::uint64_t write_bytes);
+
+  std::unordered_map<std::int32_t, Socket> sockets_;  // by fd; as many as the descriptor table has
+  SocketTotals totals_[kRoles][kNetworks];
+};
+
+}  // namespace camprobe::serve
