@@ -13,7 +13,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 import harness  # noqa: E402
 
 BUILD, LIBDIR = os.environ.pop("CAMPROBE_BUILD"), os.environ.pop("CAMPROBE_LIBDIR")
-MISSING = harness.need("cpack", "dpkg", "dpkg-shlibdeps", "lintian")
+MISSING = harness.need("cpack", "dpkg", "dpkg-shlibdeps", "file", "lintian")
 C_LOCALE = {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
