@@ -13,6 +13,7 @@ void add_mark_command(CLI::App& app, int& exit_code);
 void add_set_command(CLI::App& app, int& exit_code);
 void add_snapshot_command(CLI::App& app, int& exit_code);
 void add_doctor_command(CLI::App& app, int& exit_code);
+void add_enable_command(CLI::App& app, int& exit_code);
 void add_serve_command(CLI::App& app, int& exit_code);
 
 }  // namespace camprobe::cli

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/choices.h"
 #include "cli/gate.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
@@ -65,9 +66,13 @@ run::Result<void> write_flamegraph(const CompareOptions& options, exporters::Wha
 }
 
 void add_compare_options(CLI::App& command, CompareOptions& options) {
-  command.add_option("--format", options.format, "text, json or md")->type_name("FORMAT")->capture_default_str();
+  command.add_option("--format", options.format, "text, json or md")
+      ->check(choices("text json md"))
+      ->type_name("FORMAT")
+      ->capture_default_str();
   command.add_option("-o,--output", options.output, "Write to this file (default: standard output)")->type_name("FILE");
   command.add_option("--fail-on", options.fail_on, "Exit code 99: worse, or cannot-tell (which is worse, too)")
+      ->check(choices("worse cannot-tell"))
       ->type_name("WHAT");
   command
       .add_option("--flamegraph", options.flamegraph,
@@ -226,7 +231,10 @@ void add_baseline_command(CLI::App& app, int& exit_code) {
 
   CLI::App* showing = command->add_subcommand("show", "The figures of one");
   showing->add_option("NAME", options->name, "Which")->required()->type_name("");
-  showing->add_option("--format", options->format, "text or json")->type_name("FORMAT")->capture_default_str();
+  showing->add_option("--format", options->format, "text or json")
+      ->check(choices("text json"))
+      ->type_name("FORMAT")
+      ->capture_default_str();
   store(showing);
   showing->callback([options, &exit_code] {
     if (options->format != "text" && options->format != "json")

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/choices.h"
 #include "cli/output.h"
 #include "run/reader.h"
 
@@ -28,6 +29,13 @@ std::string list_of_formats() {
   for (const exporters::Format& format : exporters::formats())
     text += fmt::format("  {:<11}{}\n", format.name, format.what_it_is);
   return text;
+}
+
+std::string names_of_formats() {
+  std::string names;
+  for (const exporters::Format& format : exporters::formats())
+    names += (names.empty() ? "" : " ") + std::string(format.name);
+  return names;
 }
 
 }  // namespace
@@ -77,8 +85,11 @@ void add_export_command(CLI::App& app, int& exit_code) {
       "Example: camprobe export server.camrun --what growth --from 10% --format svg -o growth.svg");
   exporters::ExportRequest& request = options->request;
   command->add_option("RUN", options->run, "The run file")->required()->type_name("");
-  command->add_option("--what", request.what, "Which slice (default: cpu)")->type_name("SLICE");
+  command->add_option("--what", request.what, "Which slice (default: cpu)")
+      ->check(choices("cpu alloc live growth retained temporary wait io spans"))
+      ->type_name("SLICE");
   command->add_option("--format", request.format, "One of the formats below")
+      ->check(choices(names_of_formats()))
       ->type_name("FORMAT")
       ->capture_default_str();
   command->add_option("--from", request.filter.from, "Where the range begins (default: the start)")->type_name("TIME");
@@ -91,7 +102,9 @@ void add_export_command(CLI::App& app, int& exit_code) {
       ->type_name("THREAD");
   command->add_option("--span", request.filter.span, "Only what was done in spans of this name")->type_name("NAME");
   command->add_option("--base", options->base, "svg, folded: show what changed from this run")->type_name("RUN");
-  command->add_option("--colour,--color", request.colour, "svg: by module (default) or by language")->type_name("BY");
+  command->add_option("--colour,--color", request.colour, "svg: by module (default) or by language")
+      ->check(choices("module language"))
+      ->type_name("BY");
   command->add_option("-o,--output", options->output, "Write to this file (default: standard output)")
       ->type_name("FILE");
   command->callback([options, &exit_code] { exit_code = run_export(*options); });

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/choices.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "collector/gates/gate.h"
@@ -54,6 +55,7 @@ int run_gate(const GateOptions& options) {
 
 void add_gate_options(CLI::App& command, std::string& tier, std::string& gates) {
   command.add_option("--tier", tier, "Gates of a CAM service tier: community, professional or enterprise")
+      ->check(choices("community professional enterprise"))
       ->type_name("TIER");
   command.add_option("--gates", gates, "A file of gates (YAML; docs/gates.md)")->type_name("FILE");
 }
@@ -79,6 +81,7 @@ Exit code 0: all passed; 99: one was crossed, or could not be evaluated (unless 
   CLI::Option* run = command->add_option("RUN", options->run, "The run file")->type_name("");
   add_gate_options(*command, options->tier, options->gates);
   command->add_option("--format", options->format, "text, json, md or junit")
+      ->check(choices("text json md junit"))
       ->type_name("FORMAT")
       ->capture_default_str();
   command->add_option("-o,--output", options->output, "Write to this file (default: standard output)")

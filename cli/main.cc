@@ -13,6 +13,7 @@
 #include "cli/export.h"
 #include "cli/gate.h"
 #include "cli/load.h"
+#include "cli/pages.h"
 #include "cli/report.h"
 #include "collector/version.h"
 
@@ -62,6 +63,8 @@ int main(int argc, char** argv) {
   camprobe::cli::add_snapshot_command(app, exit_code);
   camprobe::cli::add_serve_command(app, exit_code);
   camprobe::cli::add_doctor_command(app, exit_code);
+  camprobe::cli::add_enable_command(app, exit_code);
+  camprobe::cli::add_pages_command(app, exit_code);
 
   // CLI11 would only say that a command is missing.
   std::string chosen;

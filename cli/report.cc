@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/choices.h"
 #include "cli/gate.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
@@ -136,6 +137,7 @@ void add_report_command(CLI::App& app, int& exit_code) {
   command
       ->add_option("--format", options->format,
                    "text, json, html, pdf, md or junit (default: as the name after -o ends, else text)")
+      ->check(choices("text json html pdf md junit"))
       ->type_name("FORMAT");
   command->add_option("-o,--output", options->output, "Write to this file (default: standard output)")
       ->type_name("FILE");

@@ -212,7 +212,8 @@ run::Result<std::string> find_probe_library() {
   } else {
     std::error_code ignored;
     const fs::path here = fs::read_symlink("/proc/self/exe", ignored).parent_path();
-    candidates = {here / "../lib/libcamprobe.so", here / "libcamprobe.so", here / "../lib/camprobe/libcamprobe.so"};
+    // As installed (a path from the command's directory, so that the whole tree may be moved), then as built.
+    candidates = {here / CAMPROBE_LIBRARY_FROM_COMMAND, here / "../lib/libcamprobe.so", here / "libcamprobe.so"};
   }
   for (const fs::path& candidate : candidates) {
     std::error_code failed;
@@ -224,8 +225,11 @@ run::Result<std::string> find_probe_library() {
     }
     return found.string();
   }
-  return run::Error{fmt::format("libcamprobe.so is not at {}: build it, or name it in {}",
-                                candidates.front().lexically_normal().string(), kLibraryVariable.name)};
+  std::string places;
+  for (const fs::path& candidate : candidates)
+    places += (places.empty() ? "" : ", ") + candidate.lexically_normal().string();
+  return run::Error{
+      fmt::format("libcamprobe.so is not at {}: build or install it, or name it in {}", places, kLibraryVariable.name)};
 }
 
 std::vector<std::string> own_environment() {

@@ -25,7 +25,8 @@ run::Result<std::string> locate_program(const std::string& name);
 // The same, and looks into the file. The error is one sentence with what to do.
 run::Result<Program> find_program(const std::string& name);
 
-// libcamprobe.so beside this command: ../lib, the same directory, or where CAMPROBE_LIBRARY says.
+// libcamprobe.so beside this command: where it is installed (../lib/<multiarch> on Debian), where it is built (../lib),
+// the same directory; or only where CAMPROBE_LIBRARY says.
 run::Result<std::string> find_probe_library();
 
 // The environment for a target: ours with the probe preloaded before whatever is preloaded already, the run's name for

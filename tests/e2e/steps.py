@@ -3,6 +3,7 @@ import dataclasses
 import math
 import pathlib
 import os
+import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = str(pathlib.Path(os.environ.get("CAMPROBE_TESTS", ROOT / "build/release/tests")).resolve() / "e2e_stepped_allocator")
@@ -38,6 +39,12 @@ def read(output):
         elif word == "stack":
             steps[-1].stacks[numbers[0]] = (int(numbers[1]), int(numbers[2]))
     return steps
+
+
+def rounds_for(seconds):
+    """So many rounds that a step of the rarest allocations takes about this long on this machine: at least ROUNDS."""
+    trial = read(subprocess.run([PROGRAM, "300", "2000"], capture_output=True, text=True, check=True).stdout)[0]
+    return max(ROUNDS, math.ceil(seconds * 1e9 * 300 / trial.cpu_ns))
 
 
 def totals(steps):

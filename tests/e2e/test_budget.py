@@ -16,7 +16,7 @@ class Budget(unittest.TestCase):
     def test_holds_at_every_step_of_a_rate_that_changes_a_thousandfold(self):
         rates = [2_000, 2_000_000, 2_000, 200_000]  # bytes a round, of about a millisecond
         with harness.Scratch() as scratch:
-            result = harness.camprobe("run", "-q", "-o", scratch.run_path, "--", steps.PROGRAM, steps.ROUNDS, *rates)
+            result = harness.camprobe("run", "-q", "-o", scratch.run_path, "--", steps.PROGRAM, steps.rounds_for(4), *rates)
             self.assertEqual(result.returncode, 0, result.stderr)
             truth = steps.read(result.stdout)
             run = scratch.run()

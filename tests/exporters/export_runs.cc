@@ -105,9 +105,9 @@ void mesh_run(const std::filesystem::path& path) {
   object(3, computing, 2, arbitration, 50000, 10, 3, 0);
   object(4, copying, 1, 0, 700, 7, 8, 0);
 
-  run.insert("descriptor",
-             {std::int64_t{1}, gateway, std::int64_t{7}, std::int64_t{1}, "connect", "10.0.0.1:443", copying,
-              2 * kSecondNs, 8 * kSecondNs, std::int64_t{4}, std::int64_t{4096}, std::int64_t{5}, std::int64_t{512}});
+  run.insert("descriptor", {std::int64_t{1}, gateway, std::int64_t{7}, std::int64_t{1}, "connect", "10.0.0.1:443",
+                            copying, 2 * kSecondNs, 8 * kSecondNs, std::int64_t{4}, std::int64_t{4096}, std::int64_t{5},
+                            std::int64_t{512}, std::int64_t{1}});
 
   // A request of 100 ms on the loop, its arbitration beside it on the worker, a call to the provider that names itself
   // in its traceparent, and the provider's span that was called with that.

@@ -115,9 +115,12 @@ std::vector<std::uint64_t> Stepped::step_through_visits(const std::string& modul
     waitpid(pid_, &status, 0);
     has_ended_ = !WIFSTOPPED(status);
     if (has_ended_ || WSTOPSIG(status) == SIGSTOP) return visits;
-    // The probe's timer counts CPU time, of which stepping takes the more the busier the machine is.
+    // A stop for a signal is no step. The probe's ticks are held back: its timer counts CPU time, of which stepping
+    // takes the more the busier the machine is.
+    const bool is_step = WSTOPSIG(status) == SIGTRAP;
     const bool is_tick = WSTOPSIG(status) >= SIGRTMIN;
-    signal = WSTOPSIG(status) == SIGTRAP || is_tick ? 0 : WSTOPSIG(status);
+    signal = is_step || is_tick ? 0 : WSTOPSIG(status);
+    if (!is_step) continue;
     const std::uint64_t pc = program_counter(pid_);
     bool is_inside = false;
     for (const Range& part : parts) is_inside = is_inside || (pc >= part.low && pc < part.high);
