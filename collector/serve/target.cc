@@ -91,6 +91,7 @@ std::uint64_t Target::drain(std::uint64_t now_ns) {
   std::sort(sockets_.begin(), sockets_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [time_ns, record] : sockets_)
     record.kind == shm::RecordKind::kOpen ? peers_.opened(record) : peers_.closed(record);
+  peers_.end_round();
   if (now_ns >= next_settle_ns_) {
     spans_.settle(now_ns, text_of);
     next_settle_ns_ = now_ns + drain::kSecondNs;

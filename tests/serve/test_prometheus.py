@@ -8,7 +8,7 @@ from prometheus import prometheus
 from serving import harness, promtool, served, target
 
 
-class RealPrometheus(unittest.TestCase):
+class OverRestarts(unittest.TestCase):
     def test_scrapes_with_a_token_and_over_restarts(self):
         with harness.Scratch() as scratch:
             token = scratch.directory / "token"
@@ -32,6 +32,8 @@ class RealPrometheus(unittest.TestCase):
                 without = database.get("/api/v1/targets", scrapePool="without")["data"]["activeTargets"]
                 self.assertIn("401", next(t["lastError"] for t in without if t["scrapePool"] == "without"))
 
+
+class TwentyProcesses(unittest.TestCase):
     def test_twenty_processes_come_and_go(self):
         with harness.Scratch() as scratch, served() as server, prometheus(scratch.directory, server.port) as database, \
                 contextlib.ExitStack() as first_half, contextlib.ExitStack() as second_half:
