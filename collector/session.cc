@@ -164,6 +164,17 @@ bool take_load(Recording& recording, const std::string& file, const std::string&
   return true;
 }
 
+// The load of a caller who drove it: 0, or 2 where it could not be read, which has been said.
+int take_timeline(Recording& recording, const std::string& shown, const run::Result<load::LoadTimeline>& timeline) {
+  if (!timeline) {
+    say(timeline.error());
+    return 2;
+  }
+  const std::int64_t realtime_ns = drain::to_integer(drain::clock_ns(CLOCK_REALTIME)) - recording.clock().now_ns();
+  write_load(recording.writer(), *timeline, shown, realtime_ns, load::Nanoseconds{0});
+  return 0;
+}
+
 std::string read_text(const std::string& path) {
   const auto text = proc::read_file(path);
   return text ? *text : std::string();
@@ -323,6 +334,7 @@ Outcome record_program(const RunOptions& options) {
   what.arguments = options.program;
   what.environment = attach::target_environment(attach::own_environment(), *library, recording.run_id(), ::getpid());
   what.signal_mask = signals.before();
+  what.before_exec = options.before_exec;
   const auto started = attach::launch(what);
   if (!started) {
     created->reset();
@@ -333,7 +345,7 @@ Outcome record_program(const RunOptions& options) {
   recording.follow_child(child, program->executable, joined(options.program));
 
   std::optional<Load> load;
-  if (!options.load.empty()) load.emplace(options, path);
+  if (!options.load.empty() && !options.load_timeline) load.emplace(options, path);
   Watch watch({options.duration, options.escalates, options.is_quiet}, steady_clock::now());
   std::optional<ProofOrder> proof;
   if (options.prove_idle) proof.emplace(*options.prove_idle);
@@ -390,7 +402,8 @@ Outcome record_program(const RunOptions& options) {
       if (is_end_signal(signal->ssi_signo)) {
         if (stop == Stop::kNo) stop = Stop::kAsked;
         // A hang-up may mean "read your configuration again".
-        if (load && signal->ssi_signo != SIGHUP) kill_at = std::min(kill_at, steady_clock::now() + options.grace);
+        if ((load || options.load_timeline) && signal->ssi_signo != SIGHUP)
+          kill_at = std::min(kill_at, steady_clock::now() + options.grace);
         if (is_the_third_in_a_row(signal->ssi_signo)) kill_at = {};
         if (load) load->stop(options.grace);
         // A terminal's Ctrl-C has reached the program already, as it is in our process group.
@@ -484,6 +497,7 @@ Outcome record_program(const RunOptions& options) {
   if (load && load->pid() != 0) load_code = std::max(load_code, load->take(recording));
   if (!load && !options.load_results.empty())
     load_code = take_load(recording, options.load_results, options.load_results, {}, std::nullopt) ? 0 : 2;
+  if (options.load_timeline) load_code = take_timeline(recording, options.load, options.load_timeline());
   for (const std::string& line : recording.unprobed()) say("not sampled: " + line);
   finish_run(recording, path, run::kComplete, options.is_quiet);
 

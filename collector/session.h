@@ -8,9 +8,13 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "collector/load/timeline.h"
+#include "run/result.h"
 
 namespace camprobe {
 
@@ -32,6 +36,9 @@ struct RunOptions {
   std::optional<std::chrono::seconds> prove_idle;
   bool escalates = true;  // sample the heap more densely late in the run, where suspicions have too few samples
   bool is_quiet = false;
+  // Where the caller drives the load itself: what it was, asked when the program has ended, with our clock.
+  std::function<run::Result<load::LoadTimeline>()> load_timeline{};
+  std::function<void()> before_exec{};  // in the program's process, before it begins: system calls only
 };
 
 Outcome record_program(const RunOptions& options);

@@ -32,6 +32,7 @@ run::Result<pid_t> launch(const Launch& what) {
   if (child == 0) {
     if (what.own_group) ::setpgid(0, 0);
     if (what.standard_output >= 0) ::dup2(what.standard_output, STDOUT_FILENO);
+    if (what.before_exec) what.before_exec();
     ::sigprocmask(SIG_SETMASK, &what.signal_mask, nullptr);
     ::execve(what.path.c_str(), arguments.data(), environment.data());
     const int why = errno;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct Launch {
   std::vector<std::string> environment;  // "NAME=value"
   int standard_output = -1;              // a descriptor instead of ours; -1: ours
   sigset_t signal_mask{};                // as it was before we blocked anything
+  std::function<void()> before_exec{};   // in the child: system calls only, such as limits
   bool own_group = false;  // a process group of its own, so that it and its children can be ended together
 };
 

@@ -65,12 +65,14 @@ void add_heap(FamilySet& set, const Labels& labels, const Target& target) {
   set.counter({"camprobe_heap_frees_total", "Blocks given back, exact."}, labels, target.counters().frees);
   set.counter({"camprobe_heap_allocated_bytes_total", "Bytes asked for, exact."}, labels,
               target.counters().allocated_bytes);
-  set.gauge({"camprobe_heap_live_bytes", "Bytes allocated and not given back, estimated from the live samples."},
-            labels, target.heap().live_bytes);
-  set.gauge({"camprobe_heap_live_objects", "Blocks allocated and not given back, estimated from the live samples."},
-            labels, target.heap().live_objects);
-  set.gauge({"camprobe_heap_mapped_bytes", "Large mappings of the program's own that it has not unmapped."}, labels,
-            target.heap().mapped_bytes);
+  if (const auto& heap = target.heap()) {
+    set.gauge({"camprobe_heap_live_bytes", "Bytes allocated and not given back, estimated from the live samples."},
+              labels, heap->live_bytes);
+    set.gauge({"camprobe_heap_live_objects", "Blocks allocated and not given back, estimated from the live samples."},
+              labels, heap->live_objects);
+    set.gauge({"camprobe_heap_mapped_bytes", "Large mappings of the program's own that it has not unmapped."}, labels,
+              heap->mapped_bytes);
+  }
   set.counter({"camprobe_heap_freed_bytes_total", "Bytes given back since serving began, estimated from samples."},
               labels, target.freed_bytes());
   set.counter({"camprobe_heap_temporary_objects_total",

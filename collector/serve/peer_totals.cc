@@ -100,12 +100,27 @@ void PeerTotals::opened(const shm::ReadRecord& record) {
   learn(socket, open.kind, open.peer);
 }
 
+void PeerTotals::close(Socket& socket, const shm::ClosePayload& close) {
+  count(socket, close.read_ops, close.read_bytes, close.write_ops, close.write_bytes);
+  sockets_.erase(close.fd);
+}
+
 void PeerTotals::closed(const shm::ReadRecord& record) {
-  const shm::ClosePayload& close = record.close;
-  const auto found = sockets_.find(close.fd);
-  if (found == sockets_.end() || found->second.generation != close.generation) return;
-  count(found->second, close.read_ops, close.read_bytes, close.write_ops, close.write_bytes);
-  sockets_.erase(found);
+  const auto found = sockets_.find(record.close.fd);
+  if (found != sockets_.end() && found->second.generation == record.close.generation)
+    close(found->second, record.close);
+  else if (late_.size() < kMostLate)
+    late_.push_back({record.close, 0});  // most are files and pipes
+}
+
+void PeerTotals::end_round() {
+  constexpr int kPatience = 2;
+  std::erase_if(late_, [&](LateClose& late) {
+    const auto found = sockets_.find(late.close.fd);
+    if (found == sockets_.end() || found->second.generation != late.close.generation) return late.rounds++ >= kPatience;
+    close(found->second, late.close);
+    return true;
+  });
 }
 
 void PeerTotals::compare(const std::vector<shm::ReadDescriptor>& table) {

@@ -35,6 +35,9 @@ class PeerTotals {
  public:
   void opened(const shm::ReadRecord& record);
   void closed(const shm::ReadRecord& record);
+  // After a round of draining. Rings are read one after the other, so an opening may come in the round after its
+  // closing, which waits two rounds for it.
+  void end_round();
   void compare(const std::vector<shm::ReadDescriptor>& table);
 
   static constexpr std::size_t kRoles = static_cast<std::size_t>(PeerRole::kRoles);
@@ -56,6 +59,14 @@ class PeerTotals {
   void count(Socket& socket, std::uint64_t read_ops, std::uint64_t read_bytes, std::uint64_t write_ops,
              std::uint64_t write_bytes);
 
+  void close(Socket& socket, const shm::ClosePayload& close);
+
+  static constexpr std::size_t kMostLate = 4096;
+  struct LateClose {
+    shm::ClosePayload close;
+    int rounds = 0;
+  };
+  std::vector<LateClose> late_;
   std::unordered_map<std::int32_t, Socket> sockets_;  // by fd; as many as the descriptor table has
   SocketTotals totals_[kRoles][kNetworks];
 };

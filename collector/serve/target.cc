@@ -14,6 +14,7 @@ namespace camprobe::serve {
 namespace {
 
 constexpr std::uint64_t kDrainEveryNs = 100'000'000;
+constexpr std::uint64_t kWantedNs = 300'000'000'000;  // longer than anybody's scrape interval
 // A label is a word, not a story.
 constexpr std::size_t kMostLabelBytes = 96;
 
@@ -48,6 +49,7 @@ Target::Target(shm::RegionReader region, proc::ProcessFiles files)
       status_(region_.status().value_or(shm::RegionStatus{})),
       program_(program_of(files_)),
       pace_(kDrainEveryNs) {
+  wanted_until_ns_ = drain::clock_ns(CLOCK_MONOTONIC) + kWantedNs;
   const double booted = static_cast<double>(drain::clock_ns(CLOCK_REALTIME)) / 1e9 -
                         static_cast<double>(drain::clock_ns(CLOCK_BOOTTIME)) / 1e9;
   started_at_ = booted + static_cast<double>(files_.start_ticks()) / ticks_per_second();
@@ -89,7 +91,11 @@ std::uint64_t Target::drain(std::uint64_t now_ns) {
   std::sort(sockets_.begin(), sockets_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [time_ns, record] : sockets_)
     record.kind == shm::RecordKind::kOpen ? peers_.opened(record) : peers_.closed(record);
-  spans_.settle(now_ns, text_of);
+  peers_.end_round();
+  if (now_ns >= next_settle_ns_) {
+    spans_.settle(now_ns, text_of);
+    next_settle_ns_ = now_ns + drain::kSecondNs;
+  }
   lapped_ += static_cast<double>(drained.lapped);
   torn_ += static_cast<double>(drained.torn + implausible);
   next_drain_ns_ = now_ns + pace_.after(drained.fullest_per_1024);
@@ -120,7 +126,7 @@ void Target::refresh(std::uint64_t now_ns) {
   read_process();
   read_counters();
   peers_.compare(region_.descriptors());
-  if (now_ns >= next_heap_ns_) read_heap(now_ns);
+  wanted_until_ns_ = now_ns + kWantedNs;
 }
 
 void Target::read_process() {
@@ -167,7 +173,6 @@ void Target::read_counters() {
   }
 }
 
-// Up to 65,536 samples are copied, so it is done as seldom as keeps it under a thousandth of a core.
 void Target::read_heap(std::uint64_t now_ns) {
   const std::uint64_t began_ns = drain::clock_ns(CLOCK_THREAD_CPUTIME_ID);
   HeapFigures now;
@@ -181,7 +186,7 @@ void Target::read_heap(std::uint64_t now_ns) {
     }
   }
   heap_ = now;
-  constexpr std::uint64_t kShare = 1000, kAtLeastNs = 1'000'000'000, kAtMostNs = 60'000'000'000;
+  constexpr std::uint64_t kShare = 1000, kAtLeastNs = 5'000'000'000, kAtMostNs = 60'000'000'000;
   const std::uint64_t took_ns = drain::clock_ns(CLOCK_THREAD_CPUTIME_ID) - began_ns;
   next_heap_ns_ = now_ns + std::clamp(took_ns * kShare, kAtLeastNs, kAtMostNs);
 }

@@ -44,7 +44,7 @@ struct CounterFigures {
   std::array<shm::IoCounter, shm::kIoKinds> io{};
 };
 
-// The live heap as the live-sample table has it: estimates.
+// The live heap as the live-sample table has it: estimates. Nothing before it was first read.
 struct HeapFigures {
   double live_bytes = 0, live_objects = 0, mapped_bytes = 0;
 };
@@ -63,13 +63,18 @@ class Target {
   bool is_there() const;
   // Drains what is due and says when it wants to be called again (CLOCK_MONOTONIC).
   std::uint64_t drain(std::uint64_t now_ns);
-  // Reads counters, tables and /proc, before figures are asked for.
+  // Reads counters, descriptors and /proc, before figures are asked for.
   void refresh(std::uint64_t now_ns);
+  // When the live-sample table is to be read (again); never, as long as nobody asks for figures. Up to 65,536 samples
+  // are copied then, so it is done between scrapes, one target at a time, and so seldom that it takes no more than a
+  // thousandth of a core.
+  std::uint64_t heap_due_ns(std::uint64_t now_ns) const { return now_ns < wanted_until_ns_ ? next_heap_ns_ : ~0ull; }
+  void read_heap(std::uint64_t now_ns);
 
   const shm::RegionStatus& status() const { return status_; }
   const ProcessFigures& process() const { return process_; }
   const CounterFigures& counters() const { return counters_; }
-  const HeapFigures& heap() const { return heap_; }
+  const std::optional<HeapFigures>& heap() const { return heap_; }
   const SpanTotals& spans() const { return spans_; }
   const PeerTotals& peers() const { return peers_; }
   const WeightedHistogram& lifetimes() const { return lifetimes_; }
@@ -85,7 +90,6 @@ class Target {
   void use(const shm::ReadRecord& record);
   void read_process();
   void read_counters();
-  void read_heap(std::uint64_t now_ns);
 
   shm::RegionReader region_;
   proc::ProcessFiles files_;
@@ -93,11 +97,11 @@ class Target {
   std::string program_;
   double started_at_ = 0;
   drain::DrainPace pace_;
-  std::uint64_t next_drain_ns_ = 0, next_heap_ns_ = 0;
+  std::uint64_t next_drain_ns_ = 0, next_heap_ns_ = 0, next_settle_ns_ = 0, wanted_until_ns_;
 
   ProcessFigures process_;
   CounterFigures counters_;
-  HeapFigures heap_;
+  std::optional<HeapFigures> heap_;
   SpanTotals spans_;
   PeerTotals peers_;
   WeightedHistogram lifetimes_{kLifetimeBounds};

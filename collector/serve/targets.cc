@@ -77,7 +77,14 @@ std::chrono::milliseconds Targets::poll() {
     if (directory_.may_have_changed() || must_look_again_) discover();
   }
   std::uint64_t next_ns = next_look_ns_;
-  for (const auto& [pid, target] : targets_) next_ns = std::min(next_ns, target->drain(now_ns));
+  Target* most_overdue = nullptr;
+  for (const auto& [pid, target] : targets_) {
+    next_ns = std::min(next_ns, target->drain(now_ns));
+    const std::uint64_t due_ns = target->heap_due_ns(now_ns);
+    if (due_ns <= now_ns && (most_overdue == nullptr || due_ns < most_overdue->heap_due_ns(now_ns)))
+      most_overdue = target.get();
+  }
+  if (most_overdue != nullptr) most_overdue->read_heap(now_ns);
   const std::uint64_t after_ns = drain::clock_ns(CLOCK_MONOTONIC);
   return next_ns > after_ns ? std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(next_ns - after_ns))
                             : std::chrono::milliseconds{0};

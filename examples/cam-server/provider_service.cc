@@ -166,7 +166,9 @@ nlohmann::json ProviderService::stats() const {
   json["hang"] = hangs_.load();
   json["calls"] = calls_.load();
   json["errors"] = errors_.load();
+  json["answered"] = calls_.load() - errors_.load();
   json["tokens"] = tokens_.load();
+  json["cost"] = static_cast<double>(tokens_.load()) * config().price_per_1k / 1000;
   json["open_connections"] = server_.open_connections();
   return json;
 }

@@ -18,7 +18,8 @@ MAY_INCLUDE = {
     "collector": {"shm", "run"},
     "exporters": {"run"},
     "viewer": {"run", "exporters"},
-    "cli": {"collector", "run", "exporters", "viewer"},
+    "suite": {"collector", "run", "exporters", "viewer"},
+    "cli": {"collector", "run", "exporters", "viewer", "suite"},
     "examples": {"probe"},
 }
 # Inside collector/ these stand alone: they know no region and no run file's writer.

@@ -14,16 +14,14 @@ class OneProcess(unittest.TestCase):
     def test_exact_counts_are_the_programs_own(self):
         with served() as server, target.preloaded(CAMPROBE_HEAP_INTERVAL="16KiB") as program:
             of = {"pid": program.pid}
-            harness.wait_until(lambda: server.scrape().has("camprobe_probe_up", **of), what="the target")
+            harness.wait_until(lambda: server.scrape().has("camprobe_heap_live_bytes", **of), what="the target's live heap")
             before = server.scrape()
             program.do("keep 4000 2000")
             program.do("alloc 3000 1500")
             program.do("io 70")
             program.do("waits 5 20")
-            after = harness.wait_until(lambda: (s := server.scrape()).one("camprobe_heap_allocations_total", **of) >= 7000 and s,
-                                       what="its allocations")
-            time.sleep(1.2)  # the live table is looked at once a second
-            after = server.scrape()
+            kept = before.one("camprobe_heap_live_bytes", **of) + 4e6  # the live table is read every five seconds
+            after = harness.wait_until(lambda: (s := server.scrape()).one("camprobe_heap_live_bytes", **of) > kept and s, what="what is kept")
             grown = lambda name, **labels: after.one(name, **of, **labels) - before.one(name, **of, **labels)  # noqa: E731
             self.assertGreaterEqual(grown("camprobe_heap_allocations_total"), 7000)
             self.assertGreaterEqual(grown("camprobe_heap_allocated_bytes_total"), 4000 * 2000 + 3000 * 1500)
@@ -102,10 +100,13 @@ class Mesh(unittest.TestCase):
             self.assertGreater(cost, 0)
             self.assertGreater(baseline, cost)
             self.assertAlmostEqual(sum(samples.of("camprobe_cost_saved", **decided)), baseline - cost, places=9)
-            # What left for loopback peers is all that left, exactly.
+            # What went to and came from loopback peers is all that did, exactly, once the last closings are drained.
             for direction in ("read", "write"):
-                peers = sum(samples.of("camprobe_socket_peer_bytes_total", pid=mesh.pid, network="loopback", direction=direction))
-                self.assertEqual(peers, samples.one("camprobe_io_bytes_total", pid=mesh.pid, kind="socket", direction=direction))
+                def agree():
+                    now = server.scrape()
+                    peers = sum(now.of("camprobe_socket_peer_bytes_total", pid=mesh.pid, network="loopback", direction=direction))
+                    return peers == now.one("camprobe_io_bytes_total", pid=mesh.pid, kind="socket", direction=direction) > 0
+                harness.wait_until(agree, what=f"peers' bytes, {direction}")
             self.assertGreater(sum(samples.of("camprobe_socket_peer_bytes_total", pid=mesh.pid, role="connected")), 0)
             self.check_rules(server.text())
             # A failure is a provider's: one that is down.

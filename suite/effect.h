@@ -1,0 +1,21 @@
+// suite/effect.h
+//
+// One figure of repeated runs of two variants: by what factor they differ, with an interval, and how large that is
+// beside the runs' own spread. On logarithms, since times and rates differ by factors: Welch's interval of the
+// difference of means; Hedges' g (the difference over the pooled deviation, corrected for few runs).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+namespace camprobe::suite {
+
+struct Effect {
+  double ratio = 1, low = 1, high = 1;  // of the first to the second; 95 %
+  double hedges_g = 0;
+};
+
+// Nothing where a side has fewer than two runs or a value that is not above zero.
+std::optional<Effect> effect_of(const std::vector<double>& first, const std::vector<double>& second);
+
+}  // namespace camprobe::suite

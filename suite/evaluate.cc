@@ -1,0 +1,384 @@
+#include "suite/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "collector/analysis/from_run.h"
+#include "collector/gates/gate.h"
+#include "exporters/report_json.h"
+#include "exporters/report_junit.h"
+#include "exporters/report_markdown.h"
+#include "exporters/report_text.h"
+#include "run/reader.h"
+#include "run/units.h"
+#include "suite/child.h"
+#include "suite/diagnosis.h"
+#include "suite/recovery.h"
+#include "suite/tool.h"
+#include "viewer/html.h"
+#include "viewer/page_data.h"
+
+namespace camprobe::suite {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json or_null(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+template <typename Whole>
+Json whole_or_null(const std::optional<Whole>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json quantiles_json(const load::LoadTimeline& timeline) {
+  const auto given = timeline.quantiles();
+  if (!given) return nullptr;
+  Json out{{"p50", or_null(given->p50_ms)},
+           {"p95", or_null(given->p95_ms)},
+           {"p99", or_null(given->p99_ms)},
+           {"max", or_null(given->max_ms)}};
+  out["mean"] = nullptr;
+  out["deviation"] = nullptr;
+  if (!timeline.latency.empty()) {
+    const double mean = *timeline.latency.mean() / 1e6;
+    double squares = 0;  // by the middles of the histogram's buckets
+    timeline.latency.each_bucket([&](std::uint32_t bucket, std::uint64_t count) {
+      const double middle = (static_cast<double>(run::Histogram::bucket_low(bucket)) +
+                             static_cast<double>(run::Histogram::bucket_high(bucket))) /
+                            2e6;
+      squares += static_cast<double>(count) * (middle - mean) * (middle - mean);
+    });
+    out["mean"] = mean;
+    out["deviation"] = std::sqrt(squares / static_cast<double>(timeline.latency.count()));
+  }
+  return out;
+}
+
+// Of the buckets that begin in the phase. A tool that gives only stages gives them here as they are.
+Json phase_load(const load::LoadTimeline& timeline, const PhaseSpan& phase) {
+  std::uint64_t requests = 0, errors = 0;
+  run::Histogram latency;
+  std::optional<load::Quantiles> given;
+  for (const load::LoadBucket& bucket : timeline.buckets) {
+    const std::int64_t middle = (bucket.from.time_since_epoch() + bucket.width / 2).count();
+    if (middle < phase.from_ns || middle >= phase.to_ns) continue;
+    requests += bucket.all.requests;
+    errors += bucket.all.errors;
+    latency.merge(bucket.all.latency);
+    if (bucket.all.given) given = bucket.all.given;
+  }
+  const double seconds = static_cast<double>(phase.to_ns - phase.from_ns) / 1e9;
+  Json out{{"requests", requests},
+           {"errors", errors},
+           {"throughput_rps", seconds > 0 ? static_cast<double>(requests) / seconds : 0.0}};
+  const auto quantile = [&](double q) {
+    return latency.empty() ? Json(nullptr) : Json(static_cast<double>(*latency.quantile(q)) / 1e6);
+  };
+  out["latency_p50_ms"] = latency.empty() && given ? or_null(given->p50_ms) : quantile(0.5);
+  out["latency_p95_ms"] = latency.empty() && given ? or_null(given->p95_ms) : quantile(0.95);
+  out["latency_p99_ms"] = latency.empty() && given ? or_null(given->p99_ms) : quantile(0.99);
+  return out;
+}
+
+Json phases_json(const RunOutcome& outcome, gates::Measurements* measurements) {
+  Json list = Json::array();
+  for (const PhaseSpan& phase : outcome.phases) {
+    Json one{{"name", phase.name},
+             {"kind", phase.kind},
+             {"from_s", static_cast<double>(phase.from_ns - outcome.from_ns) / 1e9},
+             {"to_s", static_cast<double>(phase.to_ns - outcome.from_ns) / 1e9},
+             {"users", phase.users},
+             {"asked_rps", or_null(phase.rate)},
+             {"generator_cpus", phase.generator_cpus},
+             {"machine_cpus", phase.machine_cpus}};
+    one.update(phase_load(outcome.timeline, phase));
+    if (measurements != nullptr) {
+      for (const char* name :
+           {"cpu_average_cores", "cpu_peak_cores", "rss_peak_bytes", "heap_peak_bytes", "fds_peak", "threads_peak"})
+        one[name] = or_null(measurements->measure(*gates::metric_named(name), {"", phase.name}).value);
+    }
+    list.push_back(one);
+  }
+  return list;
+}
+
+Json seconds_json(const RunOutcome& outcome) {
+  Json list = Json::array();
+  for (const load::LoadBucket& bucket : outcome.timeline.buckets) {
+    const double width = std::chrono::duration<double>(bucket.width).count();
+    const auto p95 = bucket.all.latency.quantile(0.95);
+    list.push_back({{"at_s", static_cast<double>(bucket.from.time_since_epoch().count() - outcome.from_ns) / 1e9},
+                    {"rps", width > 0 ? static_cast<double>(bucket.all.requests) / width : 0.0},
+                    {"errors", bucket.all.errors},
+                    {"p95_ms", p95 ? Json(static_cast<double>(*p95) / 1e6) : Json(nullptr)}});
+  }
+  return list;
+}
+
+// Requests in each second by latency: rows of the load-distribution heat map, from 0.1 ms up in octaves.
+Json heat_json(const RunOutcome& outcome) {
+  constexpr std::size_t kMostColumns = 120, kRows = 18;
+  const auto& buckets = outcome.timeline.buckets;
+  if (outcome.timeline.latency.empty() || buckets.empty()) return nullptr;
+  const std::size_t each = (buckets.size() + kMostColumns - 1) / kMostColumns;
+  Json columns = Json::array();
+  for (std::size_t i = 0; i < buckets.size(); i += each) {
+    std::vector<std::uint64_t> rows(kRows);
+    for (std::size_t k = i; k < std::min(i + each, buckets.size()); ++k) {
+      buckets[k].all.latency.each_bucket([&](std::uint32_t bucket, std::uint64_t count) {
+        const double ms = static_cast<double>(run::Histogram::bucket_low(bucket)) / 1e6;
+        const auto row =
+            static_cast<std::size_t>(std::clamp(std::floor(std::log2(std::max(ms, 1e-9) / 0.1)) + 1, 0.0, kRows - 1.0));
+        rows[row] += count;
+      });
+    }
+    columns.push_back(rows);
+  }
+  return Json{{"lowest_ms", 0.1}, {"seconds_a_column", each}, {"columns", columns}};
+}
+
+Json generator_json(const RunOutcome& outcome) {
+  double sum = 0, peak = 0, machine = 0;
+  for (const Second& second : outcome.seconds) {
+    sum += second.generator_cpus;
+    peak = std::max(peak, second.generator_cpus);
+    machine += second.machine_cpus;
+  }
+  const double n = std::max<double>(1, static_cast<double>(outcome.seconds.size()));
+  const double cpus = static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
+  // By phase, so that an easy one does not hide a hard one.
+  double busiest = 0, machine_busiest = 0;
+  std::string where;
+  bool fell_short = false;
+  for (const PhaseSpan& phase : outcome.phases) {
+    if (phase.generator_cpus > busiest) where = phase.name;
+    busiest = std::max(busiest, phase.generator_cpus);
+    machine_busiest = std::max(machine_busiest, phase.machine_cpus);
+    if (!phase.rate) continue;
+    const double sent = phase_load(outcome.timeline, phase)["throughput_rps"];
+    fell_short |= sent < 0.95 * *phase.rate;
+  }
+  const bool was_bottleneck = outcome.generator_capacity > 0 && busiest > 0.85 * outcome.generator_capacity;
+  std::string text;
+  if (outcome.seconds.empty())
+    text = "the load was too short to watch the load generator's CPU time";
+  else if (was_bottleneck)
+    text = fmt::format(
+        "the load generator was the bottleneck: it took {:.2f} of the {} CPUs it can use (phase {}); what it measured "
+        "is its own "
+        "limit, give it more threads or another tool",
+        busiest, number_text(outcome.generator_capacity), where);
+  else if (machine_busiest > 0.95 * cpus)
+    text = fmt::format(
+        "the load generator took {:.2f} of the {} CPUs it can use, but all {} CPUs of the machine were busy: load and "
+        "target took "
+        "time from each other",
+        busiest, number_text(outcome.generator_capacity), cpus);
+  else
+    text = fmt::format("the load generator was not the bottleneck: it took at most {:.2f} of the {} CPUs it can use",
+                       busiest, number_text(outcome.generator_capacity));
+  return Json{{"mean_cpus", sum / n},
+              {"peak_cpus", peak},
+              {"capacity_cpus", outcome.generator_capacity},
+              {"machine_mean_cpus", machine / n},
+              {"was_bottleneck", was_bottleneck},
+              {"fell_short", fell_short},
+              {"text", text}};
+}
+
+// What the three counted, and what every difference is.
+Json counts_json(const Suite& suite, const RunOutcome& outcome, run::Reader* reader, const run::Report* report) {
+  const Counted& counted = outcome.counted;
+  std::optional<std::int64_t> tool, server, probe;
+  Json differences = Json::array();
+  if (counted.tool_began) tool = static_cast<std::int64_t>(*counted.tool_began);
+  if (counted.server) server = *counted.server - counted.own_in_between;
+  if (reader != nullptr && !suite.span.empty()) {
+    if (const auto name = reader->find_name(suite.span)) {
+      std::int64_t spans = 0;
+      for (const run::SpanStat& stat : reader->span_stats()) spans += stat.name == *name ? stat.spans : 0;
+      probe = spans - counted.own_in_all;
+    }
+  }
+  bool reconciled = true;
+  const std::int64_t under_way =
+      counted.tool_began && counted.tool_done ? static_cast<std::int64_t>(*counted.tool_began - *counted.tool_done) : 0;
+  const auto rows = static_cast<std::int64_t>(outcome.timeline.requests.value_or(0));
+  if (under_way > 0)
+    differences.push_back(fmt::format(
+        "{} requests were under way when the load tool's stages ended: begun, and not waited for", under_way));
+  if (counted.tool_done && static_cast<std::int64_t>(*counted.tool_done) > rows)
+    differences.push_back(fmt::format("{} requests failed before they were sent or got no answer, and have no latency",
+                                      static_cast<std::int64_t>(*counted.tool_done) - rows));
+  if (tool && server && *tool != *server) {
+    // Those under way may not have reached the server any more.
+    const bool explained = *server < *tool && *tool - *server <= under_way;
+    differences.push_back(explained ? fmt::format("{} of those under way did not reach the server", *tool - *server)
+                                    : fmt::format("the server counted {} {} than the load tool began",
+                                                  std::abs(*tool - *server), *server < *tool ? "fewer" : "more"));
+    if (!explained) reconciled = false;
+  }
+  std::uint64_t lost = 0;
+  if (report != nullptr) {
+    for (const run::ReportLost& kind : report->lost) lost += kind.records;
+  }
+  const auto& expected = server ? server : tool;
+  if (probe && expected && *probe != *expected) {
+    if (*probe < *expected && lost > 0) {
+      differences.push_back(fmt::format("{} spans are missing: {} records were lost", *expected - *probe, lost));
+    } else {
+      differences.push_back(fmt::format("the probe saw {} {} requests than {}", std::abs(*expected - *probe),
+                                        *probe < *expected ? "fewer" : "more",
+                                        server ? "the server counted" : "the load tool began"));
+      reconciled = false;
+    }
+  }
+  return Json{{"load_tool", whole_or_null(tool)},
+              {"server", whole_or_null(server)},
+              {"probe", whole_or_null(probe)},
+              {"suite_itself", counted.own_in_all},
+              {"reconciled", tool && (server || probe) ? Json(reconciled) : Json(nullptr)},
+              {"differences", differences}};
+}
+
+Json resources_json(run::Reader& reader, gates::Measurements& measurements) {
+  Json out = Json::object();
+  std::map<std::string, std::int64_t> bytes, operations;
+  for (const run::IoRow& row : reader.io()) {
+    bytes[row.kind] += row.bytes;
+    operations[row.kind] += row.ops;
+  }
+  const auto rise = [&](const char* name) -> Json {
+    std::map<std::int64_t, std::pair<double, double>> by_process;
+    bool any = false;
+    for (const run::Point& point : reader.series(name)) {
+      auto [at, is_new] = by_process.try_emplace(static_cast<std::int64_t>(point.process), point.value, point.value);
+      at->second.second = point.value;
+      any = true;
+    }
+    double sum = 0;
+    for (const auto& [process, ends] : by_process) sum += ends.second - ends.first;
+    return any ? Json(sum) : Json(nullptr);
+  };
+  out["network_in_bytes"] = bytes["socket_read"];
+  out["network_out_bytes"] = bytes["socket_write"];
+  out["disk_read_bytes"] = rise("process_storage_read_bytes");
+  out["disk_write_bytes"] = rise("process_storage_write_bytes");
+  const auto rss = measurements.measure(*gates::metric_named("rss_peak_bytes")).value;
+  const auto heap = measurements.measure(*gates::metric_named("heap_peak_bytes")).value;
+  out["heap_peak_bytes"] = or_null(heap);
+  out["non_heap_peak_bytes"] = rss && heap ? Json(std::max(0.0, *rss - *heap)) : Json(nullptr);
+  return out;
+}
+
+std::string how_it_ended(const run::ReportProcess& process) {
+  const std::string how = process.ended_how.empty() ? "ended" : process.ended_how;
+  if (!process.exit_status) return how;
+  // As a shell has it: 128 and the signal.
+  return how + (how == "killed" && *process.exit_status > 128
+                    ? " by signal " + std::to_string(*process.exit_status - 128)
+                    : " with exit code " + std::to_string(*process.exit_status));
+}
+
+void write_reports(const RunOutcome& outcome, run::Reader& reader, const run::Report& report) {
+  const std::string stem = outcome.plan.directory + "/run";
+  write_all(stem + ".json", exporters::report_json(report));
+  write_all(stem + ".txt", exporters::report_text(report));
+  write_all(stem + ".md", exporters::report_markdown(report));
+  write_all(stem + ".xml", exporters::report_junit(report));
+  write_all(stem + ".html", viewer::self_contained_page(viewer::page_data(reader, run::to_json(report))));
+}
+
+}  // namespace
+
+Json evaluated(const Suite& suite, const RunOutcome& outcome) {
+  Json out{{"name", outcome.plan.name},
+           {"variant", outcome.plan.variant},
+           {"repeat", outcome.plan.repeat},
+           {"cores", whole_or_null(outcome.plan.cores)},
+           {"instances", whole_or_null(outcome.plan.instances)},
+           {"state", to_string(outcome.state)},
+           {"why", outcome.why}};
+  const double seconds = static_cast<double>(outcome.to_ns - outcome.from_ns) / 1e9;
+  const auto requests = outcome.timeline.requests.value_or(0);
+  out["load"] = {
+      {"tool", suite.load.tool},
+      {"seconds", seconds},
+      {"requests", requests},
+      {"errors", whole_or_null(outcome.timeline.errors)},
+      {"throughput_rps", seconds > 0 ? static_cast<double>(requests) / seconds : 0.0},
+      {"error_rate", outcome.timeline.errors && requests > 0
+                         ? Json(static_cast<double>(*outcome.timeline.errors) / static_cast<double>(requests))
+                         : Json(nullptr)},
+      {"latency_ms", quantiles_json(outcome.timeline)},
+      {"latency_counts_from", load::to_string(outcome.timeline.latency_basis)},
+      {"by_second", seconds_json(outcome)},
+      {"heat", heat_json(outcome)}};
+  out["generator"] = generator_json(outcome);
+  out["figures"] = outcome.figures;
+  out["checks"] = Json::array();
+  for (const auto& [what, wrong] : outcome.checks)
+    out["checks"].push_back({{"name", what}, {"passed", wrong.empty()}, {"text", wrong}});
+  out["events"] = Json::array();
+  for (const auto& [at, what] : outcome.events)
+    out["events"].push_back({{"at_s", static_cast<double>(at - outcome.from_ns) / 1e9}, {"what", what}});
+  Json notes = outcome.notes;
+  for (const std::string& note : outcome.timeline.notes) notes.push_back(note);
+  if (outcome.left_behind > 0)
+    notes.push_back(fmt::format("{} processes were left behind and were killed", outcome.left_behind));
+  if (outcome.memory_limit)
+    out["memory"] = {{"limit_bytes", *outcome.memory_limit},
+                     {"peak_bytes", whole_or_null(outcome.memory_peak)},
+                     {"oom_kills", whole_or_null(outcome.oom_kills)}};
+  out["log_tail"] = outcome.log_tail;
+  out["run"] = nullptr;
+  auto reader =
+      outcome.run_file.empty() ? run::Result<run::Reader>(run::Error{""}) : run::Reader::open(outcome.run_file);
+  if (reader) {
+    out["run"] = outcome.run_file.substr(outcome.run_file.rfind('/', outcome.run_file.rfind('/') - 1) + 1);
+    const analysis::Thresholds thresholds;
+    const run::Report report = gates::analyse_with_gates(*reader, suite.gates, thresholds);
+    const analysis::RunInput input = analysis::input_from(*reader, thresholds);
+    gates::Measurements measurements(*reader, input, report);
+    out["phases"] = phases_json(outcome, &measurements);
+    out["metrics"] = Json::object();
+    for (const gates::Metric& metric : gates::all_metrics())
+      out["metrics"][std::string(metric.name)] = or_null(measurements.measure(metric).value);
+    out["resources"] = resources_json(*reader, measurements);
+    out["counts"] = counts_json(suite, outcome, &*reader, &report);
+    out["gates"] = Json::array();
+    for (const run::ReportGate& gate : report.gates) out["gates"].push_back(run::to_json(gate));
+    const Json whole = run::to_json(report);
+    out["verdict"] = report.verdict;
+    out["summary"] = report.summary;
+    out["findings"] = whole["findings"];
+    for (const char* key : {"processes", "spans", "top_cpu", "not_judged"}) {
+      if (whole.contains(key)) out[key] = whole[key];
+    }
+    out["diagnosis"] = diagnosed(suite, outcome, report, out);
+    for (const run::ReportProcess& process : report.processes) {
+      if (outcome.state == State::kTargetEnded && process.ended_s && out["post_mortem"].is_null())
+        out["post_mortem"] = fmt::format("{} (pid {}) {}", process.executable, process.pid, how_it_ended(process));
+    }
+    write_reports(outcome, *reader, report);
+  } else {
+    if (!outcome.run_file.empty()) notes.push_back(reader.error());
+    out["phases"] = phases_json(outcome, nullptr);
+    out["counts"] = counts_json(suite, outcome, nullptr, nullptr);
+    out["gates"] = Json::array();
+    out["findings"] = Json::array();
+    out["diagnosis"] = Json::array();
+  }
+  if (outcome.oom_kills.value_or(0) > 0)
+    out["post_mortem"] = fmt::format("the kernel's out-of-memory killer ended the target at its limit of {}",
+                                     run::in_bytes(static_cast<double>(outcome.memory_limit.value_or(0))));
+  out["recovery"] = recovery_json(outcome);
+  out["notes"] = notes;
+  return out;
+}
+
+}  // namespace camprobe::suite

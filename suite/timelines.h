@@ -1,0 +1,27 @@
+// suite/timelines.h
+//
+// What the load tool's processes wrote, one after another and beside each other, as one timeline; and the counts that
+// their results lack but their printed texts have.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "collector/load/timeline.h"
+
+namespace camprobe::suite {
+
+// The phases are `phases`; those of the parts are left out.
+load::LoadTimeline joined(std::vector<load::LoadTimeline> parts, std::vector<load::LoadPhase> phases);
+
+// What h2load printed: requests it began, and requests that were answered or failed. The others were under way when
+// its time was over: the server may have served them, the tool did not wait.
+struct Begun {
+  std::uint64_t began = 0, done = 0;
+};
+std::optional<Begun> begun_of_h2load(std::string_view printed);
+
+}  // namespace camprobe::suite

@@ -1,0 +1,85 @@
+// What a suite computes by itself: recovery after a surge, scaling laws, what the load tool printed.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "suite/effect.h"
+#include "suite/recovery.h"
+#include "suite/scaling.h"
+#include "suite/timelines.h"
+
+namespace camprobe::suite {
+namespace {
+
+std::vector<LoadSecond> seconds(const std::vector<double>& p95) {
+  std::vector<LoadSecond> list;
+  for (std::size_t i = 0; i < p95.size(); ++i) list.push_back({static_cast<double>(i), p95[i], false});
+  return list;
+}
+
+TEST(Recovery, IsTheFirstOfThreeSecondsAsQuickAsBefore) {
+  const auto found = recovery_after(seconds({10, 11, 10, 10, 90, 95, 60, 12, 40, 12, 11, 12, 10}), 4, 6);
+  ASSERT_TRUE(found);
+  EXPECT_DOUBLE_EQ(found->usual_ms, 10);
+  EXPECT_DOUBLE_EQ(found->worst_ms, 95);
+  ASSERT_TRUE(found->seconds);
+  EXPECT_DOUBLE_EQ(*found->seconds, 3);  // second 9 is the first of 9, 10 and 11
+}
+
+TEST(Recovery, IsNotClaimedWhereItWasNotSeen) {
+  EXPECT_FALSE(recovery_after(seconds({10, 10, 10, 90, 90, 50, 50, 10, 10}), 3, 5)->seconds);
+  EXPECT_FALSE(recovery_after(seconds({10, 90, 90, 10, 10, 10}), 1, 3));
+  auto failing = seconds({10, 10, 10, 90, 10, 10, 10, 10});
+  for (std::size_t i = 4; i < failing.size(); ++i) failing[i].has_errors = true;
+  EXPECT_FALSE(recovery_after(failing, 3, 4)->seconds);
+}
+
+// SPEC SDM91 on a Sun SPARCcenter 2000, from N. Gunther, Guerrilla Capacity Planning (2007), as the R package usl has
+// it (specsdm91); its vignette gives alpha 0.0277295, beta 0.0001044 and gamma 89.995 for the least-squares fit.
+TEST(Scaling, TheUniversalLawHasThePublishedAnswer) {
+  const std::vector<ScalePoint> points{{1, 64.9},     {18, 995.9},   {36, 1652.4}, {72, 1853.2},
+                                       {108, 1828.9}, {144, 1775.0}, {216, 1702.2}};
+  const auto fit = fit_usl(points);
+  ASSERT_TRUE(fit);
+  EXPECT_NEAR(fit->contention, 0.02773, 0.0001);
+  EXPECT_NEAR(fit->coherency, 0.0001044, 0.0000005);
+  EXPECT_NEAR(fit->single, 89.995, 0.05);
+  ASSERT_TRUE(fit->peak_at);
+  EXPECT_NEAR(*fit->peak_at, 96.5, 0.2);
+  EXPECT_LT(fit->contention_low, fit->contention);
+  EXPECT_GT(fit->contention_high, fit->contention);
+}
+
+TEST(Scaling, AmdahlsLawIsFoundAgainInItsOwnCurve) {
+  std::vector<ScalePoint> points;
+  for (const double n : {1.0, 2.0, 4.0, 8.0, 16.0}) points.push_back({n, 100 * n / (1 + 0.05 * (n - 1))});
+  const auto fit = fit_amdahl(points);
+  ASSERT_TRUE(fit);
+  EXPECT_NEAR(fit->contention, 0.05, 1e-6);
+  EXPECT_NEAR(fit->single, 100, 1e-3);
+  EXPECT_FALSE(fit_usl({{1, 100}, {2, 190}})) << "two points cannot tell three terms";
+}
+
+TEST(Effect, IsARatioWithItsIntervalAndItsSize) {
+  const auto effect = effect_of({10, 10.2, 9.9, 10.1, 10}, {20, 20.5, 19.8, 20.1, 20.2});
+  ASSERT_TRUE(effect);
+  EXPECT_NEAR(effect->ratio, 0.499, 0.01);
+  EXPECT_LT(effect->low, effect->ratio);
+  EXPECT_GT(effect->high, effect->ratio);
+  EXPECT_LT(effect->high, 0.52);
+  EXPECT_LT(effect->hedges_g, -5);
+  EXPECT_FALSE(effect_of({10}, {20, 21})) << "one run has no interval";
+}
+
+TEST(H2load, TellsWhatItBeganAndWhatItSawTheEndOf) {
+  const auto begun = begun_of_h2load(
+      "finished in 2s\nrequests: 10043 total, 10093 started, 10043 done, 10043 succeeded, 0 failed, 0 errored, 0 "
+      "timeout\n");
+  ASSERT_TRUE(begun);
+  EXPECT_EQ(begun->began, 10093u);
+  EXPECT_EQ(begun->done, 10043u);
+  EXPECT_FALSE(begun_of_h2load("h2load: cannot connect"));
+}
+
+}  // namespace
+}  // namespace camprobe::suite
