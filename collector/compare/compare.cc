@@ -277,7 +277,7 @@ class Comparer {
                                                    "error_rate"};
     for (const run::ComparedFigure& f : result_.figures) {
       const std::string what = f.metric + (f.endpoint.empty() ? "" : " of " + f.endpoint);
-      const auto said = [&] {
+      const auto said = [&]() -> std::string {
         if (!f.change) return what;
         return f.is_ratio ? fmt::format("{} {:+.1f} %", what, 100 * f.change->value)
                           : fmt::format("{} {}{}", what, f.change->value > 0 ? "+" : "",

@@ -112,6 +112,7 @@ class Summary {
       if (auto histogram = run::Histogram::from_json(stat.latency)) p.latency.merge(*histogram);
     }
     std::vector<LatencyPoint> points;
+    points.reserve(seconds.size());
     for (auto& [second, p] : seconds) points.push_back(std::move(p));
     return points;
   }

@@ -25,7 +25,7 @@ struct ArbitrationRequest {
 
   explicit ArbitrationRequest(const HttpRequest& request) {
     RequestFields fields(request);
-    prompt = fields.text("prompt", "", 64 * 1024);
+    prompt = fields.text("prompt", "", std::size_t{64} * 1024);
     const bool has_size = fields.has("prompt_size");
     if (has_size && !prompt.empty()) throw BadRequest("give prompt or prompt_size, not both");
     prompt_bytes = fields.number("prompt_size", prompt.size(), 0, 10'000'000);

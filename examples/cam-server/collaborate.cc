@@ -90,7 +90,7 @@ class Collaboration : public std::enable_shared_from_this<Collaboration> {
   }
 
  private:
-  void next_round(std::vector<std::string> candidates) {
+  void next_round(const std::vector<std::string>& candidates) {
     ++round_;
     votes_.clear();
     for (const auto& agent : agents_) agent->start_round(candidates);
@@ -111,7 +111,7 @@ class Collaboration : public std::enable_shared_from_this<Collaboration> {
     std::vector<std::string> candidates;
     candidates.reserve(result.size());
     for (const auto& [answer, weight] : result) candidates.push_back(answer);
-    next_round(std::move(candidates));
+    next_round(candidates);
   }
 
   void finish(const std::vector<std::pair<std::string, double>>& result, bool agreed, double total) {
@@ -214,7 +214,7 @@ void Agent::vote() {
 
 void collaborate(Mesh& mesh, std::shared_ptr<Exchange> exchange) {
   RequestFields fields(exchange->request);
-  auto question = fields.text("question", "", 16 * 1024);
+  auto question = fields.text("question", "", std::size_t{16} * 1024);
   const auto agents = fields.number("agents", 5, 2, 32);
   const auto max_rounds = fields.number("max_rounds", 4, 1, 10);
   fields.expect_no_more();

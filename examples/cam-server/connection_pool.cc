@@ -7,7 +7,8 @@
 
 namespace cam {
 
-Connection::Connection(boost::asio::io_context& io) : stream(boost::asio::make_strand(io)), buffer(64 * 1024) {}
+Connection::Connection(boost::asio::io_context& io)
+    : stream(boost::asio::make_strand(io)), buffer(std::size_t{64} * 1024) {}
 
 Lease& Lease::operator=(Lease&& other) noexcept {
   if (this != &other) {

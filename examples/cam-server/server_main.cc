@@ -21,7 +21,8 @@ struct Options {
   std::int64_t deadline_ms = 1000, health_ms = 1000, cache_ttl_ms = 60'000, pool_idle_ms = 30'000, breaker_ms = 1000,
                client_idle_ms = 60'000;
   int breaker_failures = 5;
-  std::size_t cache_capacity = 4096, pool_open = 256, pool_waiting = 4096, max_connections = 8192, max_body = 64 * 1024;
+  std::size_t cache_capacity = 4096, pool_open = 256, pool_waiting = 4096, max_connections = 8192,
+              max_body = std::size_t{64} * 1024;
 };
 
 void add_options(CLI::App& app, Options& options) {
