@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "cli/choices.h"
 #include "cli/commands.h"
 #include "cli/duration.h"
 #include "cli/gate.h"
@@ -56,6 +57,9 @@ cache entry. The report confirms or clears each suspicion, with the figures.
   command->add_option("--grace", arguments->grace, "How long after SIGTERM it is killed [10s]")
       ->transform(duration_from(0))
       ->type_name("TIME");
+  command->add_option("--allocator", arguments->options.allocator, "Run on tcmalloc, jemalloc or mimalloc")
+      ->check(choices("tcmalloc jemalloc mimalloc"))
+      ->type_name("NAME");
   CLI::Option* prove = command->add_flag("--prove-leak", arguments->proves_leak,
                                          "Load, idle, the same load, idle: confirm or clear what is suspected");
   CLI::Option* idle = command->add_option("--idle", arguments->idle, "How long the idles of --prove-leak are [30s]")

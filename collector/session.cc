@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "collector/attach/allocator.h"
 #include "collector/attach/control.h"
 #include "collector/attach/launch.h"
 #include "collector/attach/program.h"
@@ -312,8 +313,13 @@ class Load {
 Outcome record_program(const RunOptions& options) {
   const auto program = attach::find_program(options.program.front());
   if (!program) return usage_error(program.error());
-  const auto library = attach::find_probe_library();
+  auto library = attach::find_probe_library();
   if (!library) return usage_error(library.error());
+  if (!options.allocator.empty()) {
+    const auto allocator = attach::find_allocator(options.allocator);
+    if (!allocator) return usage_error(allocator.error());
+    *library += ":" + *allocator;  // behind the probe, before what is preloaded already
+  }
   if (options.load.empty() && !options.load_results.empty() && !fs::exists(options.load_results)) {
     spdlog::info("{} is not there yet: it is read when the program has ended", options.load_results);
   }

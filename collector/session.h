@@ -27,6 +27,7 @@ struct RunOptions {
   std::vector<std::string> program;  // with its arguments
   std::string run;                   // the file; empty: PROGRAM-YYYYmmdd-HHMMSS.camrun here
   bool may_replace = false;          // an older run of that name
+  std::string allocator;             // tcmalloc, jemalloc or mimalloc instead of the program's; empty: the program's
   std::string load;                  // a shell command
   std::string load_results;          // a file that it writes
   std::optional<std::chrono::seconds> duration;

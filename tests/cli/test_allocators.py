@@ -1,0 +1,47 @@
+"""`camprobe run --allocator`: the program runs on it, and its heap is seen as on its own."""
+import pathlib
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import harness  # noqa: E402
+
+SOURCE = """
+#include <stdio.h>
+#include <stdlib.h>
+int main(void) {
+  for (int i = 0; i < 3000; ++i) *(volatile char*)malloc(1000) = 1;
+  FILE* maps = fopen("/proc/self/maps", "r");
+  for (int c; (c = fgetc(maps)) != EOF;) putchar(c);
+  return 0;
+}
+"""
+
+
+class Allocator(unittest.TestCase):
+    def test_stands_behind_the_probe(self):
+        with harness.Scratch() as scratch:
+            program = scratch.directory / "allocates"
+            subprocess.run(["gcc", "-O0", "-x", "c", "-", "-o", program], input=SOURCE, text=True, check=True)
+            for name, library in (("tcmalloc", "libtcmalloc"), ("jemalloc", "libjemalloc"), ("mimalloc", "libmimalloc")):
+                with self.subTest(name):
+                    result = harness.camprobe("run", "-q", "--overwrite", "-o", scratch.run_path, "--allocator", name, "--", program)
+                    if "is not installed" in result.stderr:
+                        self.skipTest(result.stderr)
+                    self.assertEqual((result.returncode, result.stderr), (0, ""))
+                    self.assertIn(library, result.stdout)
+                    counted = scratch.run().value("SELECT SUM(p.value) FROM point p JOIN metric m ON m.id = p.metric WHERE m.name = 'heap_allocated_bytes'")
+                    self.assertTrue(3_000_000 <= counted < 3_100_000, counted)  # the rest is stdio's buffers
+
+    def test_that_is_not_known_is_refused(self):
+        with harness.Scratch() as scratch:
+            result = harness.camprobe("run", "-o", scratch.run_path, "--allocator", "malloc", "--", "true")
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+            self.assertEqual(result.stderr.count("\n"), 1)
+            self.assertIn("tcmalloc, jemalloc and mimalloc", result.stderr)
+            self.assertFalse(scratch.run_path.exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
