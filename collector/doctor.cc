@@ -2,14 +2,23 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
+#include <sstream>
+#include <string_view>
 
-#include "collector/attach/launch.h"
+#include "collector/attach/environment.h"
 #include "collector/attach/program.h"
 #include "collector/attach/regions.h"
 #include "collector/proc/proc_files.h"
@@ -70,15 +79,20 @@ Finding look_at_ptrace() {
           "else works"};
 }
 
-// Runs /bin/true with the library preloaded and looks at what the loader says.
+// Runs this command itself with the library preloaded (there may be no other program here), and looks at what the
+// loader and the probe say.
 Finding look_at_library(const std::string& library) {
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return {Grade::kBad, "no pipe could be made", ""};
   const pid_t child = ::fork();
   if (child == 0) {
+    const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere >= 0) ::dup2(nowhere, STDOUT_FILENO);
     ::dup2(pipe[1], STDERR_FILENO);
     ::setenv("LD_PRELOAD", library.c_str(), 1);
-    ::execlp("true", "true", nullptr);
+    ::setenv("CAMPROBE_VERBOSE", "1", 1);
+    ::unsetenv(attach::kLibraryVariable.name);
+    ::execl("/proc/self/exe", "camprobe", "--version", nullptr);
     ::_exit(127);
   }
   ::close(pipe[1]);
@@ -92,39 +106,135 @@ Finding look_at_library(const std::string& library) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && said.empty())
     return {Grade::kGood, fmt::format("{} loads", library), ""};
   const std::string first = said.substr(0, said.find('\n'));
+  if (constexpr std::string_view kProbe = "camprobe: "; first.starts_with(kProbe))
+    return {Grade::kBad, first.substr(kProbe.size()), "put that right, or record where it is right"};
   return {Grade::kBad,
           fmt::format("{} does not load cleanly: {}", library,
                       first.empty() ? "the program it was loaded into failed" : first),
           "build it on this system (or an older one)"};
 }
 
-void look_at_program(const std::string& name, std::vector<Finding>& findings) {
-  const auto program = attach::find_program(name);
-  if (!program) {
-    findings.push_back({Grade::kBad, program.error(), ""});
+struct Trial {
+  const char* call;
+  const char* without;
+  bool (*is_allowed)();
+};
+
+bool is_refusal(long result) {
+  return result != 0 && (errno == EPERM || errno == ENOSYS || errno == EACCES);
+}
+
+// Those of the probe's calls (docs/system-calls.md) that filters of containers and services often leave out.
+constexpr std::array kTrials{
+    Trial{"timer_create", "threads have no CPU samples",
+          [] {
+            timer_t timer{};
+            return !is_refusal(::timer_create(CLOCK_THREAD_CPUTIME_ID, nullptr, &timer));
+          }},
+    Trial{"madvise", "what needs more than 16 KiB of a region is lost",
+          [] {
+            void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            return page == MAP_FAILED || !is_refusal(::madvise(page, 4096, MADV_NORMAL));
+          }},
+    Trial{"rt_sigaction", "there are no CPU samples",
+          [] {
+            struct sigaction action {};
+            return !is_refusal(::sigaction(SIGUSR1, nullptr, &action));
+          }},
+    Trial{"getpeername", "sockets have no peers",
+          [] {
+            sockaddr_storage address{};
+            socklen_t length = sizeof address;
+            return !is_refusal(::getpeername(STDIN_FILENO, reinterpret_cast<sockaddr*>(&address), &length));
+          }},
+};
+
+// In a child of its own: a filter may kill who makes the call.
+bool is_allowed(const Trial& trial) {
+  const pid_t child = ::fork();
+  if (child < 0) return true;
+  if (child == 0) {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    ::_exit(trial.is_allowed() ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void look_at_seccomp(std::vector<Finding>& findings) {
+  const auto status = proc::read_file("/proc/self/status");
+  const std::size_t at = status ? status->find("\nSeccomp:\t") : std::string::npos;
+  if (at == std::string::npos) {
+    findings.push_back({Grade::kNote, "/proc/self/status does not say whether there is a seccomp filter", ""});
     return;
   }
-  findings.push_back({Grade::kGood, fmt::format("{} can be preloaded ({})", name, program->loader), ""});
-  if (program->is_script)
-    findings.push_back({Grade::kGood, fmt::format("it is a script run by {}", program->executable), ""});
-  if (program->is_go) {
-    findings.push_back({Grade::kNote, "it is a Go program",
-                        "Go calls the kernel without libc and has its own heap: only its C parts are seen"});
+  if ((*status)[at + 10] == '0') {
+    findings.push_back({Grade::kGood, "no seccomp filter is in force here", ""});
+    return;
   }
-  const std::string base = fs::path(program->executable).filename().string();
-  if (base == "node" || base == "nodejs") {
-    findings.push_back({Grade::kGood, "Node.js: camprobe run switches on the maps that name JavaScript functions", ""});
-    if (::access("/tmp", W_OK) != 0)
-      findings.push_back({Grade::kBad, "/tmp cannot be written to",
-                          "Node.js writes /tmp/perf-PID.map there: without it JavaScript has no names"});
+  std::string refused;
+  for (const Trial& trial : kTrials) {
+    if (is_allowed(trial)) continue;
+    findings.push_back({Grade::kNote, fmt::format("a seccomp filter does not allow {}: {}", trial.call, trial.without),
+                        "allow it in the container's profile or the unit's SystemCallFilter (docs/system-calls.md)"});
+    refused += trial.call;
   }
-  if (base.starts_with("python")) {
-    findings.push_back({Grade::kNote, "Python: native stacks show the interpreter's own functions",
-                        "Python 3.12 and later name Python functions with PYTHONPERFSUPPORT=1"});
+  if (refused.empty())
+    findings.push_back({Grade::kGood, "a seccomp filter is in force; it allows what the probe needs", ""});
+}
+
+// What is preloaded already, by this environment.
+void look_at_preload(std::vector<Finding>& findings) {
+  const char* preload = std::getenv("LD_PRELOAD");
+  std::string text = preload != nullptr ? preload : "";
+  std::replace(text.begin(), text.end(), ':', ' ');
+  std::istringstream names(text);
+  std::vector<std::string> allocators;
+  for (std::string name; names >> name;) {
+    const std::string file = fs::path(name).filename().string();
+    if (file.starts_with("libcamprobe.so") && !allocators.empty()) {
+      findings.push_back(
+          {Grade::kBad,
+           fmt::format("LD_PRELOAD names {} before libcamprobe.so: the heap is not seen", allocators.back()),
+           "let LD_PRELOAD name libcamprobe.so first"});
+      return;
+    }
+    if (file.starts_with("libcamprobe.so")) return;
+    for (const char* allocator : {"libtcmalloc", "libjemalloc", "libmimalloc"})
+      if (file.starts_with(allocator)) allocators.push_back(name);
   }
-  if (base == "java") {
-    findings.push_back({Grade::kNote, "Java: add -XX:+PreserveFramePointer, and -XX:+DumpPerfMapAtExit for names", ""});
+  if (!allocators.empty()) {
+    findings.push_back({Grade::kGood,
+                        fmt::format("{} is preloaded: camprobe run puts the probe before it", allocators.front()),
+                        "without camprobe run, name libcamprobe.so first in LD_PRELOAD"});
   }
+}
+
+// Node.js that was preloaded by hand, so that nobody asked it for the names of its functions.
+void look_at_node_processes(std::vector<Finding>& findings) {
+  for (const attach::RegionFile& region : attach::find_regions(::geteuid())) {
+    if (!region.is_alive) continue;
+    const std::string program = fs::path(attach::facts_of(region).program).filename().string();
+    if (program != "node" && program != "nodejs") continue;
+    std::error_code ignored;
+    const auto pid = region.name.pid;
+    if (fs::exists(fmt::format("/proc/{}/root/tmp/perf-{}.map", pid, pid), ignored)) continue;
+    findings.push_back(
+        {Grade::kNote,
+         fmt::format("Node.js process {} writes no /tmp/perf-{}.map: its JavaScript has no names", pid, pid),
+         "start it with camprobe run, or with NODE_OPTIONS='--perf-basic-prof --interpreted-frames-native-stack'"});
+  }
+}
+
+Finding look_at_perf_events() {
+  const auto text = proc::read_file("/proc/sys/kernel/perf_event_paranoid");
+  const std::string value = text ? text->substr(0, text->find('\n')) : "";
+  return {Grade::kGood,
+          fmt::format("kernel.perf_event_paranoid{} does not matter: camprobe uses no perf events",
+                      value.empty() ? "" : " (" + value + ")"),
+          ""};
 }
 
 }  // namespace
@@ -140,7 +250,10 @@ run::Result<std::vector<Finding>> examine(const std::string& program) {
     findings.push_back(look_at_library(*library));
   else
     findings.push_back({Grade::kBad, library.error(), ""});
-  findings.push_back({Grade::kGood, "kernel.perf_event_paranoid does not matter: camprobe uses no perf events", ""});
+  look_at_preload(findings);
+  look_at_seccomp(findings);
+  look_at_node_processes(findings);
+  findings.push_back(look_at_perf_events());
   findings.push_back(look_at_ptrace());
   if (const char* urls = std::getenv("DEBUGINFOD_URLS"); urls != nullptr && *urls != '\0') {
     findings.push_back({Grade::kNote, "DEBUGINFOD_URLS is set",
@@ -150,7 +263,7 @@ run::Result<std::vector<Finding>> examine(const std::string& program) {
         {Grade::kNote, "no separate debug files are installed",
          "functions have names where programs export or keep them; files and lines need -g or the -dbgsym packages"});
   }
-  if (!program.empty()) look_at_program(program, findings);
+  if (!program.empty()) examine_program(program, findings);
   return findings;
 }
 

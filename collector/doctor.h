@@ -19,4 +19,7 @@ struct Finding {
 // `program` may be empty: then only the machine and the library are looked at. The error: there is no such program.
 run::Result<std::vector<Finding>> examine(const std::string& program);
 
+// What is found out about the program alone, added to `findings`.
+void examine_program(const std::string& name, std::vector<Finding>& findings);
+
 }  // namespace camprobe

@@ -138,12 +138,13 @@ void details(Document& page, const Json& run) {
   const auto count = [&](const char* key) {
     return counts[key].is_number() ? run::in_count(counts[key].get<double>()) : std::string("not known");
   };
+  const char* verdict = counts["reconciled"].is_null()  ? "There is nothing to compare."
+                        : counts["reconciled"] != true  ? "They do not agree:"
+                        : counts["differences"].empty() ? "They agree."
+                                                        : "Each difference has its reason:";
   page.text(fmt::format(
       "Requests as counted by the load tool: {}; by the server: {}; by the probe: {} (the suite's own {} left out). {}",
-      count("load_tool"), count("server"), count("probe"), counts["suite_itself"].get<std::int64_t>(),
-      counts["reconciled"].is_null() ? "There is nothing to compare."
-      : counts["reconciled"] == true ? "They agree."
-                                     : "They do not agree."));
+      count("load_tool"), count("server"), count("probe"), counts["suite_itself"].get<std::int64_t>(), verdict));
   page.list(strings(counts["differences"]));
   page.text("Load generator: " + text(run["generator"], "text") + ".");
   std::vector<std::vector<std::string>> figures;

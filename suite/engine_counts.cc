@@ -1,0 +1,156 @@
+// suite/engine_counts.cc: the load from its first check to its last, and what tool, server and suite counted.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "collector/load/adapter.h"
+#include "suite/measurement.h"
+#include "suite/timelines.h"
+
+namespace camprobe::suite {
+
+namespace fs = std::filesystem;
+
+void Measurement::run_checks(const char* when) {
+  for (const Check& check : filled_.checks) {
+    const auto path = variables_.fill(check.request.path), body = variables_.fill(check.request.body);
+    const Answer answer = ask_target(check.request.method, filled_.load.base + (path ? *path : check.request.path),
+                                     body ? *body : check.request.body, check.request.headers);
+    std::string wrong;
+    if (answer.status == 0)
+      wrong = "no answer: " + answer.why;
+    else if (answer.status != check.status)
+      wrong = fmt::format("status {} instead of {}", answer.status, check.status);
+    out_.checks.emplace_back(check.name + ", " + when, wrong);
+  }
+}
+
+Json Measurement::stats_of(const std::string& url) {
+  // A provider that was made to go away is asked again until it is back.
+  for (double waited = 0;; waited += 0.2) {
+    const Answer answer = ask_target("GET", url);
+    if (answer.status == 200) return Json::parse(answer.body, nullptr, false);
+    if (answer.status != 0 || waited >= 4 || !target_lives()) return Json(Json::value_t::discarded);
+    nap(0.2);
+  }
+}
+
+std::vector<Json> Measurement::figure_sources() {
+  std::vector<Json> sources;
+  for (const Figure& figure : filled_.figures) {
+    Json list = Json::array();
+    for (const std::string& url : figure.from) {
+      Json stats = stats_of(url);
+      list.push_back(stats.is_discarded() ? Json(nullptr) : std::move(stats));
+    }
+    sources.push_back(std::move(list));
+  }
+  return sources;
+}
+
+void Measurement::collect_figures(const std::vector<Json>& before, const std::vector<Json>& after) {
+  const auto sum = [](const Json& list, const std::string& pointer) -> std::optional<double> {
+    double total = 0;
+    for (const Json& stats : list) {
+      const Json::json_pointer at(pointer);
+      if (!stats.contains(at) || !stats[at].is_number()) return std::nullopt;
+      total += stats[at].get<double>();
+    }
+    return total;
+  };
+  for (std::size_t i = 0; i < filled_.figures.size() && i < before.size() && i < after.size(); ++i) {
+    const Figure& figure = filled_.figures[i];
+    const auto rise = [&](const std::string& pointer) -> std::optional<double> {
+      const auto was = sum(before[i], pointer), is = sum(after[i], pointer);
+      return was && is ? std::optional(*is - *was) : std::nullopt;
+    };
+    const auto value = rise(figure.value);
+    const auto per = figure.per.empty() ? std::optional(1.0) : rise(figure.per);
+    if (value && per && *per != 0)
+      out_.figures[figure.name] = figure.scale * *value / *per;
+    else
+      out_.notes.push_back(fmt::format("figure {} is not known: {} {}", figure.name, figure.value,
+                                       value ? "was divided by nothing" : "is no number there"));
+  }
+}
+
+void Measurement::drive() {
+  run_checks("before the load");
+  std::vector<Json> figures_before = figure_sources();
+  Json before = filled_.stats.empty() ? Json(Json::value_t::discarded) : stats_of(filled_.stats);
+  out_.counted.own_in_between = 0;
+  out_.from_ns = wall_ns();
+  for (const Step& step : translation_.steps) {
+    if (!run_step(step)) break;
+  }
+  out_.to_ns = wall_ns();
+  tell("the load is over");
+  nap(0.3);  // what was under way ends
+  Json after(Json::value_t::discarded);
+  if (!filled_.stats.empty() && target_lives()) after = stats_of(filled_.stats);
+  // Of the suite's own requests only those between the two readings are in their difference; the second one is.
+  if (!before.is_discarded()) out_.stats_before = before.dump();
+  if (!after.is_discarded()) out_.stats_after = after.dump();
+  if (!before.is_discarded() && !after.is_discarded() && !filled_.counted.empty()) {
+    const Json::json_pointer at(filled_.counted);
+    if (before.contains(at) && after.contains(at) && after[at].is_number())
+      out_.counted.server = after[at].get<std::int64_t>() - before[at].get<std::int64_t>();
+    else
+      out_.notes.push_back(
+          fmt::format("{} has no {}: what the server counted is not known", filled_.stats, filled_.counted));
+  }
+  const std::int64_t in_between = out_.counted.own_in_between;
+  if (target_lives()) {
+    collect_figures(figures_before, figure_sources());
+    if (out_.state != State::kInterrupted) run_checks("after the load");
+  }
+  out_.counted.own_in_between = in_between;
+  read_results();
+}
+
+void Measurement::read_results() {
+  Json files = Json::array(), phases = Json::array();
+  std::uint64_t began = 0, done = 0;
+  bool all_counted = !results_.empty();
+  for (const auto& [file, printed, began_at_ns] : results_) {
+    std::error_code none;
+    if (!fs::exists(file, none) || fs::file_size(file, none) == 0) {
+      out_.notes.push_back(fmt::format("{} left no results in {}", suite_.load.tool, file));
+      all_counted = false;
+      continue;
+    }
+    auto timeline = load::read_load_file(file);
+    if (!timeline) {
+      out_.notes.push_back(timeline.error());
+      fail(State::kLoadFailed, timeline.error());
+      all_counted = false;
+      continue;
+    }
+    timeline->place(at_wall(began_at_ns));
+    files.push_back({{"file", file}, {"began_ns", began_at_ns}});
+    const auto counts = suite_.load.tool == "h2load" ? begun_of_h2load(read_all(printed)) : std::nullopt;
+    if (counts) {
+      began += counts->began;
+      done += counts->done;
+    } else if (timeline->requests) {
+      began += *timeline->requests;
+      done += *timeline->requests;
+    } else {
+      all_counted = false;
+    }
+    parts_.push_back(std::move(*timeline));
+  }
+  if (all_counted) {
+    out_.counted.tool_began = began;
+    out_.counted.tool_done = done;
+  }
+  std::vector<load::LoadPhase> spans;
+  for (const PhaseSpan& phase : out_.phases) {
+    spans.push_back({phase.name, phase.kind, at_wall(phase.from_ns), at_wall(phase.to_ns)});
+    phases.push_back({{"name", phase.name}, {"kind", phase.kind}, {"from_ns", phase.from_ns}, {"to_ns", phase.to_ns}});
+  }
+  write_all(in_run("load/parts.json"), Json{{"results", files}, {"phases", phases}}.dump(1));
+  out_.timeline = joined(std::move(parts_), std::move(spans));
+}
+
+}  // namespace camprobe::suite

@@ -1,0 +1,182 @@
+// suite/engine_load.cc: the stages of the load one after another, and what is to happen meanwhile.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "suite/measurement.h"
+
+namespace camprobe::suite {
+
+void Measurement::act(const Phase& phase, double into_s, std::size_t& next) {
+  std::vector<const Action*> due;
+  for (const Action& action : phase.actions) due.push_back(&action);
+  std::stable_sort(due.begin(), due.end(), [](auto* a, auto* b) { return a->at_s < b->at_s; });
+  for (; next < due.size() && due[next]->at_s * settings_.time_scale <= into_s; ++next) {
+    const Action& action = *due[next];
+    std::string result;
+    if (!action.url.empty()) {
+      const Answer answer = ask_target("POST", action.url, action.body);
+      if (answer.status == 0) result = ": no answer, " + answer.why;
+      if (answer.status >= 400) result = fmt::format(": status {}", answer.status);
+    }
+    for (FaultProxy& proxy : proxies_) {
+      const auto named = action.network.find("proxy");
+      if (action.network.empty() || (named != action.network.end() && named->second != proxy.name())) continue;
+      if (const auto set = proxy.set(action.network); !set) result = ": " + set.error();
+    }
+    out_.events.emplace_back(wall_ns(), phase.name + ": " + action.text + result);
+  }
+}
+
+void Measurement::note_second() {
+  const double now = steady_s();
+  if (last_second_ != 0 && now - last_second_ < 1) return;
+  double generator = tools_ended_cpu_;
+  if (tools_ != nullptr) {
+    for (Child& tool : *tools_) generator += tool.cpu_seconds();
+  }
+  const double machine = machine_busy_seconds();
+  if (last_second_ != 0) {
+    const double elapsed = now - last_second_;
+    out_.seconds.push_back(
+        {wall_ns(), std::max(0.0, generator - last_generator_) / elapsed, (machine - last_machine_) / elapsed});
+  }
+  last_second_ = now;
+  last_generator_ = generator;
+  last_machine_ = machine;
+}
+
+bool Measurement::start_tools(const Step& step, std::vector<Child>& tools) {
+  for (const Invocation& one : step.together) {
+    for (const auto& [path, text] : one.files) {
+      if (!write_all(path, text)) return fail(State::kNotStarted, path + " cannot be written");
+    }
+    Child::Start what;
+    what.name = suite_.load.tool;
+    what.command = {tool_program_};
+    what.command.insert(what.command.end(), one.arguments.begin(), one.arguments.end());
+    what.environment = one.environment;
+    const std::string stem = in_run(fmt::format("load/{}-{}", suite_.load.tool, results_.size() + 1));
+    what.output = one.results_are_stdout ? one.results : stem + ".out";
+    what.errors = stem + ".err";
+    auto started = Child::start(what);
+    if (!started)
+      return fail(State::kNotStarted,
+                  fmt::format("{}; install it: {}", started.error(), tool_named(suite_.load.tool)->how_to_get));
+    tools.push_back(std::move(*started));
+    results_.push_back({one.results, what.output, wall_ns()});
+  }
+  return true;
+}
+
+// False: the load is over before its time.
+bool Measurement::run_step(const Step& step) {
+  constexpr double kStartUp = 30,
+                   kAfter = 20;  // seconds a tool may take beyond its load: JMeter and Node.js start slowly
+  double planned = 0;
+  for (std::size_t i = step.first; i <= step.last; ++i) planned += stages_[i].duration_s;
+  std::vector<Child> tools;
+  tools_ = &tools;
+  double capacity = 0;
+  for (const Invocation& one : step.together) capacity += one.cpus;
+  out_.generator_capacity = std::max(out_.generator_capacity, capacity);
+  const double began = steady_s(), done_before = load_done_s_;
+  const std::int64_t began_ns = wall_ns();
+  const std::size_t first_second = out_.seconds.size();
+  bool goes_on = start_tools(step, tools);
+  std::size_t acting = step.first;
+  double acting_from = 0, next_checkpoint = settings_.checkpoint_s;
+  const auto any_runs = [&] {
+    return std::any_of(tools.begin(), tools.end(), [](Child& tool) { return tool.is_running(); });
+  };
+  while (goes_on && (tools.empty() ? steady_s() - began < planned : any_runs())) {
+    const double elapsed = steady_s() - began;
+    load_done_s_ = done_before + std::min(elapsed, planned);
+    while (acting < step.last && elapsed - acting_from >= stages_[acting].duration_s) {
+      acting_from += stages_[acting].duration_s;
+      ++acting;
+    }
+    for (const Phase& phase : filled_.phases) {
+      if (phase.name != stages_[acting].phase) continue;
+      double into = elapsed - acting_from;  // of the whole phase: its stairs are stages of their own
+      for (std::size_t i = acting; i > 0 && stages_[i - 1].phase == phase.name; --i) into += stages_[i - 1].duration_s;
+      act(phase, into, actions_done_[phase.name]);
+      break;
+    }
+    tell(in_words(stages_[acting]));
+    note_second();
+    if (interrupts() > 0) goes_on = fail(State::kInterrupted, "interrupted");
+    if (goes_on && !target_lives()) goes_on = fail(State::kTargetEnded, "the target ended under the load");
+    if (goes_on && elapsed > planned + kStartUp + kAfter)
+      goes_on = fail(State::kLoadFailed, fmt::format("{} did not end {} s after its time and was killed",
+                                                     suite_.load.tool, kStartUp + kAfter));
+    if (goes_on && settings_.is_decided && settings_.checkpoint_s > 0 && elapsed >= next_checkpoint) {
+      next_checkpoint += settings_.checkpoint_s;
+      if (settings_.is_decided(out_.run_file)) {
+        out_.state = State::kDecided;
+        out_.why = "the verdict was reached";
+        goes_on = false;
+      }
+    }
+    nap(0.05);
+  }
+  for (Child& tool : tools) {
+    if (tool.is_running()) tool.stop(5);
+    if (goes_on && !tool.ended_well()) {
+      const std::string said = tail_of(results_.back().printed, 600);
+      out_.notes.push_back(fmt::format("{} ended with {}: {}", suite_.load.tool, tool.how_it_ended(), said));
+      if (suite_.load.tool != "k6" && suite_.load.tool != "artillery" && suite_.load.tool != "locust")
+        goes_on = fail(State::kLoadFailed, fmt::format("{} ended with {}", suite_.load.tool, tool.how_it_ended()));
+    }
+    tools_ended_cpu_ += tool.cpu_seconds();
+  }
+  tools_ = nullptr;
+  load_done_s_ = done_before + planned;
+  const std::int64_t ended_ns = wall_ns();
+  const auto mean_of = [&](std::int64_t from, std::int64_t to, double Second::*field) {
+    double sum = 0, n = 0;
+    for (std::size_t i = first_second; i < out_.seconds.size(); ++i) {
+      if (out_.seconds[i].at_ns < from || out_.seconds[i].at_ns > to + 1'000'000'000) continue;
+      sum += out_.seconds[i].*field;
+      ++n;
+    }
+    return n > 0 ? sum / n : 0;
+  };
+  // Stairs of one ramp are one phase. A tool that runs all stages begins them when it is up, which its results tell
+  // best; the clock of its start is what the suite knows.
+  double at = 0;
+  for (std::size_t i = step.first; i <= step.last; ++i) {
+    const Stage& stage = stages_[i];
+    PhaseSpan span{stage.phase,
+                   stage.kind,
+                   began_ns + static_cast<std::int64_t>(at * 1e9),
+                   0,
+                   stage.duration_s,
+                   stage.users,
+                   stage.rate,
+                   0,
+                   0};
+    if (stage.rate && stage.rate_from) span.rate = (*stage.rate + *stage.rate_from) / 2;
+    at += stage.duration_s;
+    span.to_ns = i == step.last ? ended_ns : began_ns + static_cast<std::int64_t>(at * 1e9);
+    if (span.from_ns >= ended_ns) break;
+    span.to_ns = std::min(span.to_ns, ended_ns);
+    span.generator_cpus = mean_of(span.from_ns, span.to_ns, &Second::generator_cpus);
+    span.machine_cpus = mean_of(span.from_ns, span.to_ns, &Second::machine_cpus);
+    if (!out_.phases.empty() && out_.phases.back().name == span.name && i > 0 && stages_[i - 1].phase == span.name) {
+      PhaseSpan& same = out_.phases.back();
+      const double had = same.planned_s, both = had + span.planned_s;
+      if (same.rate && span.rate) same.rate = (*same.rate * had + *span.rate * span.planned_s) / both;
+      same.generator_cpus = (same.generator_cpus * had + span.generator_cpus * span.planned_s) / both;
+      same.machine_cpus = (same.machine_cpus * had + span.machine_cpus * span.planned_s) / both;
+      same.planned_s = both;
+      same.to_ns = span.to_ns;
+      same.users = std::max(same.users, span.users);
+    } else {
+      out_.phases.push_back(span);
+    }
+  }
+  return goes_on;
+}
+
+}  // namespace camprobe::suite
