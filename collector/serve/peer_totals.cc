@@ -131,12 +131,11 @@ void PeerTotals::compare(const std::vector<shm::ReadDescriptor>& table) {
     socket->is_in_table = true;
   }
   // What the table has no more, and whose closing did not come in several rounds either, was lost.
-  constexpr int kPatience = 3;
   for (auto& [which, socket] : sockets_) {
     socket.missed = socket.is_in_table ? 0 : socket.missed + 1;
     socket.is_in_table = false;
   }
-  std::erase_if(sockets_, [](const auto& entry) { return entry.second.missed > kPatience; });
+  std::erase_if(sockets_, [](const auto& entry) { return entry.second.missed > 3; });
 }
 
 }  // namespace camprobe::serve
