@@ -12,6 +12,7 @@
 #include "cli/terminal.h"
 #include "collector/compare/baseline.h"
 #include "collector/compare/compare.h"
+#include "collector/naming/stack_namer.h"
 #include "exporters/comparison.h"
 #include "exporters/difference.h"
 #include "exporters/flamegraph_svg.h"
@@ -36,7 +37,7 @@ run::Result<std::vector<compare::RunSummary>> load_all(const std::vector<std::st
 run::Result<std::vector<exporters::Slice>> slices_of(const std::vector<std::string>& paths, exporters::What what) {
   std::vector<exporters::Slice> slices;
   for (const std::string& path : paths) {
-    auto run = run::Reader::open(path);
+    auto run = naming::open_named(path);
     if (!run)
       return run::Error{run.error() + "; a flame graph needs run files on both sides (baselines hold no samples)"};
     try {

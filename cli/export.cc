@@ -10,6 +10,7 @@
 
 #include "cli/choices.h"
 #include "cli/output.h"
+#include "collector/naming/stack_namer.h"
 #include "run/reader.h"
 
 namespace camprobe::cli {
@@ -48,13 +49,13 @@ int run_export(const ExportOptions& options) {
   if (is_for_no_terminal(options))
     return fail(
         fmt::format("--format {} is binary and no thing for a terminal; name a file with -o", options.request.format));
-  auto run = run::Reader::open(options.run);
+  auto run = naming::open_named(options.run);
   if (!run) return fail(run.error());
   try {
     exporters::ExportRequest request = options.request;
     std::optional<run::Reader> base;
     if (!options.base.empty()) {
-      auto opened = run::Reader::open(options.base);
+      auto opened = naming::open_named(options.base);
       if (!opened) return fail("--base: " + opened.error());
       base.emplace(std::move(opened).value());
       request.base = &*base;

@@ -11,6 +11,7 @@
 #include "cli/terminal.h"
 #include "collector/gates/gate.h"
 #include "collector/gates/gates_file.h"
+#include "collector/naming/stack_namer.h"
 #include "exporters/report_json.h"
 #include "exporters/report_junit.h"
 #include "exporters/report_markdown.h"
@@ -31,7 +32,7 @@ int run_gate(const GateOptions& options) {
     return fail("no gates: choose a --tier, or give a file of --gates, or both");
   const auto gates = gates::chosen_gates(options.tier, options.gates);
   if (!gates) return fail(gates.error());
-  auto run = run::Reader::open(options.run);
+  auto run = naming::open_named(options.run);
   if (!run) return fail(run.error());
   const run::Report report = gates::analyse_with_gates(*run, *gates);
   std::string text;

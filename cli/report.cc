@@ -16,6 +16,7 @@
 #include "collector/compare/history.h"
 #include "collector/gates/gate.h"
 #include "collector/gates/gates_file.h"
+#include "collector/naming/stack_namer.h"
 #include "exporters/report_json.h"
 #include "exporters/report_junit.h"
 #include "exporters/report_markdown.h"
@@ -88,7 +89,7 @@ int run_report(const ReportOptions& options) {
 
   const auto gates = gates::chosen_gates(options.tier, options.gates);
   if (!gates) return fail(gates.error());
-  auto run = run::Reader::open(options.run);
+  auto run = naming::open_named(options.run);
   if (!run) return fail(run.error());
   const run::Report report = gates::analyse_with_gates(*run, *gates);
   std::string text;

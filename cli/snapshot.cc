@@ -9,6 +9,7 @@
 #include "cli/process_number.h"
 #include "cli/terminal.h"
 #include "collector/analysis/from_run.h"
+#include "collector/naming/stack_namer.h"
 #include "collector/session.h"
 #include "exporters/snapshot_text.h"
 #include "run/reader.h"
@@ -33,7 +34,7 @@ void add_snapshot_command(CLI::App& app, int& exit_code) {
     const Outcome outcome = take_snapshot(*options);
     exit_code = outcome.exit_code;
     if (outcome.run.empty() || options->is_quiet) return;
-    auto run = run::Reader::open(outcome.run);
+    auto run = naming::open_named(outcome.run);
     if (!run) return;
     fmt::print("{}", exporters::snapshot_text(*run, analysis::analyse(*run), style_of_terminal(STDOUT_FILENO)));
   });

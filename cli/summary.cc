@@ -7,13 +7,14 @@
 #include <cstdio>
 
 #include "cli/terminal.h"
+#include "collector/naming/stack_namer.h"
 #include "exporters/report_text.h"
 #include "run/reader.h"
 
 namespace camprobe::cli {
 
 bool print_summary(const std::string& run, const std::vector<gates::Gate>& gates) {
-  auto reader = run::Reader::open(run);
+  auto reader = naming::open_named(run);
   if (!reader) {
     fmt::print(stderr, "camprobe: {}\n", reader.error());
     return gates.empty();
@@ -24,7 +25,7 @@ bool print_summary(const std::string& run, const std::vector<gates::Gate>& gates
 }
 
 bool keeps_to(const std::string& run, const std::vector<gates::Gate>& gates) {
-  auto reader = run::Reader::open(run);
+  auto reader = naming::open_named(run);
   if (!reader) {
     fmt::print(stderr, "camprobe: {}\n", reader.error());
     return false;

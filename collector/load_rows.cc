@@ -106,10 +106,12 @@ std::optional<load::Nanoseconds> find_skew(run::Reader& run, const load::LoadTim
   const std::int64_t seconds = load.width / std::chrono::seconds(1);
   for (const run::IoRow& row : run.io()) {
     if (row.kind != "socket_read" || row.second < 0) continue;
-    const auto at = static_cast<std::size_t>(row.second / seconds);
-    if (at >= kMostBuckets) continue;
-    if (server.counts.size() <= at) server.counts.resize(at + 1);
-    server.counts[at] += static_cast<double>(row.ops);
+    for (std::int64_t i = 0; i < row.width; ++i) {  // of a folded bucket's seconds each has the same share
+      const auto at = static_cast<std::size_t>((row.second + i) / seconds);
+      if (at >= kMostBuckets) break;
+      if (server.counts.size() <= at) server.counts.resize(at + 1);
+      server.counts[at] += static_cast<double>(row.ops) / static_cast<double>(row.width);
+    }
   }
   return load::estimate_skew(load, server);
 }

@@ -8,33 +8,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <thread>
+#include <utility>
 
 #include "collector/attach/node_log.h"
-#include "collector/drain/drain_pace.h"
 #include "collector/metrics.h"
+#include "collector/recording_target.h"
 #include "collector/version.h"
 
 namespace camprobe {
 
 using drain::clock_ns;
 using drain::kSecondNs;
-
-// One process image. The /proc series belong to it as long as it is the process's present one.
-struct Recording::Target {
-  run::Process row;
-  std::optional<proc::ProcessSeries> series;
-  std::optional<proc::OutOfMemoryWatch> out_of_memory;
-  std::unique_ptr<drain::RegionDrain> region;
-  std::string region_path;
-  std::uint64_t seen_ns = 0;  // when we first saw it
-  std::size_t notes_told = 0;
-  std::string directory;  // its working directory, where it is a Node.js program
-  drain::DrainPace pace{std::chrono::nanoseconds(Recording::kDrainEvery).count()};
-  std::uint64_t next_drain_ns = 0;
-  bool is_our_child = false;
-  bool has_ended = false;
-};
 
 namespace {
 
@@ -77,6 +61,7 @@ run::Meta with_machine(run::Meta meta) {
   struct sysinfo memory {};
   if (::sysinfo(&memory) == 0) meta.memory_bytes = static_cast<std::int64_t>(memory.totalram) * memory.mem_unit;
   meta.all["collector_pid"] = std::to_string(::getpid());
+  meta.all["boot_id"] = boot_id();
   return meta;
 }
 
@@ -95,12 +80,15 @@ Recording::~Recording() = default;
 
 void Recording::follow_run() {
   follows_run_ = true;
+  note_what_is_followed();
 }
 void Recording::follow(pid_t pid) {
   followed_.insert(pid);
+  note_what_is_followed();
 }
 void Recording::follow_all() {
   follows_all_ = true;
+  note_what_is_followed();
 }
 
 Recording::Target& Recording::add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image) {
@@ -229,6 +217,7 @@ Recording::Target& Recording::adopt(shm::RegionReader region, const std::string&
                  ? targets_.back().get()
                  : nullptr;
   }
+  const bool is_taken_up = target == nullptr && (target = take_up(info)) != nullptr;
   const bool is_new = target == nullptr;
   if (is_new) target = &add_target(static_cast<pid_t>(info.pid), info.start_ticks, info.image);
   target->is_our_child |= is_our_child;
@@ -243,6 +232,7 @@ Recording::Target& Recording::adopt(shm::RegionReader region, const std::string&
   if (is_new) target->row.id = writer_.add(target->row);
   target->region =
       std::make_unique<drain::RegionDrain>(std::move(region), writer_, symbolizer_, clock_, target->row.id);
+  if (is_taken_up) target->region->restore(*earlier_);
   note_probe_state(*target);
   writer_.update(target->row);
   return *target;
@@ -294,6 +284,7 @@ void Recording::end_target(Target& target, std::uint64_t died_ns, bool has_exece
   writer_.update(target.row);
   if (target.region != nullptr) {
     // Everything in it is in the run now.
+    writer_.put_drain_state(target.row.id, {});
     if (::unlink(target.region_path.c_str()) == 0) known_paths_.erase(target.region_path);
     target.region.reset();
   }
@@ -336,9 +327,24 @@ void Recording::take_snapshot(shm::RegionReader region) {
   target.region->drain();
 }
 
-void Recording::write_frames() {
-  for (drain::Symbolizer::Resolved& resolved : symbolizer_.take())
-    writer_.set_frames(resolved.stack, resolved.leaf_first);
+void Recording::write_stacks() {
+  const drain::Symbolizer::Results results = symbolizer_.take();
+  has_unnamed_ |= !results.unnamed.empty();
+  drain::write(results, clock_, writer_);
+}
+
+// A long recording gets its names while it goes on, as often as that takes a five-hundredth of a core at most: a viewer
+// has names to show, and if the collector is killed little is left to name from files that may be gone by then.
+void Recording::name_stacks_where_affordable(std::uint64_t now_ns) {
+  constexpr std::int64_t kShare = 500;
+  constexpr std::chrono::seconds kGuess{1};  // the first time
+  if (!has_unnamed_ || symbolizer_.is_naming()) return;
+  const std::chrono::nanoseconds taken = symbolizer_.naming_time();
+  const std::chrono::nanoseconds next = std::max<std::chrono::nanoseconds>(kGuess, taken - last_naming_);
+  if ((taken + next).count() > clock_.run_ns(now_ns) / kShare) return;
+  has_unnamed_ = false;
+  last_naming_ = taken;
+  symbolizer_.name_all(writer_.path());
 }
 
 // What has gathered during a second, written once it is over.
@@ -365,11 +371,12 @@ void Recording::end_second(std::int64_t second) {
       }
     }
   }
-  write_frames();
+  write_stacks();
   if (const auto flushed = writer_.flush(); !flushed && !has_failed_) {
     has_failed_ = true;
     error_ = flushed.error();
   }
+  name_stacks_where_affordable(clock_ns(CLOCK_MONOTONIC));
 }
 
 std::chrono::milliseconds Recording::poll() {
@@ -378,6 +385,7 @@ std::chrono::milliseconds Recording::poll() {
   if (now_ns >= next_look_ns_) {
     next_look_ns_ = now_ns + kEveryNs;
     discover_if_changed();
+    if (earlier_) take_up_what_has_no_region();
   }
   std::uint64_t next_ns = next_look_ns_;
   for (std::size_t i = 0; i < targets_.size(); ++i) {  // grows when a process execs
@@ -449,7 +457,7 @@ std::optional<std::string> Recording::take_error() {
   return std::exchange(error_, std::nullopt);
 }
 
-run::Result<void> Recording::finish(std::string_view state, const std::function<void(std::size_t)>& progress) {
+run::Result<void> Recording::finish(std::string_view state, const std::function<void()>& progress) {
   const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
   std::int64_t ended_ns = last_end_ns_;
   if (state != run::kPostMortem) {
@@ -460,21 +468,36 @@ run::Result<void> Recording::finish(std::string_view state, const std::function<
     if (target->has_ended) continue;
     if (target->region != nullptr) {
       target->region->finish(now_ns);
-      if (state != kSnapshot) target->region->release();
+      if (state != kSnapshot)
+        target->region->release();
+      else
+        writer_.put_drain_state(target->row.id, {});
       target->region.reset();
     }
     target->row.ended_how = "running";
     writer_.update(target->row);
   }
-  // Large programs' debug information takes a while; the file is complete but for names meanwhile, and stays readable.
+  // The last stacks' JIT code, and what is being looked up.
   constexpr std::chrono::milliseconds kStep{250};
   constexpr int kSteps = 4 * 300;
-  for (int step = 0; step < kSteps && !symbolizer_.finish(kStep); ++step) {
-    if (progress) progress(symbolizer_.waiting());
-    write_frames();
+  bool is_idle = false;
+  for (int step = 0; step < kSteps && !is_idle; ++step) {
+    is_idle = symbolizer_.finish(kStep);
+    write_stacks();
     if (const auto flushed = writer_.flush(); !flushed) return flushed;
   }
-  write_frames();
+  // Large programs' debug information takes a while; the file is complete but for names meanwhile, and stays readable.
+  if (progress) progress();
+  constexpr std::size_t kEvery = 1000;
+  std::size_t named = 0;
+  run::Result<void> flushed{};
+  const auto take = [&](const drain::Symbolizer::Named& stack) {
+    writer_.set_frames(stack.stack, stack.leaf_first);
+    if (++named % kEvery == 0) flushed = writer_.flush();
+    return flushed.ok();
+  };
+  if (is_idle) symbolizer_.name_all_now(writer_.path(), take);
+  if (!flushed) return flushed;
   std::string problems;
   for (const std::string& problem : symbolizer_.problems()) problems += problem + "\n";
   if (!problems.empty()) writer_.set_meta("symbol_problems", problems);

@@ -27,6 +27,7 @@
 #include "collector/attach/regions.h"
 #include "collector/drain/region_drain.h"
 #include "collector/proc/process_series.h"
+#include "run/reader.h"
 #include "run/writer.h"
 
 namespace camprobe {
@@ -42,6 +43,9 @@ class Recording {
 
   // Takes the machine's facts and, unless `started_monotonic_ns` says otherwise, the present as the run's beginning.
   static run::Result<std::unique_ptr<Recording>> create(const std::string& path, run::Meta meta);
+  // Goes on with a run whose collector was killed, or that has ended: its processes are taken up where they were left,
+  // and what was followed is followed again. An error where somebody records it still, or it is no recording.
+  static run::Result<std::unique_ptr<Recording>> resume(const std::string& path);
   ~Recording();
 
   run::Writer& writer() { return writer_; }
@@ -69,6 +73,7 @@ class Recording {
   bool is_listening() const;
   // Living processes whose parent is not one of the run's.
   std::vector<pid_t> roots() const;
+  bool follows_all() const { return follows_all_; }
   bool has_seen_process() const { return has_seen_process_; }
   // Processes that ran without the probe, and why.
   const std::vector<std::string>& unprobed() const { return unprobed_; }
@@ -76,24 +81,28 @@ class Recording {
   // The first failure to write, once.
   std::optional<std::string> take_error();
 
-  // Drains everything a last time, names all stacks, closes the file. `progress` is called while stacks are being named
-  // with how many are left; it may be empty.
-  run::Result<void> finish(std::string_view state, const std::function<void(std::size_t)>& progress = {});
+  // Drains everything a last time, names all stacks, closes the file. `progress` is called while stacks are being
+  // named; it may be empty.
+  run::Result<void> finish(std::string_view state, const std::function<void()>& progress = {});
 
  private:
   struct Target;
   Recording(run::Writer writer, drain::RunClock clock);
+  void note_what_is_followed();
   void discover();
   void discover_if_changed();
   bool belongs(const shm::RegionInfo& info) const;
   Target& adopt(shm::RegionReader region, const std::string& path, bool is_alive);
   Target& add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image);
+  Target* take_up(const shm::RegionInfo& info);
+  void take_up_what_has_no_region();
   void describe(Target& target);
   void look_at(Target& target, std::uint64_t now_ns);
   void end_target(Target& target, std::uint64_t died_ns, bool has_execed);
   void end_second(std::int64_t second);
   void note_probe_state(Target& target);
-  void write_frames();
+  void write_stacks();
+  void name_stacks_where_affordable(std::uint64_t now_ns);
 
   run::Writer writer_;
   drain::RunClock clock_;
@@ -104,6 +113,9 @@ class Recording {
   std::vector<std::string> unprobed_;  // of those that have ended; a bounded number
   std::int64_t last_end_ns_ = 0;
   std::vector<std::unique_ptr<Target>> targets_;
+  // After resume(): the run as it was found, and those of its processes that have not been taken up yet.
+  std::optional<run::Reader> earlier_;
+  std::vector<run::Process> left_;
   std::set<std::string> known_paths_;     // adopted, or not ours
   std::map<std::string, int> not_ready_;  // could not be opened yet, and how often that was tried
   attach::DirectoryWatch region_directory_;
@@ -111,6 +123,8 @@ class Recording {
   std::uint64_t next_look_ns_ = 0;
   std::uint64_t records_ = 0;  // drained from all targets
   std::int64_t last_second_ = -1;
+  bool has_unnamed_ = false;                 // stacks, since the last time names were looked up
+  std::chrono::nanoseconds last_naming_{0};  // what that had taken
   std::optional<std::string> error_;
   bool has_failed_ = false;
   bool has_seen_process_ = false;

@@ -121,8 +121,8 @@ int exit_code_of(int wait_status) {
 
 void finish_run(Recording& recording, const std::string& path, std::string_view state, bool is_quiet) {
   bool has_said = false;
-  const auto finished = recording.finish(state, [&](std::size_t left) {
-    if (!is_quiet && !has_said) say(fmt::format("naming {} stacks ...", left));
+  const auto finished = recording.finish(state, [&] {
+    if (!is_quiet && !has_said) say("looking up the names of functions ...");
     has_said = true;
   });
   if (!finished)
@@ -513,7 +513,55 @@ Outcome record_program(const RunOptions& options) {
   return outcome;
 }
 
+namespace {
+
+// Records what runs until it ends, or somebody says so.
+Outcome record_until_end(Recording& recording, Signals& signals, const AttachOptions& options,
+                         const std::string& path) {
+  if (!options.is_quiet) say(fmt::format("recording to {}; Ctrl-C ends it", path));
+  const auto began = steady_clock::now();
+  for (bool is_ending = false; !is_ending;) {
+    const milliseconds next = recording.poll();
+    if (const auto error = recording.take_error()) {
+      say(*error);
+      is_ending = true;
+    }
+    if (const auto signal = signals.wait(std::max(next, milliseconds{1})); signal && is_end_signal(signal->ssi_signo))
+      is_ending = true;
+    if (options.duration && steady_clock::now() - began >= *options.duration) is_ending = true;
+    if (!recording.follows_all() && recording.has_seen_process() && !recording.has_live_process()) is_ending = true;
+  }
+  int load_code = 0;
+  if (!options.load_results.empty())
+    load_code = take_load(recording, options.load_results, options.load_results, {}, std::nullopt) ? 0 : 2;
+  finish_run(recording, path, run::kComplete, options.is_quiet);
+  return {load_code, path};
+}
+
+// Goes on with a run that was recorded before.
+Outcome go_on(const AttachOptions& options) {
+  Signals signals;
+  auto resumed = Recording::resume(options.run);
+  if (!resumed) return usage_error(resumed.error());
+  Recording& recording = **resumed;
+  if (options.pid != 0) recording.follow(options.pid);
+  recording.poll();
+  if (!recording.has_live_process() && !recording.follows_all()) {
+    const auto finished = recording.finish(run::kComplete);
+    say(finished ? fmt::format(
+                       "no process of {} lives any more: its recording is complete now. Name the PID of one that goes "
+                       "on in its place, or start one with CAMPROBE_RUN={}",
+                       options.run, recording.run_id())
+                 : finished.error());
+    return {2, {}};
+  }
+  return record_until_end(recording, signals, options, options.run);
+}
+
+}  // namespace
+
 Outcome record_running(const AttachOptions& options) {
+  if (options.resumes && options.pid == 0) return go_on(options);
   const auto regions = attach::find_regions(::geteuid());
   std::optional<attach::RegionFile> dead;
   std::string name = "camprobe";
@@ -550,6 +598,12 @@ Outcome record_running(const AttachOptions& options) {
     return usage_error(
         "no process runs with the probe: start one under camprobe run, or with LD_PRELOAD=libcamprobe.so");
   }
+  if (options.resumes) {
+    if (dead)
+      return usage_error(
+          fmt::format("pid {} is dead: its last moments make a run of their own, without --resume", options.pid));
+    return go_on(options);
+  }
   const std::string path = options.run.empty() ? default_run(name.empty() ? "camprobe" : name) : options.run;
   if (const auto refused = make_way(path, options.may_replace)) return usage_error(*refused);
 
@@ -576,24 +630,7 @@ Outcome record_running(const AttachOptions& options) {
     recording.follow(options.pid);
   else
     recording.follow_all();
-  if (!options.is_quiet) say(fmt::format("recording to {}; Ctrl-C ends it", path));
-  const auto began = steady_clock::now();
-  for (bool is_ending = false; !is_ending;) {
-    const milliseconds next = recording.poll();
-    if (const auto error = recording.take_error()) {
-      say(*error);
-      is_ending = true;
-    }
-    if (const auto signal = signals.wait(std::max(next, milliseconds{1})); signal && is_end_signal(signal->ssi_signo))
-      is_ending = true;
-    if (options.duration && steady_clock::now() - began >= *options.duration) is_ending = true;
-    if (options.pid != 0 && recording.has_seen_process() && !recording.has_live_process()) is_ending = true;
-  }
-  int load_code = 0;
-  if (!options.load_results.empty())
-    load_code = take_load(recording, options.load_results, options.load_results, {}, std::nullopt) ? 0 : 2;
-  finish_run(recording, path, run::kComplete, options.is_quiet);
-  return {load_code, path};
+  return record_until_end(recording, signals, options, path);
 }
 
 Outcome take_snapshot(const SnapshotOptions& options) {

@@ -45,7 +45,8 @@ struct RunOptions {
 Outcome record_program(const RunOptions& options);
 
 struct AttachOptions {
-  pid_t pid = 0;  // 0: all
+  pid_t pid = 0;         // 0: all
+  bool resumes = false;  // goes on with `run`; pid is followed too, where it is not 0
   std::string run;
   bool may_replace = false;
   std::string load_results;  // taken in at the end

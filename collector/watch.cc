@@ -11,6 +11,7 @@
 
 #include "collector/analysis/from_run.h"
 #include "collector/attach/control.h"
+#include "collector/naming/stack_namer.h"
 #include "collector/proc/proc_text.h"
 #include "run/reader.h"
 #include "run/units.h"
@@ -62,7 +63,7 @@ void Watch::say(const std::string& line) {
 
 Watch::Seen Watch::look(const std::string& path, analysis::Look look) {
   Seen seen;
-  auto reader = run::Reader::open(path);
+  auto reader = naming::open_named(path);  // stacks are named when the recording ends, titles need names now
   if (!reader) return seen;
   reader->pin();
   const run::Report report = analysis::analyse(*reader, analysis::for_look(analysis::Thresholds{}, look));

@@ -102,18 +102,19 @@ class Table {
     for (const run::SpanStat& s : run_.span_stats()) {
       if (!wanted(s.process, ns_of(s.second))) continue;
       const std::string& name = run_.name(s.name);
-      row(ns_of(s.second), 1, s.process, "span", "spans", name, static_cast<double>(s.spans), "count");
-      row(ns_of(s.second), 1, s.process, "span", "total_ns", name, static_cast<double>(s.total_ns), "ns");
+      row(ns_of(s.second), s.width, s.process, "span", "spans", name, static_cast<double>(s.spans), "count");
+      row(ns_of(s.second), s.width, s.process, "span", "total_ns", name, static_cast<double>(s.total_ns), "ns");
       if (const auto histogram = run::Histogram::from_json(s.latency))
-        quantiles(s.second, 1, s.process, "span", name, *histogram);
+        quantiles(s.second, s.width, s.process, "span", name, *histogram);
     }
     for (const run::SpanAttribute& a : run_.span_attributes()) {
       if (!wanted(a.process, ns_of(a.second))) continue;
       const std::string of = run_.name(a.name) + "." + run_.name(a.key) + (a.text.empty() ? "" : "=" + a.text);
-      row(ns_of(a.second), 1, a.process, "span", "attribute_spans", of, static_cast<double>(a.spans), "count");
-      if (a.text.empty()) row(ns_of(a.second), 1, a.process, "span", "attribute_sum", of, a.sum, "");
+      row(ns_of(a.second), a.width, a.process, "span", "attribute_spans", of, static_cast<double>(a.spans), "count");
+      if (a.text.empty()) row(ns_of(a.second), a.width, a.process, "span", "attribute_sum", of, a.sum, "");
       if (!a.text.empty())
-        row(ns_of(a.second), 1, a.process, "span", "attribute_changes", of, static_cast<double>(a.changes), "count");
+        row(ns_of(a.second), a.width, a.process, "span", "attribute_changes", of, static_cast<double>(a.changes),
+            "count");
     }
   }
 
@@ -121,7 +122,7 @@ class Table {
     for (const run::IoRow& r : run_.io()) {
       if (!wanted(r.process, ns_of(r.second))) continue;
       const auto number = [&](std::string_view name, std::int64_t value, std::string_view unit) {
-        row(ns_of(r.second), 1, r.process, "io", name, r.kind, static_cast<double>(value), unit);
+        row(ns_of(r.second), r.width, r.process, "io", name, r.kind, static_cast<double>(value), unit);
       };
       number("operations", r.ops, "count");
       number("bytes", r.bytes, "bytes");
@@ -135,8 +136,8 @@ class Table {
     for (const run::Lifetime& l : run_.lifetimes()) {
       if (!wanted(l.process, ns_of(l.second))) continue;
       const std::string of = fmt::format("{} us", std::int64_t{1} << std::clamp<std::int64_t>(l.octave, 0, 62));
-      row(ns_of(l.second), 1, l.process, "lifetime", "objects", of, l.objects, "count");
-      row(ns_of(l.second), 1, l.process, "lifetime", "bytes", of, l.bytes, "bytes");
+      row(ns_of(l.second), l.width, l.process, "lifetime", "objects", of, l.objects, "count");
+      row(ns_of(l.second), l.width, l.process, "lifetime", "bytes", of, l.bytes, "bytes");
     }
   }
 
@@ -145,7 +146,7 @@ class Table {
       if (!wanted(d.process, ns_of(d.second))) continue;
       const std::string of = d.peer.empty() ? d.kind : d.kind + " " + d.peer;
       const auto number = [&](std::string_view name, std::int64_t value, std::string_view unit) {
-        row(ns_of(d.second), 1, d.process, "descriptor", name, of, static_cast<double>(value), unit);
+        row(ns_of(d.second), d.width, d.process, "descriptor", name, of, static_cast<double>(value), unit);
       };
       number("opened", d.opened, "count");
       number("closed", d.closed, "count");
@@ -157,7 +158,7 @@ class Table {
   void lost() {
     for (const run::Lost& l : run_.lost()) {
       if (wanted(l.process, ns_of(l.second)))
-        row(ns_of(l.second), 1, l.process, "lost", "records", l.kind, static_cast<double>(l.records), "count");
+        row(ns_of(l.second), l.width, l.process, "lost", "records", l.kind, static_cast<double>(l.records), "count");
     }
   }
 

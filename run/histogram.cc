@@ -5,6 +5,7 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace camprobe::run {
@@ -130,13 +131,59 @@ std::string Histogram::to_json() const {
   return text;
 }
 
+std::string Histogram::to_short_json() const {
+  if (empty()) return "{}";
+  std::string text = "[";
+  char digits[24];
+  const auto append = [&](std::int64_t number) {
+    if (text.size() > 1) text += ',';
+    text.append(digits, std::to_chars(std::begin(digits), std::end(digits), number).ptr);
+  };
+  std::optional<std::uint32_t> next;  // bucket
+  each_bucket([&](std::uint32_t bucket, std::uint64_t count) {
+    if (!next) append(bucket);
+    if (next && *next != bucket) append(static_cast<std::int64_t>(*next) - static_cast<std::int64_t>(bucket));
+    append(static_cast<std::int64_t>(std::min<std::uint64_t>(count, std::numeric_limits<std::int64_t>::max())));
+    next = bucket + 1;
+  });
+  text += ']';
+  return text;
+}
+
 Result<Histogram> Histogram::from_json(std::string_view text) {
   const auto malformed = [](const std::string& what) {
     return Error{"histogram: " + what + "; expected {\"bucket\":count,...} as run/histogram.h describes it"};
   };
   const nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
-  if (!object.is_object()) return malformed("the text is not a JSON object");
   Histogram histogram;
+  const auto add = [&](std::uint64_t bucket, std::uint64_t count) {
+    if (count > kMost - histogram.count_) return false;
+    const std::uint64_t low = bucket_low(static_cast<std::uint32_t>(bucket));
+    const std::uint64_t last = bucket_high(static_cast<std::uint32_t>(bucket)) - 1;
+    histogram.add_to_bucket(static_cast<std::uint32_t>(bucket), count);
+    histogram.sum_ = add_saturating(histogram.sum_, multiply_saturating(low + (last - low) / 2, count));
+    histogram.min_ = std::min(histogram.min_, low);
+    histogram.max_ = std::max(histogram.max_, last);
+    return true;
+  };
+  if (object.is_array() && !object.empty()) {
+    std::uint64_t bucket = 0;
+    for (std::size_t i = 0; i < object.size(); ++i) {
+      if (!object[i].is_number_integer()) return malformed("an entry of the short form is not a whole number");
+      const auto value = object[i].get<std::int64_t>();
+      if (i == 0 || value < 0) {
+        if ((i == 0 && value < 0) || std::abs(static_cast<double>(value)) >= kBuckets)
+          return malformed("there is no such bucket");
+        bucket += static_cast<std::uint64_t>(std::abs(value));
+        continue;
+      }
+      if (value == 0 || bucket >= kBuckets) return malformed("the short form has an empty or an impossible bucket");
+      if (!add(bucket++, static_cast<std::uint64_t>(value)))
+        return malformed("the counts add up to more than 64 bits hold");
+    }
+    return histogram;
+  }
+  if (!object.is_object()) return malformed("the text is not a JSON object");
   for (const auto& [key, value] : object.items()) {
     std::uint32_t bucket = 0;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), bucket);
@@ -147,13 +194,7 @@ Result<Histogram> Histogram::from_json(std::string_view text) {
       return malformed("the count of bucket " + key + " is not a positive whole number");
     }
     const auto count = value.get<std::uint64_t>();
-    if (count > kMost - histogram.count_) return malformed("the counts add up to more than 64 bits hold");
-    const std::uint64_t low = bucket_low(bucket);
-    const std::uint64_t last = bucket_high(bucket) - 1;
-    histogram.add_to_bucket(bucket, count);
-    histogram.sum_ = add_saturating(histogram.sum_, multiply_saturating(low + (last - low) / 2, count));
-    histogram.min_ = std::min(histogram.min_, low);
-    histogram.max_ = std::max(histogram.max_, last);
+    if (!add(bucket, count)) return malformed("the counts add up to more than 64 bits hold");
   }
   return histogram;
 }

@@ -52,6 +52,9 @@ class Histogram {
   std::optional<std::uint64_t> quantile(double q) const;
 
   std::string to_json() const;
+  // About half as long where many neighbouring buckets are in use: [first bucket, count, count, ...], one count a
+  // bucket from there on; a negative number -n passes over n empty buckets. from_json() reads either.
+  std::string to_short_json() const;
   static Result<Histogram> from_json(std::string_view text);
 
   // Calls visit(bucket, count) for the buckets in use, ascending.

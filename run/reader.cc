@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "run/reader_state.h"
+#include "run/unnamed_stack.h"
 
 namespace camprobe::run {
 
@@ -18,6 +19,7 @@ Meta Reader::meta() {
     std::string key = s.text();
     meta.all[std::move(key)] = s.text();
   });
+  if (!state_->symbol_problems.empty()) meta.all["symbol_problems"] += state_->symbol_problems;
   const auto text = [&](const char* key) {
     const auto found = meta.all.find(key);
     return found != meta.all.end() ? found->second : std::string();
@@ -177,6 +179,70 @@ const Frame& Reader::frame(FrameId id) {
   return frame;
 }
 
+std::vector<UnnamedStack> Reader::unnamed_stacks(StackId after, std::size_t most) {
+  if (!state_->is_current) return {};
+  return state_->all<UnnamedStack>(
+      "SELECT u.stack, s.process, u.taken_ns, u.leaf_is_exact, u.addresses FROM unnamed_stack u JOIN stack s ON "
+      "s.id = u.stack WHERE u.stack > ? ORDER BY u.stack LIMIT ?",
+      [&](Statement& s) { s.bind(after).bind(static_cast<std::int64_t>(most)); },
+      [](Statement& s) {
+        UnnamedStack row;
+        row.stack = s.id<StackId>();
+        row.process = s.id<ProcessId>();
+        row.taken_ns = s.integer();
+        row.leaf_is_exact = s.integer() != 0;
+        row.leaf_first = from_blob(s.blob());
+        return row;
+      });
+}
+
+void Reader::name_stack(StackId id, const std::vector<Frame>& leaf_first) {
+  stack(id);
+  Stack& named = state_->stacks[id];
+  named.frames.clear();
+  for (const Frame& frame : leaf_first) {
+    // Ids that no file has, one for each distinct frame, as in a file.
+    const auto [known, is_new] =
+        state_->own_frames.try_emplace({frame.function, frame.file, frame.line.value_or(-1), frame.module, frame.kind},
+                                       FrameId{-1 - static_cast<std::int64_t>(state_->own_frames.size())});
+    named.frames.push_back(known->second);
+    if (!is_new) continue;
+    Frame& kept = state_->frames[known->second];
+    kept = frame;
+    kept.id = known->second;
+  }
+}
+
+void Reader::add_symbol_problems(const std::string& lines) {
+  state_->symbol_problems += lines;
+}
+
+std::optional<std::string> Reader::drain_state(ProcessId process) {
+  std::optional<std::string> state;
+  if (!state_->is_current) return state;
+  state_->each(
+      "SELECT state FROM drain_state WHERE process = ?", [&](Statement& s) { s.bind(process); },
+      [&](Statement& s) { state = s.text(); });
+  return state;
+}
+
+std::vector<std::pair<RegionStack, StackId>> Reader::region_stacks(ProcessId process) {
+  std::vector<std::pair<RegionStack, StackId>> stacks;
+  if (!state_->is_current) return stacks;
+  state_->each(
+      "SELECT region_id, instruction, id FROM stack WHERE process = ? AND region_id IS NOT NULL AND (EXISTS (SELECT 1 "
+      "FROM "
+      "stack_frame WHERE stack = id) OR EXISTS (SELECT 1 FROM unnamed_stack WHERE stack = id))",
+      [&](Statement& s) { s.bind(process); },
+      [&](Statement& s) {
+        RegionStack in_region;
+        in_region.id = s.integer();
+        in_region.instruction = s.optional_integer();
+        stacks.emplace_back(in_region, s.id<StackId>());
+      });
+  return stacks;
+}
+
 std::vector<Metric> Reader::metrics() {
   return state_->all<Metric>("SELECT id, name, unit, kind FROM metric ORDER BY id", kBindNothing, [](Statement& s) {
     Metric row;
@@ -189,8 +255,9 @@ std::vector<Metric> Reader::metrics() {
 }
 
 std::vector<Point> Reader::series(std::string_view metric, std::optional<ProcessId> process) {
-  std::string sql =
-      "SELECT process, second, width, value FROM point WHERE metric = (SELECT id FROM metric WHERE name = ?)";
+  std::string sql = fmt::format(
+      "SELECT process, second, width, value, {} FROM point WHERE metric = (SELECT id FROM metric WHERE name = ?)",
+      state_->is_current ? "coalesce(peak, value)" : "value");
   if (process) sql += " AND process = ?";
   sql += " ORDER BY process, second";
   return state_->all<Point>(
@@ -205,6 +272,7 @@ std::vector<Point> Reader::series(std::string_view metric, std::optional<Process
         row.second = s.integer();
         row.width = s.integer();
         row.value = s.real();
+        row.peak = s.real();
         return row;
       });
 }

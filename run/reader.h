@@ -24,6 +24,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "run/result.h"
@@ -35,8 +36,8 @@ namespace camprobe::run {
 
 inline constexpr std::int64_t kEver = std::numeric_limits<std::int64_t>::max();
 
-// Which part of the run a question is about. Buckets are whole seconds: one counts when its second begins inside
-// [from_ns, to_ns).
+// Which part of the run a question is about. Buckets are whole seconds, old ones of a long run several: one counts when
+// it begins inside [from_ns, to_ns).
 struct Slice {
   std::int64_t from_ns = 0;
   std::int64_t to_ns = kEver;
@@ -76,6 +77,9 @@ class Reader {
   // Where the run's data ends: meta.ended_ns, or the end of the last bucket of a run still recording or cut short.
   std::int64_t duration_ns();
 
+  // How many seconds a bucket holds that begins at this second: of a long run, old ones are put together.
+  std::int64_t width_at(std::int64_t second) const;
+
   std::vector<Process> processes();
   std::vector<Thread> threads(std::optional<ProcessId> process = {});
   std::vector<Module> modules(std::optional<ProcessId> process = {});
@@ -87,6 +91,19 @@ class Reader {
   // Frames of a stack, leaf first; empty for stack 0 and stacks that are not there. Both stay in memory once read.
   const Stack& stack(StackId id);
   const Frame& frame(FrameId id);
+
+  // Stacks that are not named in the file, in the order of their ids: the first `most` behind `after`. A run has some
+  // while it is recorded, and for good where its collector was killed.
+  std::vector<UnnamedStack> unnamed_stacks(StackId after, std::size_t most);
+  // Names one for this reader, whose stack() and frame() then know it; the file stays as it is. Leaf first.
+  void name_stack(StackId stack, const std::vector<Frame>& leaf_first);
+  // Adds to what meta() says of files whose symbols could not be read: a sentence a line.
+  void add_symbol_problems(const std::string& lines);
+
+  // What a recording left behind that was cut short: where it stood in a process's region (drain_state), and which of
+  // the region's stacks are which here, of those whose frames or addresses came into the file.
+  std::optional<std::string> drain_state(ProcessId process);
+  std::vector<std::pair<RegionStack, StackId>> region_stacks(ProcessId process);
 
   std::vector<Metric> metrics();
   // One metric by its stable name (docs/run-file.md), by process then second. Empty where it was not recorded.

@@ -41,10 +41,11 @@ std::vector<DescriptorSum> Reader::descriptor_sums(const Slice& slice) {
       "SELECT process, second, kind, peer, stack, opened, closed, read_ops, read_bytes, write_ops, write_bytes FROM "
       "descriptor_sum" +
           filter.where() + " ORDER BY process, second, kind, peer, stack",
-      filter, [](Statement& s) {
+      filter, [this](Statement& s) {
         DescriptorSum row;
         row.process = s.id<ProcessId>();
         row.second = s.integer();
+        row.width = state_->width_at(row.second);
         row.kind = s.text();
         row.peer = s.text();
         row.stack = s.id<StackId>();
@@ -62,10 +63,11 @@ std::vector<IoRow> Reader::io(const Slice& slice) {
   const SliceFilter filter{slice};
   return state_->all<IoRow>("SELECT process, second, kind, ops, bytes, errors, ns FROM io" + filter.where() +
                                 " ORDER BY process, second, kind",
-                            filter, [](Statement& s) {
+                            filter, [this](Statement& s) {
                               IoRow row;
                               row.process = s.id<ProcessId>();
                               row.second = s.integer();
+                              row.width = state_->width_at(row.second);
                               row.kind = s.text();
                               row.ops = s.integer();
                               row.bytes = s.integer();
@@ -79,10 +81,11 @@ std::vector<SpanStat> Reader::span_stats(const Slice& slice) {
   const SliceFilter filter{slice};
   return state_->all<SpanStat>("SELECT process, second, name, spans, total_ns, max_ns, latency FROM span_stat" +
                                    filter.where() + " ORDER BY process, second, name",
-                               filter, [](Statement& s) {
+                               filter, [this](Statement& s) {
                                  SpanStat row;
                                  row.process = s.id<ProcessId>();
                                  row.second = s.integer();
+                                 row.width = state_->width_at(row.second);
                                  row.name = s.id<NameId>();
                                  row.spans = s.integer();
                                  row.total_ns = s.integer();
@@ -96,10 +99,11 @@ std::vector<SpanAttribute> Reader::span_attributes(const Slice& slice) {
   const SliceFilter filter{slice};
   return state_->all<SpanAttribute>("SELECT process, second, name, key, text, spans, sum, changes FROM span_attribute" +
                                         filter.where() + " ORDER BY process, second, name, key, text",
-                                    filter, [](Statement& s) {
+                                    filter, [this](Statement& s) {
                                       SpanAttribute row;
                                       row.process = s.id<ProcessId>();
                                       row.second = s.integer();
+                                      row.width = state_->width_at(row.second);
                                       row.name = s.id<NameId>();
                                       row.key = s.id<NameId>();
                                       row.text = s.text();
@@ -217,10 +221,11 @@ std::vector<Mark> Reader::marks() {
 
 std::vector<Lost> Reader::lost() {
   return state_->all<Lost>("SELECT process, second, kind, records FROM lost ORDER BY process, second, kind",
-                           kBindNothing, [](Statement& s) {
+                           kBindNothing, [this](Statement& s) {
                              Lost row;
                              row.process = s.id<ProcessId>();
                              row.second = s.integer();
+                             row.width = state_->width_at(row.second);
                              row.kind = s.text();
                              row.records = s.integer();
                              return row;

@@ -42,7 +42,7 @@ Result<void> check_header(const std::string& path) {
     return Error{fmt::format("{} was written by a newer camprobe (schema {}, this one reads {}): update camprobe", path,
                              version, kSchemaVersion)};
   }
-  if (version != kSchemaVersion) {
+  if (version == 0) {
     return Error{fmt::format("{} is not a camprobe run: unknown schema version {}", path, version)};
   }
   return {};
@@ -121,6 +121,9 @@ Result<Reader> Reader::open(const std::string& path) {
   if (state->error || foreign < 0) {
     return Error{fmt::format("{} is not a readable camprobe run: {}", path, sqlite3_errmsg(state->database))};
   }
+  state->each("SELECT count(*) FROM sqlite_schema WHERE name = 'folded'", kBindNothing,
+              [&](Statement& s) { state->is_current = s.integer() != 0; });
+  state->read_folds();
   if (foreign > 0) return Error{fmt::format("{} is not a camprobe run: it holds views or triggers", path)};
   Reader reader(std::move(state));
   if (reader.meta().run_id.empty()) {
@@ -144,10 +147,26 @@ sqlite3* Reader::handle() {
   return state_->database;
 }
 
+void Reader::State::read_folds() {
+  if (!is_current) return;
+  each("SELECT width, until FROM folded ORDER BY width", kBindNothing, [&](Statement& s) {
+    Fold fold;
+    fold.width = s.integer();
+    fold.until = s.integer();
+    if (fold.width == Folder::kMinute) minute = fold;
+    if (fold.width == Folder::kTen) ten = fold;
+  });
+}
+
+std::int64_t Reader::width_at(std::int64_t second) const {
+  return state_->width_at(second);
+}
+
 void Reader::pin() {
   Statement begin(state_->database, "BEGIN");
   begin.run();
   state_->check(begin);
+  state_->read_folds();
 }
 void Reader::unpin() {
   sqlite3_exec(state_->database, "COMMIT", nullptr, nullptr, nullptr);

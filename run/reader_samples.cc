@@ -94,6 +94,7 @@ void Reader::each_cpu(const Slice& slice, const std::function<void(const CpuRow&
                  CpuRow cpu;
                  cpu.process = s.id<ProcessId>();
                  cpu.second = s.integer();
+                 cpu.width = state_->width_at(cpu.second);
                  cpu.thread = s.id<ThreadId>();
                  cpu.stack = s.id<StackId>();
                  cpu.span_name = s.id<NameId>();
@@ -111,6 +112,7 @@ void Reader::each_wait(const Slice& slice, const std::function<void(const WaitRo
                  WaitRow wait;
                  wait.process = s.id<ProcessId>();
                  wait.second = s.integer();
+                 wait.width = state_->width_at(wait.second);
                  wait.thread = s.id<ThreadId>();
                  wait.stack = s.id<StackId>();
                  wait.call = s.id<NameId>();
@@ -128,6 +130,7 @@ void Reader::each_alloc(const Slice& slice, const std::function<void(const Alloc
                  AllocRow alloc;
                  alloc.process = s.id<ProcessId>();
                  alloc.second = s.integer();
+                 alloc.width = state_->width_at(alloc.second);
                  alloc.stack = s.id<StackId>();
                  alloc.span_name = s.id<NameId>();
                  alloc.samples = s.integer();
@@ -157,10 +160,11 @@ std::vector<Lifetime> Reader::lifetimes(const Slice& slice) {
   const SliceFilter filter{slice};
   return state_->all<Lifetime>("SELECT process, second, octave, samples, objects, bytes FROM lifetime" +
                                    filter.where() + " ORDER BY process, second, octave",
-                               filter, [](Statement& s) {
+                               filter, [this](Statement& s) {
                                  Lifetime row;
                                  row.process = s.id<ProcessId>();
                                  row.second = s.integer();
+                                 row.width = state_->width_at(row.second);
                                  row.octave = s.integer();
                                  row.samples = s.integer();
                                  row.objects = s.real();

@@ -8,13 +8,16 @@
 #include <sqlite3.h>
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
+#include "run/fold.h"
 #include "run/reader.h"
 #include "run/sqlite.h"
 
@@ -25,9 +28,14 @@ struct Reader::State {
   std::string private_copy;  // a directory of ours to remove, where the run could only be read from a copy
   sqlite3* database = nullptr;
   std::optional<Error> error;
+  bool is_current = false;       // the schema is the present one: that before named stacks early and folded nothing
+  Fold ten{1, 0}, minute{1, 0};  // folded buckets
+  std::string symbol_problems;   // found while reading
   std::unordered_map<NameId, std::string> names;
   std::unordered_map<StackId, Stack> stacks;
   std::unordered_map<FrameId, Frame> frames;
+  // Of stacks that were named while reading.
+  std::map<std::tuple<std::string, std::string, std::int64_t, std::string, std::string>, FrameId> own_frames;
 
   ~State() {
     sqlite3_close_v2(database);
@@ -36,6 +44,13 @@ struct Reader::State {
       std::filesystem::remove_all(private_copy, ignored);
     }
   }
+
+  std::int64_t width_at(std::int64_t second) const {
+    if (second < 0) return 1;
+    if (second < minute.until) return minute.width;
+    return second < ten.until ? ten.width : 1;
+  }
+  void read_folds();
 
   // Keeps the first failure: what follows from it would only hide it.
   void check(const Statement& statement) {

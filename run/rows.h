@@ -103,11 +103,32 @@ struct Frame {
   std::string kind = "unknown";  // native | inlined | js | python | java | kernel | unknown | lost
 };
 
+// What a process's region knows a stack by: an id of its own, and of a CPU sample, whose callers the id stands for (0:
+// it has none), the interrupted instruction.
+struct RegionStack {
+  std::int64_t id = 0;
+  std::optional<std::int64_t> instruction{};
+};
+
 struct Stack {
   StackId id{};
   ProcessId process{};
   bool truncated = false;
   std::vector<FrameId> frames;  // leaf first
+  std::optional<RegionStack> in_region{};
+};
+
+// A stack by its addresses, until it is named.
+struct UnnamedStack {
+  struct Address {
+    std::uint64_t address = 0;
+    std::optional<FrameId> jit{};  // what a JIT said was there
+  };
+  StackId stack{};
+  ProcessId process{};
+  std::int64_t taken_ns = 0;
+  bool leaf_is_exact = false;  // an interrupted program counter, not a return address
+  std::vector<Address> leaf_first;
 };
 
 struct Metric {
@@ -121,7 +142,8 @@ struct Point {
   ProcessId process{};
   std::int64_t second = 0;
   std::int64_t width = 1;
-  double value = 0;
+  double value = 0;  // the last one of the bucket
+  double peak = 0;   // the highest one; set by the Reader
 };
 
 struct CpuRow {
@@ -132,6 +154,7 @@ struct CpuRow {
   NameId span_name{};
   std::int64_t samples = 0;
   double weight_ns = 0;
+  std::int64_t width = 1;  // of the bucket, in seconds; set by the Reader
 };
 
 struct WaitRow {
@@ -142,6 +165,7 @@ struct WaitRow {
   NameId call{};
   std::int64_t samples = 0;
   double weight_ns = 0;
+  std::int64_t width = 1;  // of the bucket, in seconds; set by the Reader
 };
 
 struct AllocRow {
@@ -153,6 +177,7 @@ struct AllocRow {
   double objects = 0;
   double bytes = 0;
   double temporary_objects = 0;
+  std::int64_t width = 1;  // of the bucket, in seconds; set by the Reader
 };
 
 struct HeapObject {
@@ -176,6 +201,7 @@ struct Lifetime {
   std::int64_t samples = 0;
   double objects = 0;
   double bytes = 0;
+  std::int64_t width = 1;  // of the bucket, in seconds; set by the Reader
 };
 
 struct Mapping {
@@ -210,6 +236,7 @@ struct DescriptorSum {
   StackId stack{};
   std::int64_t opened = 0, closed = 0;
   std::int64_t read_ops = 0, read_bytes = 0, write_ops = 0, write_bytes = 0;
+  std::int64_t width = 1;  // of the bucket, in seconds; set by the Reader
 };
 
 struct IoRow {
@@ -217,6 +244,7 @@ struct IoRow {
   std::int64_t second = 0;
   std::string kind;
   std::int64_t ops = 0, bytes = 0, errors = 0, ns = 0;
+  std::int64_t width = 1;  // of the bucket, in seconds; set by the Reader
 };
 
 struct SpanStat {
@@ -224,7 +252,8 @@ struct SpanStat {
   std::int64_t second = 0;
   NameId name{};
   std::int64_t spans = 0, total_ns = 0, max_ns = 0;
-  std::string latency;  // histogram: run/histogram.h reads it
+  std::string latency;     // histogram: run/histogram.h reads it
+  std::int64_t width = 1;  // of the bucket, in seconds; set by the Reader
 };
 
 struct SpanAttribute {
@@ -236,6 +265,7 @@ struct SpanAttribute {
   std::int64_t spans = 0;
   double sum = 0;
   std::int64_t changes = 0;
+  std::int64_t width = 1;  // of the bucket, in seconds; set by the Reader
 };
 
 struct Span {
@@ -290,6 +320,7 @@ struct Lost {
   std::int64_t second = 0;
   std::string kind;
   std::int64_t records = 0;
+  std::int64_t width = 1;  // of the bucket, in seconds; set by the Reader
 };
 
 struct Setting {

@@ -8,7 +8,7 @@
 namespace camprobe::run {
 
 inline constexpr std::uint32_t kApplicationId = 0x63616d70;  // "camp", as in schema.sql
-inline constexpr std::uint32_t kSchemaVersion = 1;           // user_version there
+inline constexpr std::uint32_t kSchemaVersion = 2;           // user_version there; 1 had no unnamed_stack and no folded
 
 extern const char* const kSchemaSql;
 

@@ -8,7 +8,7 @@
 -- Process 0 is the machine; stack 0 is "unknown"; name 0 is "".
 
 PRAGMA application_id = 0x63616d70;  -- "camp"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- schema, run_id, camprobe_version, started_realtime_ns, started_monotonic_ns, ended_ns, command (JSON array), host, kernel,
 -- cpus, memory_bytes, state (recording | complete | post-mortem | snapshot), load_command, ...
@@ -47,14 +47,28 @@ CREATE TABLE frame (
   address INTEGER,                       -- in the module's own (link-time) addresses; in the process for JIT code
   kind TEXT NOT NULL                     -- native | inlined | js | python | java | kernel | unknown | lost
 );
-CREATE TABLE stack (id INTEGER PRIMARY KEY, process INTEGER NOT NULL, truncated INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE stack (id INTEGER PRIMARY KEY, process INTEGER NOT NULL, truncated INTEGER NOT NULL DEFAULT 0,
+  region_id INTEGER,                     -- what the process's region knows it by; of a CPU sample: its callers, 0 for none
+  instruction INTEGER);                  -- and the interrupted instruction
 CREATE TABLE stack_frame (stack INTEGER NOT NULL, depth INTEGER NOT NULL, frame INTEGER NOT NULL,  -- depth 0 = leaf
   PRIMARY KEY (stack, depth)) WITHOUT ROWID;
+
+-- Stacks recorded by address, whose frames are not named yet; a row goes when its stack_frame rows come. addresses: 8 bytes
+-- each, little-endian, leaf first. Bit 62 set (and 63 clear): a JIT had code at this address, and the next 8 bytes are the
+-- id of the frame it told of, which counts unless a module of `module` has a name for the address.
+CREATE TABLE unnamed_stack (stack INTEGER PRIMARY KEY, taken_ns INTEGER NOT NULL,
+  leaf_is_exact INTEGER NOT NULL,        -- 1: the leaf is an interrupted program counter; 0: a return address, as all others are
+  addresses BLOB NOT NULL);
 
 -- Time series. unit: bytes, count, ratio, ns, per_second. kind: gauge | counter (cumulative).
 CREATE TABLE metric (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, unit TEXT NOT NULL, kind TEXT NOT NULL);
 CREATE TABLE point (metric INTEGER NOT NULL, process INTEGER NOT NULL, second INTEGER NOT NULL, width INTEGER NOT NULL DEFAULT 1,
-  value REAL NOT NULL, PRIMARY KEY (metric, process, second)) WITHOUT ROWID;
+  value REAL NOT NULL,                   -- of a bucket wider than a second: the last one in it
+  peak REAL,                             -- of such a bucket: the highest in it; null: value is
+  PRIMARY KEY (metric, process, second)) WITHOUT ROWID;
+-- Old buckets are put together (run/fold.h): those that begin before `until` are `width` seconds wide, in every table with
+-- process and second; where two rows hold, the wider one counts. Empty: every bucket is a second.
+CREATE TABLE folded (width INTEGER PRIMARY KEY, until INTEGER NOT NULL);
 
 CREATE TABLE cpu (process INTEGER NOT NULL, second INTEGER NOT NULL, thread INTEGER NOT NULL, stack INTEGER NOT NULL,
   span_name INTEGER NOT NULL, samples INTEGER NOT NULL, weight_ns REAL NOT NULL,
@@ -74,6 +88,7 @@ CREATE TABLE heap_object (process INTEGER NOT NULL, sample INTEGER NOT NULL, sta
   bytes REAL NOT NULL, objects REAL NOT NULL,           -- weights: size/(1-exp(-size/interval)), and that over size
   born_ns INTEGER NOT NULL, died_ns INTEGER,            -- null: alive when last seen
   PRIMARY KEY (process, sample)) WITHOUT ROWID;
+CREATE INDEX heap_object_died ON heap_object (died_ns) WHERE died_ns IS NOT NULL;
 -- Deaths by age, every sampled object: octave k holds ages [2^k, 2^(k+1)) microseconds, octave 0 also what is younger.
 CREATE TABLE lifetime (process INTEGER NOT NULL, second INTEGER NOT NULL, octave INTEGER NOT NULL,
   samples INTEGER NOT NULL, objects REAL NOT NULL, bytes REAL NOT NULL,
@@ -103,7 +118,7 @@ CREATE TABLE io (process INTEGER NOT NULL, second INTEGER NOT NULL, kind TEXT NO
   PRIMARY KEY (process, second, kind)) WITHOUT ROWID;
 
 -- Spans: histograms of all of them per second; attributes of all of them per second; single rows for a bounded choice.
--- latency: JSON object {"bucket": count}, run/histogram.h says which durations a bucket holds.
+-- latency: JSON, [first bucket, count, count, ...] or {"bucket": count}; run/histogram.h says which durations a bucket holds.
 CREATE TABLE span_stat (process INTEGER NOT NULL, second INTEGER NOT NULL, name INTEGER NOT NULL,
   spans INTEGER NOT NULL, total_ns INTEGER NOT NULL, max_ns INTEGER NOT NULL, latency TEXT NOT NULL,
   PRIMARY KEY (process, second, name)) WITHOUT ROWID;
@@ -115,6 +130,7 @@ CREATE TABLE span_attribute (process INTEGER NOT NULL, second INTEGER NOT NULL, 
 CREATE TABLE span (process INTEGER NOT NULL, span INTEGER NOT NULL, parent INTEGER NOT NULL, name INTEGER NOT NULL,
   began_ns INTEGER NOT NULL, ended_ns INTEGER, begin_thread INTEGER NOT NULL, end_thread INTEGER,
   attributes TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (process, span)) WITHOUT ROWID;
+CREATE INDEX span_ended ON span (ended_ns);
 
 -- The load timeline: what the load tool says it did. endpoint '' = all together.
 CREATE TABLE load_source (id INTEGER PRIMARY KEY, tool TEXT NOT NULL, file TEXT, requests INTEGER, errors INTEGER,
@@ -127,6 +143,9 @@ CREATE TABLE load_bucket (source INTEGER NOT NULL, second INTEGER NOT NULL, widt
   users REAL, PRIMARY KEY (source, second, endpoint)) WITHOUT ROWID;
 CREATE TABLE load_window (id INTEGER PRIMARY KEY, source INTEGER, name TEXT NOT NULL, kind TEXT NOT NULL,  -- ramp | steady | spike | idle | warm-up
   from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL);
+
+-- Where the collector stands in a process's region, while that is recorded: what a later one needs to go on from there.
+CREATE TABLE drain_state (process INTEGER PRIMARY KEY, state TEXT NOT NULL);
 
 CREATE TABLE mark (id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, text TEXT NOT NULL, source TEXT NOT NULL);  -- user | program | collector | proof
 -- What could not be recorded: kind of record, how many, and (where it can be said) how much they stood for.

@@ -28,6 +28,11 @@ Statement& Statement::bind(std::string_view text) {
   return *this;
 }
 
+Statement& Statement::bind_blob(std::string_view bytes) {
+  sqlite3_bind_blob(statement_, ++parameter_, bytes.data(), static_cast<int>(bytes.size()), SQLITE_TRANSIENT);
+  return *this;
+}
+
 Statement& Statement::bind_null() {
   sqlite3_bind_null(statement_, ++parameter_);
   return *this;
@@ -70,6 +75,13 @@ std::string Statement::text() {
   const int size = sqlite3_column_bytes(statement_, column_);
   ++column_;
   return bytes != nullptr ? valid_utf8({bytes, static_cast<std::size_t>(size)}) : std::string();
+}
+
+std::string Statement::blob() {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column_));
+  const int size = sqlite3_column_bytes(statement_, column_);
+  ++column_;
+  return bytes != nullptr ? std::string(bytes, static_cast<std::size_t>(size)) : std::string();
 }
 
 bool Statement::is_null() {

@@ -30,6 +30,7 @@ class Statement {
   Statement& bind(double value);
   Statement& bind(std::string_view text);
   Statement& bind(const char* text) { return bind(std::string_view(text)); }
+  Statement& bind_blob(std::string_view bytes);
   Statement& bind_null();
   template <class Value>
   Statement& bind(const std::optional<Value>& value) {
@@ -37,6 +38,8 @@ class Statement {
   }
   template <class Id>
   requires std::is_enum_v<Id> Statement& bind(Id id) { return bind(number(id)); }
+
+  int parameters() const { return sqlite3_bind_parameter_count(statement_); }
 
   // True while there is a row.
   bool step();
@@ -48,6 +51,7 @@ class Statement {
   std::int64_t integer();
   double real();
   std::string text();
+  std::string blob();
   std::optional<std::int64_t> optional_integer();
   std::optional<double> optional_real();
   std::optional<std::string> optional_text();

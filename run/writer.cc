@@ -10,14 +10,6 @@
 #include "run/writer_state.h"
 
 namespace camprobe::run {
-namespace {
-
-FrameKey key_of(const Frame& f) {
-  return {f.function, f.file, f.line.value_or(-1), f.module, f.kind};
-}
-
-}  // namespace
-
 NameId Writer::name(std::string_view raw) {
   if (raw.empty()) return kNoName;
   std::string text = valid_utf8(raw);
@@ -75,28 +67,30 @@ void Writer::update(const Descriptor& row) {
   state_->pending.descriptors[row.id] = row;
 }
 
-StackId Writer::add_stack(ProcessId process, bool truncated) {
+StackId Writer::add_stack(ProcessId process, bool truncated, std::optional<RegionStack> in_region) {
   const StackId id{++state_->stacks};
-  state_->pending.stacks.push_back({id, process, truncated, {}});
+  state_->pending.stacks.push_back({id, process, truncated, {}, in_region});
   return id;
+}
+
+FrameId Writer::frame(Frame frame) {
+  frame.function = valid_utf8(frame.function);
+  frame.file = valid_utf8(frame.file);
+  frame.module = valid_utf8(frame.module);
+  const auto [found, is_new] = state_->frames.try_emplace(key_of(frame), FrameId{});
+  if (is_new) {
+    found->second = FrameId{static_cast<std::int64_t>(state_->frames.size())};
+    frame.id = found->second;
+    state_->pending.frames.push_back(std::move(frame));
+  }
+  return found->second;
 }
 
 void Writer::set_frames(StackId stack, const std::vector<Frame>& leaf_first) {
   Stack row;
   row.id = stack;
   row.frames.reserve(leaf_first.size());
-  for (Frame frame : leaf_first) {
-    frame.function = valid_utf8(frame.function);
-    frame.file = valid_utf8(frame.file);
-    frame.module = valid_utf8(frame.module);
-    const auto [found, is_new] = state_->frames.try_emplace(key_of(frame), FrameId{});
-    if (is_new) {
-      found->second = FrameId{static_cast<std::int64_t>(state_->frames.size())};
-      frame.id = found->second;
-      state_->pending.frames.push_back(std::move(frame));
-    }
-    row.frames.push_back(found->second);
-  }
+  for (const Frame& one : leaf_first) row.frames.push_back(frame(one));
   state_->pending.stack_frames.push_back(std::move(row));
 }
 
@@ -106,10 +100,12 @@ void Writer::point(const Metric& metric, ProcessId process, std::int64_t second,
     found = state_->metrics.emplace(metric.name, static_cast<std::int64_t>(state_->metrics.size()) + 1).first;
     state_->pending.metrics.push_back({found->second, metric.name, metric.unit, metric.kind});
   }
-  state_->pending.points[{found->second, process, second}] = value;
+  state_->present = std::max(state_->present, second);
+  state_->pending.points[{found->second, process, state_->folder->bucket_of(second)}] = value;
 }
 
-void Writer::count(const CpuRow& row) {
+void Writer::count(const CpuRow& counted) {
+  const CpuRow row = state_->in_its_bucket(counted);
   const auto [at, is_new] = state_->pending.cpu.try_emplace(
       {number(row.process), row.second, number(row.thread), number(row.stack), number(row.span_name)}, row);
   if (is_new) return;
@@ -117,7 +113,8 @@ void Writer::count(const CpuRow& row) {
   at->weight_ns += row.weight_ns;
 }
 
-void Writer::count(const WaitRow& row) {
+void Writer::count(const WaitRow& counted) {
+  const WaitRow row = state_->in_its_bucket(counted);
   const auto [at, is_new] = state_->pending.wait.try_emplace(
       {number(row.process), row.second, number(row.thread), number(row.stack), number(row.call)}, row);
   if (is_new) return;
@@ -125,7 +122,8 @@ void Writer::count(const WaitRow& row) {
   at->weight_ns += row.weight_ns;
 }
 
-void Writer::count(const AllocRow& row) {
+void Writer::count(const AllocRow& counted) {
+  const AllocRow row = state_->in_its_bucket(counted);
   const auto [at, is_new] = state_->pending.alloc.try_emplace(
       {number(row.process), row.second, number(row.stack), number(row.span_name)}, row);
   if (is_new) return;
@@ -135,7 +133,8 @@ void Writer::count(const AllocRow& row) {
   at->temporary_objects += row.temporary_objects;
 }
 
-void Writer::count(const Lifetime& row) {
+void Writer::count(const Lifetime& counted) {
+  const Lifetime row = state_->in_its_bucket(counted);
   const auto [at, is_new] = state_->pending.lifetimes.try_emplace({number(row.process), row.second, row.octave}, row);
   if (is_new) return;
   at->samples += row.samples;
@@ -143,7 +142,8 @@ void Writer::count(const Lifetime& row) {
   at->bytes += row.bytes;
 }
 
-void Writer::count(const DescriptorSum& row) {
+void Writer::count(const DescriptorSum& counted) {
+  const DescriptorSum row = state_->in_its_bucket(counted);
   auto [at, is_new] =
       state_->pending.descriptor_sums.try_emplace({row.process, row.second, row.kind, row.peer, row.stack}, row);
   if (is_new) return;
@@ -156,7 +156,8 @@ void Writer::count(const DescriptorSum& row) {
   sum.write_bytes += row.write_bytes;
 }
 
-void Writer::count(const IoRow& row) {
+void Writer::count(const IoRow& counted) {
+  const IoRow row = state_->in_its_bucket(counted);
   auto [at, is_new] = state_->pending.io.try_emplace({row.process, row.second, row.kind}, row);
   if (is_new) return;
   at->second.ops += row.ops;
@@ -165,7 +166,8 @@ void Writer::count(const IoRow& row) {
   at->second.ns += row.ns;
 }
 
-void Writer::count(const SpanAttribute& row) {
+void Writer::count(const SpanAttribute& counted) {
+  const SpanAttribute row = state_->in_its_bucket(counted);
   auto [at, is_new] =
       state_->pending.span_attributes.try_emplace({row.process, row.second, row.name, row.key, row.text}, row);
   if (is_new) return;
@@ -174,12 +176,14 @@ void Writer::count(const SpanAttribute& row) {
   at->second.changes += row.changes;
 }
 
-void Writer::count(const Lost& row) {
+void Writer::count(const Lost& counted) {
+  const Lost row = state_->in_its_bucket(counted);
   auto [at, is_new] = state_->pending.lost.try_emplace({row.process, row.second, row.kind}, row);
   if (!is_new) at->second.records += row.records;
 }
 
-void Writer::count(const SpanEnd& span) {
+void Writer::count(const SpanEnd& ended) {
+  const SpanEnd span = state_->in_its_bucket(ended);
   auto& [stat, histogram] = state_->pending.span_stats[{span.process, span.second, span.name}];
   const std::int64_t duration = std::max<std::int64_t>(span.duration_ns, 0);
   stat.process = span.process;
@@ -191,7 +195,8 @@ void Writer::count(const SpanEnd& span) {
   histogram.record(static_cast<std::uint64_t>(duration));
 }
 
-void Writer::count(const SpanStat& row, const Histogram& durations) {
+void Writer::count(const SpanStat& counted, const Histogram& durations) {
+  const SpanStat row = state_->in_its_bucket(counted);
   auto& [stat, histogram] = state_->pending.span_stats[{row.process, row.second, row.name}];
   stat.process = row.process;
   stat.second = row.second;
@@ -202,6 +207,9 @@ void Writer::count(const SpanStat& row, const Histogram& durations) {
   histogram.merge(durations);
 }
 
+void Writer::put(const UnnamedStack& row) {
+  state_->pending.unnamed_stacks.push_back(row);
+}
 void Writer::put(const HeapObject& row) {
   state_->pending.heap_objects.insert_or_assign({number(row.process), row.sample}, row);
 }
@@ -209,7 +217,29 @@ void Writer::put(const Span& row) {
   state_->pending.spans[{row.process, row.span}] = row;
 }
 void Writer::put(const LoadBucket& row) {
-  state_->pending.load_buckets.push_back(row);
+  // The load tool's results come when all is over: of a long run, most of it is folded by then. Quantiles cannot be put
+  // together, so what has only those stays as it is.
+  const std::int64_t width = state_->folder->width_at(row.second);
+  if (width <= row.width || row.p50_ms || row.p95_ms || row.p99_ms) {
+    state_->pending.load_buckets.push_back(row);
+    return;
+  }
+  const std::int64_t second = state_->folder->bucket_of(row.second);
+  auto [at, is_new] = state_->pending.folded_load.try_emplace({row.source, second, row.endpoint});
+  auto& [sum, latency] = at->second;
+  if (is_new) {
+    sum = row;
+    sum.second = second;
+    sum.width = width;
+    sum.latency.reset();
+  } else {
+    sum.requests += row.requests;
+    sum.errors += row.errors;
+    if (row.max_ms) sum.max_ms = std::max(*row.max_ms, sum.max_ms.value_or(0));
+    if (row.users) sum.users = row.users;
+  }
+  if (!row.latency) return;
+  if (const auto own = Histogram::from_json(*row.latency)) latency.merge(*own);
 }
 void Writer::put(const SpanStat& row) {
   state_->pending.whole_span_stats.push_back(row);
@@ -222,6 +252,9 @@ void Writer::put(const Mark& row) {
 }
 void Writer::put(const Setting& row) {
   state_->pending.settings.push_back(row);
+}
+void Writer::put_drain_state(ProcessId process, std::string state) {
+  state_->pending.drain_states[process] = std::move(state);
 }
 void Writer::set_meta(std::string_view key, std::string_view value) {
   state_->pending.meta[std::string(key)] = valid_utf8(value);

@@ -29,6 +29,10 @@ class Writer {
   // gets a random one, an empty state becomes "recording".
   static Result<Writer> create(const std::string& path, Meta meta);
 
+  // Goes on with a run whose recording ended, well or not; its ids and texts stay as they are. Whether somebody else
+  // still writes to it is the caller's to know.
+  static Result<Writer> resume(const std::string& path);
+
   Writer(Writer&&) noexcept;
   Writer& operator=(Writer&&) noexcept;
   ~Writer();
@@ -52,10 +56,14 @@ class Writer {
   void update(const Mapping& row);
   void update(const Descriptor& row);
 
-  // A stack's id exists before its frames are known: they may come much later, from the symbolizer.
-  StackId add_stack(ProcessId process, bool truncated);
+  // A stack's id exists before its frames are known: they may come much later, from the symbolizer, or when somebody
+  // reads a run whose collector was killed.
+  StackId add_stack(ProcessId process, bool truncated, std::optional<RegionStack> in_region = {});
   // Leaf first; frames of the same function, line and module become one row.
   void set_frames(StackId stack, const std::vector<Frame>& leaf_first);
+  // Until then. An equal frame gets the same id.
+  FrameId frame(Frame frame);
+  void put(const UnnamedStack& row);
 
   // A gauge or counter at a second; the last value of a second stays.
   void point(const Metric& metric, ProcessId process, std::int64_t second, double value);
@@ -89,6 +97,8 @@ class Writer {
   void put(const Mark& row);
   void put(const Setting& row);
   void set_meta(std::string_view key, std::string_view value);
+  // Where the collector stands in the process's region when what has gathered is written; empty: it is done with it.
+  void put_drain_state(ProcessId process, std::string state);
 
   // Writes what has gathered. After a failure the run takes no more; what it holds stays readable.
   Result<void> flush();

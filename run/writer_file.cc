@@ -54,6 +54,7 @@ Result<Writer> Writer::create(const std::string& path, Meta meta) {
     return give_up();
   }
 
+  state->folder.emplace(state->database);
   if (meta.run_id.empty()) meta.run_id = random_id();
   if (meta.state.empty()) meta.state = kRecording;
   state->run_id = meta.run_id;
@@ -81,6 +82,59 @@ Result<Writer> Writer::create(const std::string& path, Meta meta) {
   return writer;
 }
 
+Result<Writer> Writer::resume(const std::string& path) {
+  auto state = std::make_unique<State>();
+  state->path = path;
+  if (sqlite3_open_v2(path.c_str(), &state->database, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK ||
+      sqlite3_busy_timeout(state->database, kBusyTimeoutMs) != SQLITE_OK ||
+      !state->execute("PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048") ||
+      !state->execute("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 8388608") ||
+      !state->execute("DELETE FROM meta WHERE key = 'ended_ns'")) {
+    return Error{fmt::format("{} cannot be written to: {}", path,
+                             state->database != nullptr ? sqlite3_errmsg(state->database) : "out of memory")};
+  }
+  const auto last_id = [&](const char* table) {
+    Statement rows(state->database, fmt::format("SELECT coalesce(max(id), 0) FROM {}", table));
+    return rows.step() ? rows.integer() : 0;
+  };
+  state->processes = last_id("process");
+  state->threads = last_id("thread");
+  state->modules = last_id("module");
+  state->mappings = last_id("mapping");
+  state->descriptors = last_id("descriptor");
+  state->stacks = last_id("stack");
+  state->sources = last_id("load_source");
+  Statement names(state->database, "SELECT id, text FROM name");
+  while (names.step()) {
+    const auto id = names.id<NameId>();
+    state->names.emplace(names.text(), id);
+  }
+  Statement metrics(state->database, "SELECT id, name FROM metric");
+  while (metrics.step()) {
+    const std::int64_t id = metrics.integer();
+    state->metrics.emplace(metrics.text(), id);
+  }
+  Statement frames(state->database, "SELECT id, function, file, line, module, kind FROM frame");
+  while (frames.step()) {
+    const auto id = frames.id<FrameId>();
+    Frame frame;
+    frame.function = frames.text();
+    frame.file = frames.text();
+    frame.line = frames.optional_integer();
+    frame.module = frames.text();
+    frame.kind = frames.text();
+    state->frames.emplace(key_of(frame), id);
+  }
+  Statement run_id(state->database, "SELECT value FROM meta WHERE key = 'run_id'");
+  if (run_id.step()) state->run_id = run_id.text();
+  if (!names.ok() || !metrics.ok() || !frames.ok() || state->run_id.empty())
+    return Error{fmt::format("{} is damaged and cannot be gone on with: {}", path, sqlite3_errmsg(state->database))};
+  state->folder.emplace(state->database);
+  Writer writer(std::move(state));
+  writer.set_meta("state", kRecording);
+  return writer;
+}
+
 Writer::Writer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Writer::Writer(Writer&&) noexcept = default;
 Writer& Writer::operator=(Writer&&) noexcept = default;
@@ -96,7 +150,9 @@ const std::string& Writer::run_id() const {
 Result<void> Writer::flush() {
   State::Pending rows = std::exchange(state_->pending, {});
   if (state_->failed) return {};
-  if (state_->execute("BEGIN IMMEDIATE") && state_->write(rows) && state_->execute("COMMIT")) return {};
+  if (state_->execute("BEGIN IMMEDIATE") && state_->write(rows) && state_->folder->fold(state_->present) &&
+      state_->execute("COMMIT"))
+    return {};
   Error error = state_->failure();
   state_->execute("ROLLBACK");
   state_->failed = true;

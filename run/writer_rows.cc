@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "run/text.h"
+#include "run/unnamed_stack.h"
 #include "run/writer_state.h"
 
 namespace camprobe::run {
@@ -66,14 +67,25 @@ bool Writer::State::write(Pending& rows) {
                row.module.empty() ? s.bind_null() : s.bind(row.module);
                s.bind(row.address).bind(row.kind);
              }) &&
-         put_all("INSERT INTO stack(id, process, truncated) VALUES (?, ?, ?)", rows.stacks,
+         put_all("INSERT INTO stack(id, process, truncated, region_id, instruction) VALUES (?, ?, ?, ?, ?)",
+                 rows.stacks,
                  [](Statement& s, const Stack& row) {
                    s.bind(row.id).bind(row.process).bind(std::int64_t{row.truncated});
+                   const auto& known = row.in_region;
+                   known ? s.bind(known->id).bind(known->instruction) : s.bind_null().bind_null();
+                 }) &&
+         put_all("INSERT OR REPLACE INTO unnamed_stack(stack, taken_ns, leaf_is_exact, addresses) VALUES (?, ?, ?, ?)",
+                 rows.unnamed_stacks,
+                 [](Statement& s, const UnnamedStack& row) {
+                   s.bind(row.stack).bind(row.taken_ns).bind(std::int64_t{row.leaf_is_exact});
+                   s.bind_blob(to_blob(row.leaf_first));
                  }) &&
          std::all_of(rows.stack_frames.begin(), rows.stack_frames.end(),
                      [&](const Stack& row) {
-                       Statement& clear = prepared("DELETE FROM stack_frame WHERE stack = ?");
-                       if (!clear.bind(row.id).run()) return false;
+                       for (const char* sql :
+                            {"DELETE FROM stack_frame WHERE stack = ?", "DELETE FROM unnamed_stack WHERE stack = ?"}) {
+                         if (!prepared(sql).bind(row.id).run()) return false;
+                       }
                        Statement& put = prepared("INSERT INTO stack_frame(stack, depth, frame) VALUES (?, ?, ?)");
                        for (std::size_t depth = 0; depth < row.frames.size(); ++depth) {
                          put.bind(row.id).bind(static_cast<std::int64_t>(depth)).bind(row.frames[depth]);
@@ -111,6 +123,16 @@ bool Writer::State::write(Pending& rows) {
                s.bind(row.process).bind(row.sample).bind(row.stack).bind(row.thread).bind(row.span_name).bind(row.size);
                s.bind(row.interval).bind(row.bytes).bind(row.objects).bind(row.born_ns).bind(row.died_ns);
              }) &&
+         std::all_of(rows.drain_states.begin(), rows.drain_states.end(),
+                     [&](const auto& entry) {
+                       const auto& [process, state] = entry;
+                       if (state.empty())
+                         return prepared("DELETE FROM drain_state WHERE process = ?").bind(process).run();
+                       return prepared("INSERT OR REPLACE INTO drain_state(process, state) VALUES (?, ?)")
+                           .bind(process)
+                           .bind(state)
+                           .run();
+                     }) &&
          put_all(
              "INSERT INTO mark(at_ns, text, source) VALUES (?, ?, ?)", rows.marks,
              [](Statement& s, const Mark& row) { s.bind(row.at_ns).bind(valid_utf8(row.text)).bind(row.source); }) &&
@@ -229,7 +251,7 @@ bool Writer::State::write_spans(const Pending& rows) {
         "INSERT OR REPLACE INTO span_stat(process, second, name, spans, total_ns, max_ns, latency) VALUES "
         "(?, ?, ?, ?, ?, ?, ?)");
     put.bind(stat.process).bind(stat.second).bind(stat.name).bind(stat.spans).bind(stat.total_ns).bind(stat.max_ns);
-    if (!put.bind(histogram.to_json()).run()) return false;
+    if (!put.bind(histogram.to_short_json()).run()) return false;
   }
   for (const SpanStat& row : rows.whole_span_stats) {
     Statement& put = prepared(
@@ -280,6 +302,16 @@ bool Writer::State::write_load(const Pending& rows) {
       s.bind(row.errors).bind(row.latency).bind(row.p50_ms).bind(row.p95_ms).bind(row.p99_ms).bind(row.max_ms);
       if (!s.bind(row.users).run()) return false;
     }
+  }
+  for (const auto& [key, sum] : rows.folded_load) {
+    const auto& [row, latency] = sum;
+    Statement& s = prepared(
+        "INSERT OR REPLACE INTO load_bucket(source, second, width, endpoint, requests, errors, latency, max_ms, users) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    s.bind(row.source).bind(row.second).bind(row.width).bind(valid_utf8(row.endpoint)).bind(row.requests);
+    s.bind(row.errors);
+    latency.empty() ? s.bind_null() : s.bind(latency.to_short_json());
+    if (!s.bind(row.max_ms).bind(row.users).run()) return false;
   }
   for (const LoadWindow& row : rows.load_windows) {
     Statement s(database, "INSERT INTO load_window(source, name, kind, from_ns, to_ns) VALUES (?, ?, ?, ?, ?)");

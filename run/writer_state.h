@@ -10,6 +10,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -17,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "run/fold.h"
 #include "run/histogram.h"
 #include "run/row_table.h"
 #include "run/sqlite.h"
@@ -36,11 +38,17 @@ inline std::int64_t sum_of(std::int64_t a, std::int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
 }
 
+inline FrameKey key_of(const Frame& f) {
+  return {f.function, f.file, f.line.value_or(-1), f.module, f.kind};
+}
+
 struct Writer::State {
   std::string path;
   std::string run_id;
   sqlite3* database = nullptr;
   bool failed = false;
+  std::optional<Folder> folder;
+  std::int64_t present = 0;  // the latest second that was written of
 
   // What has been given an id, for the whole run.
   std::unordered_map<std::string, NameId> names;
@@ -55,6 +63,7 @@ struct Writer::State {
     std::vector<Frame> frames;
     std::vector<Stack> stacks;        // new ones, without frames
     std::vector<Stack> stack_frames;  // frames of known ones
+    std::vector<UnnamedStack> unnamed_stacks;
     std::map<std::int64_t, Process> processes;
     std::map<std::int64_t, Thread> threads;
     std::map<std::int64_t, Module> modules;
@@ -74,12 +83,22 @@ struct Writer::State {
     std::map<std::pair<ProcessId, std::int64_t>, Span> spans;
     std::vector<LoadSource> load_sources;
     std::vector<LoadBucket> load_buckets;
+    // Of seconds that are folded already.
+    std::map<std::tuple<SourceId, std::int64_t, std::string>, std::pair<LoadBucket, Histogram>> folded_load;
     std::vector<LoadWindow> load_windows;
     std::vector<SpanStat> whole_span_stats;
+    std::map<ProcessId, std::string> drain_states;
     std::vector<Mark> marks;
     std::vector<Setting> settings;
     std::map<std::string, std::string, std::less<>> meta;
   } pending;
+
+  // The row with the second at which its bucket begins now.
+  template <class Row>
+  Row in_its_bucket(Row row) const {
+    row.second = folder->bucket_of(row.second);
+    return row;
+  }
 
   ~State() {
     forget_statements();

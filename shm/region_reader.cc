@@ -243,6 +243,18 @@ std::optional<ReadLane> RegionReader::read_lane(std::uint32_t index) const {
   return out;
 }
 
+std::vector<std::uint64_t> RegionReader::positions() const {
+  std::vector<std::uint64_t> positions;
+  for (const Cursor& cursor : cursors_) positions.push_back(cursor.next);
+  while (!positions.empty() && positions.back() == 0) positions.pop_back();
+  return positions;
+}
+
+void RegionReader::go_on_from(const std::vector<std::uint64_t>& positions) {
+  for (std::size_t i = 0; i < std::min(positions.size(), cursors_.size()); ++i) cursors_[i].next = positions[i];
+  drained_before_ = true;
+}
+
 std::vector<ReadLane> RegionReader::lanes() const {
   std::vector<ReadLane> lanes;
   const auto now = status();

@@ -196,6 +196,10 @@ class RegionReader {
     return now ? drain(now->lanes_used, take) : DrainResult{};
   }
 
+  // How far drain() has got in each ring, two a lane; and going on from there, as another reader did before this one.
+  std::vector<std::uint64_t> positions() const;
+  void go_on_from(const std::vector<std::uint64_t>& positions);
+
   std::vector<ReadLane> lanes() const;
   std::vector<ReadLiveSample> live_samples() const;
   std::vector<ReadModule> modules() const;

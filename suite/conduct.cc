@@ -13,6 +13,7 @@
 #include <random>
 
 #include "collector/analysis/from_run.h"
+#include "collector/naming/stack_namer.h"
 #include "run/reader.h"
 #include "run/rfc3339.h"
 #include "run/units.h"
@@ -282,7 +283,7 @@ Conducted conduct(Suite suite, const Wishes& wishes) {
   if (wishes.stops_when_decided) {
     settings.checkpoint_s = wishes.checkpoint_s;
     settings.is_decided = [](const std::string& file) {
-      auto reader = run::Reader::open(file);
+      auto reader = naming::open_named(file);
       if (!reader) return false;
       const run::Report so_far = analysis::analyse(*reader);
       const bool found = std::any_of(so_far.findings.begin(), so_far.findings.end(), [](const run::Finding& finding) {

@@ -8,6 +8,7 @@
 
 #include "collector/analysis/from_run.h"
 #include "collector/gates/gate.h"
+#include "collector/naming/stack_namer.h"
 #include "exporters/report_json.h"
 #include "exporters/report_junit.h"
 #include "exporters/report_markdown.h"
@@ -337,7 +338,7 @@ Json evaluated(const Suite& suite, const RunOutcome& outcome) {
   out["log_tail"] = outcome.log_tail;
   out["run"] = nullptr;
   auto reader =
-      outcome.run_file.empty() ? run::Result<run::Reader>(run::Error{""}) : run::Reader::open(outcome.run_file);
+      outcome.run_file.empty() ? run::Result<run::Reader>(run::Error{""}) : naming::open_named(outcome.run_file);
   if (reader) {
     out["run"] = outcome.run_file.substr(outcome.run_file.rfind('/', outcome.run_file.rfind('/') - 1) + 1);
     const analysis::Thresholds thresholds;

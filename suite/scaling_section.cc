@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "collector/naming/stack_namer.h"
 #include "run/reader.h"
 #include "run/units.h"
 #include "suite/analyses.h"
@@ -18,7 +19,7 @@ using Json = nlohmann::ordered_json;
 // Nanoseconds a request by leaf function: CPU time, or waiting.
 std::map<std::string, double> by_function(const std::string& file, bool waiting, double requests) {
   std::map<std::string, double> sums;
-  auto reader = run::Reader::open(file);
+  auto reader = naming::open_named(file);
   if (!reader || requests <= 0) return sums;
   for (const run::StackWeight& stack : waiting ? reader->wait() : reader->cpu()) {
     const auto& frames = reader->stack(stack.stack).frames;

@@ -80,18 +80,19 @@ std::map<run::ProcessId, Buckets> resampled(run::Reader& run, const run::Metric&
   std::map<run::ProcessId, Buckets> by_process;
   const run::Point* before = nullptr;
   const std::vector<run::Point> points = run.series(metric.name);
+  const auto end_of = [](const run::Point& point) { return point.second + std::max<std::int64_t>(1, point.width); };
   for (const run::Point& point : points) {
     if (!std::isfinite(point.value)) continue;
     Buckets& buckets = by_process.try_emplace(point.process, width, count).first->second;
     if (metric.kind != "counter") {
-      buckets.add(point.second, point.second + std::max<std::int64_t>(1, point.width), point.value);
+      buckets.add(point.second, end_of(point), point.value);
       continue;
     }
     // A counter that fell began anew (another process image): what happened in between is not known.
-    if (before != nullptr && before->process == point.process && point.second > before->second &&
+    if (before != nullptr && before->process == point.process && end_of(point) > end_of(*before) &&
         point.value >= before->value) {
-      const double rate = (point.value - before->value) / static_cast<double>(point.second - before->second);
-      buckets.add(before->second + 1, point.second + 1, rate);
+      const double rate = (point.value - before->value) / static_cast<double>(end_of(point) - end_of(*before));
+      buckets.add(end_of(*before), end_of(point), rate);
     }
     before = &point;
   }

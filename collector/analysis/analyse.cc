@@ -42,7 +42,7 @@ void describe_run(run::Reader& reader, run::Report& report) {
 
   std::map<run::ProcessId, double> peak, last, cpu;
   for (const run::Point& p : reader.series(metrics::kResidentBytes.name)) {
-    peak[p.process] = std::max(peak[p.process], p.value);
+    peak[p.process] = std::max(peak[p.process], p.peak);
     last[p.process] = p.value;
   }
   for (const auto& name : {metrics::kCpuUser.name, metrics::kCpuSystem.name}) {

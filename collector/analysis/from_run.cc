@@ -46,6 +46,13 @@ class Input {
     read_mappings();
     read_memory();
     read_service();
+    if (const auto meta = reader_.meta(); meta.all.contains("symbol_problems")) {
+      const std::string& problems = meta.all.at("symbol_problems");
+      input_.notes.push_back(
+          fmt::format("Names: functions of {} could not be looked up: {}.",
+                      run::in_count(static_cast<double>(std::count(problems.begin(), problems.end(), '\n'))) + " files",
+                      problems.substr(0, problems.find('\n'))));
+    }
     read_proof();
     return std::move(input_);
   }
@@ -95,7 +102,7 @@ class Input {
     if (const auto root = most_frequent_root_span()) {
       input_.work_span = reader_.name(*root);
       for (const run::SpanStat& stat : reader_.span_stats()) {
-        if (stat.name == *root) add(stat.second, 1, static_cast<double>(stat.spans));
+        if (stat.name == *root) add(stat.second, stat.width, static_cast<double>(stat.spans));
       }
       input_.clock = WorkClock(accumulate(requests, begin), WorkSource::kSpans);
       if (input_.clock.counts_requests()) {
@@ -106,7 +113,7 @@ class Input {
     }
     requests.clear(), begin = kAlive;
     for (const run::IoRow& row : reader_.io()) {
-      if (row.kind == "socket_read") add(row.second, 1, static_cast<double>(row.ops));
+      if (row.kind == "socket_read") add(row.second, row.width, static_cast<double>(row.ops));
     }
     if (!requests.empty()) input_.clock = WorkClock(accumulate(requests, begin), WorkSource::kSockets);
     if (input_.clock.counts_requests()) {
@@ -229,10 +236,12 @@ class Input {
       for (const run::Point& p : reader_.series(name)) {
         if ((p.process == run::kMachine) != machine) continue;
         if (const auto before = previous.find(p.process); before != previous.end()) {
-          const auto seconds = p.second - before->second.second;
+          // A bucket's value is the one of its last second.
+          const auto last = [](const run::Point& point) { return point.second + point.width - 1; };
+          const auto seconds = last(p) - last(before->second);
           const double rise = std::max(0.0, p.value - before->second.value);
           // Over a gap, or a bucket folded to more than a second, evenly.
-          for (std::int64_t s = before->second.second + 1; s <= p.second; ++s)
+          for (std::int64_t s = last(before->second) + 1; s <= last(p); ++s)
             rises[s] += rise / static_cast<double>(seconds);
         }
         previous[p.process] = p;
@@ -534,6 +543,7 @@ class Input {
         if (reader_.name(stat.name) != input_.work_span) continue;
         LatencyPoint p;
         p.at = static_cast<double>(stat.second);
+        p.width = static_cast<double>(stat.width);
         p.requests = static_cast<double>(stat.spans);
         if (auto histogram = run::Histogram::from_json(stat.latency)) p.latency = std::move(*histogram);
         add_to(endpoints[""], std::move(p));

@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "collector/compare/effects.h"
+#include "collector/naming/stack_namer.h"
 #include "run/text.h"
 
 namespace camprobe::compare {
@@ -270,7 +271,7 @@ run::Result<std::vector<RunSummary>> load_side(const std::string& path) {
       return baseline_of_text(text.str(), path);
     }
   }
-  auto reader = run::Reader::open(path);
+  auto reader = naming::open_named(path);
   if (!reader) return run::Error{reader.error()};
   std::vector<RunSummary> one{summary_of(*reader)};
   if (reader->error()) return run::Error{fmt::format("{}: is damaged: {}", path, reader->error()->sentence)};

@@ -1,5 +1,7 @@
 #include "collector/drain/counters.h"
 
+#include <algorithm>
+
 #include "collector/metrics.h"
 
 namespace camprobe::drain {
@@ -62,6 +64,22 @@ void CounterDrain::read(const std::vector<shm::ReadLane>& lanes, const shm::Regi
   put(metrics::kHeapAllocations, allocations);
   put(metrics::kHeapFrees, frees);
   put(metrics::kProbeNanoseconds, status.probe_ns);
+}
+
+void CounterDrain::save(DrainState& state) const {
+  for (const shm::IoCounter& kind : io_) state.io.insert(state.io.end(), {kind.ops, kind.bytes, kind.errors, kind.ns});
+  state.lost.assign(lost_.begin(), lost_.end());
+}
+
+void CounterDrain::restore(const DrainState& state) {
+  needs_baseline_ = false;
+  for (std::size_t kind = 0; kind < io_.size() && kind * 4 + 3 < state.io.size(); ++kind) {
+    io_[kind].ops = state.io[kind * 4];
+    io_[kind].bytes = state.io[kind * 4 + 1];
+    io_[kind].errors = state.io[kind * 4 + 2];
+    io_[kind].ns = state.io[kind * 4 + 3];
+  }
+  std::copy_n(state.lost.begin(), std::min(state.lost.size(), lost_.size()), lost_.begin());
 }
 
 void CounterDrain::lost(const shm::DrainResult& drained, std::int64_t second) {

@@ -22,6 +22,8 @@ class CounterDrain {
   void read(const std::vector<shm::ReadLane>& lanes, const shm::RegionStatus& status, std::int64_t second);
   // What the rings held before the first look is not missing, although the run begins with the process.
   void forgive_history() { has_history_ = true; }
+  void save(DrainState& state) const;
+  void restore(const DrainState& state);
   // What reading the rings found missing.
   void lost(const shm::DrainResult& drained, std::int64_t second);
 

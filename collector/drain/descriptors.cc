@@ -135,6 +135,16 @@ void DescriptorDrain::closed(const shm::ReadRecord& record) {
   open_.erase(found);
 }
 
+void DescriptorDrain::restore(run::Reader& run) {
+  for (run::Descriptor& row : run.descriptors(context_.process)) {
+    if (row.closed_ns) continue;
+    Open& open = open_[key(static_cast<std::int32_t>(row.fd), static_cast<std::uint32_t>(row.generation))];
+    open.opened_ns = static_cast<std::uint64_t>(row.opened_ns) + context_.clock.started_monotonic_ns;
+    open.is_accepted = row.kind == "accept";
+    open.row = std::move(row);
+  }
+}
+
 void DescriptorDrain::compare(const std::vector<shm::ReadDescriptor>& table, std::uint64_t now_ns, bool is_last) {
   constexpr std::uint64_t kCountersEvery = 10;
   ++comparisons_;

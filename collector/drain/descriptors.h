@@ -37,6 +37,8 @@ class DescriptorDrain {
 
   void opened(const shm::ReadRecord& record);
   void closed(const shm::ReadRecord& record);
+  // The rows of those that were open when a recording before this one was cut short.
+  void restore(run::Reader& run);
   // Once a second. `is_last`: every row is brought up to date.
   void compare(const std::vector<shm::ReadDescriptor>& table, std::uint64_t now_ns, bool is_last);
 

@@ -154,6 +154,37 @@ void HeapDrain::unmapped(const shm::ReadRecord& record) {
   mappings_.erase(found);
 }
 
+void HeapDrain::save(DrainState& state) const {
+  for (const auto& [sample, row] : mappings_) state.mappings.push_back({sample, row.id});
+}
+
+void HeapDrain::restore(const DrainState& state, run::Reader& run) {
+  const std::uint64_t began = context_.clock.started_monotonic_ns;
+  run.each_heap_object(context_.process, [&](const run::HeapObject& row) {
+    if (row.died_ns) return;
+    Object object;
+    object.stack = row.stack;
+    object.thread = row.thread;
+    object.span_name = row.span_name;
+    object.size = static_cast<std::uint64_t>(row.size);
+    object.interval = static_cast<std::uint64_t>(row.interval);
+    object.born_ns = static_cast<std::uint64_t>(row.born_ns) + began;
+    object.is_stored = true;
+    keep(static_cast<std::uint64_t>(row.sample), object);
+  });
+  std::unordered_map<std::int64_t, run::Mapping> rows;
+  for (const run::Mapping& row : run.mappings(context_.process)) {
+    if (!row.unmapped_ns) rows.emplace(row.id, row);
+  }
+  for (const auto& [sample, id] : state.mappings) {
+    const auto row = rows.find(id);
+    if (row == rows.end()) continue;
+    sum_.mapped_bytes += static_cast<double>(row->second.bytes);
+    mappings_.emplace(sample, row->second);
+  }
+  compares_due_ = 3;
+}
+
 void HeapDrain::end_second(std::uint64_t now_ns, std::int64_t second, bool is_last) {
   constexpr int kCompareEvery = 10;
   ++since_compared_;

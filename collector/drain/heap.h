@@ -45,6 +45,11 @@ class HeapDrain {
   void mapped(const shm::ReadRecord& record);
   void unmapped(const shm::ReadRecord& record);
 
+  void save(DrainState& state) const;
+  // What was alive when a recording before this one was cut short. What has died since is found out by the comparison
+  // with the live table.
+  void restore(const DrainState& state, run::Reader& run);
+
   // After each round of draining: frees whose allocation has not come are booked on what they say themselves.
   // `live_in_table`: the table's count when the round began.
   void end_round(std::uint64_t live_in_table, bool has_lost_records);

@@ -13,15 +13,15 @@ run::StackId RegionContext::stack(shm::StackId id, std::uint64_t taken_ns) {
   if (stacks_.size() >= shm::kStackSlots) return run::kUnknownStack;
   auto raw = region.stack(id);
   if (!raw || raw->frames.empty()) return run::kUnknownStack;
-  const run::StackId stack = writer.add_stack(process, !raw->complete);
+  const run::StackId stack =
+      writer.add_stack(process, !raw->complete, run::RegionStack{static_cast<std::int64_t>(id), {}});
   stacks_.emplace(id, stack);
-  symbolizer.resolve(symbol_process_, stack, std::move(raw->frames), false, taken_ns);
+  symbolizer.add_stack(symbol_process_, stack, std::move(raw->frames), false, taken_ns);
   return stack;
 }
 
 run::StackId RegionContext::stack_of_sample(const shm::ReadRecord& record) {
-  constexpr std::size_t kMostKept = shm::kStackSlots;
-  constexpr std::size_t kMostMade = 16 * kMostKept;  // in days; a target that makes its samples up ends here
+  constexpr std::size_t kMostMade = 16 * kMostSampleStacks;  // in days; a target that makes its samples up ends here
   const Instruction key{record.stack, record.cpu.program_counter};
   const auto known = sample_stacks_.find(key);
   if (known != sample_stacks_.end()) return known->second;
@@ -29,10 +29,12 @@ run::StackId RegionContext::stack_of_sample(const shm::ReadRecord& record) {
   auto raw = region.stack_of(record);
   if (!raw || raw->frames.empty()) return run::kUnknownStack;
   ++sample_stacks_made_;
-  if (sample_stacks_.size() >= kMostKept) sample_stacks_.clear();
-  const run::StackId stack = writer.add_stack(process, !raw->complete);
+  if (sample_stacks_.size() >= kMostSampleStacks) sample_stacks_.clear();
+  const run::StackId stack = writer.add_stack(
+      process, !raw->complete,
+      run::RegionStack{static_cast<std::int64_t>(record.stack), static_cast<std::int64_t>(record.cpu.program_counter)});
   sample_stacks_.emplace(key, stack);
-  symbolizer.resolve(symbol_process_, stack, std::move(raw->frames), true, record.time_ns);
+  symbolizer.add_stack(symbol_process_, stack, std::move(raw->frames), true, record.time_ns);
   return stack;
 }
 
@@ -93,6 +95,40 @@ void RegionContext::tid_is(std::uint32_t tid, run::ThreadId thread) {
   by_tid_[tid] = thread;
 }
 
+void RegionContext::tell_symbolizer(KnownModule& known, std::uint64_t opened_ns) {
+  known.symbol_number = symbol_modules_++;
+  symbolizer.add_module(
+      symbol_process_,
+      {known.row.path, known.row.build_id, static_cast<std::uint64_t>(known.row.base),
+       static_cast<std::uint64_t>(known.row.low), static_cast<std::uint64_t>(known.row.high), opened_ns});
+}
+
+void RegionContext::save(DrainState& state) const {
+  for (const auto& [index, known] : modules_) state.modules.push_back({index, known.row.id});
+}
+
+void RegionContext::restore(const DrainState& state, run::Reader& run) {
+  for (const auto& [in_region, stack] : run.region_stacks(process)) {
+    const auto id = static_cast<shm::StackId>(in_region.id);
+    if (!in_region.instruction) {
+      stacks_.emplace(id, stack);
+      continue;
+    }
+    ++sample_stacks_made_;
+    if (sample_stacks_.size() < kMostSampleStacks)
+      sample_stacks_.emplace(Instruction{id, static_cast<std::uint64_t>(*in_region.instruction)}, stack);
+  }
+  std::unordered_map<std::int64_t, run::Module> rows;
+  for (run::Module& row : run.modules(process)) rows.emplace(row.id, std::move(row));
+  for (const auto& [index, id] : state.modules) {
+    const auto row = rows.find(id);
+    if (row == rows.end()) continue;
+    KnownModule& known = modules_[index];
+    known.row = row->second;
+    tell_symbolizer(known, static_cast<std::uint64_t>(known.row.opened_ns) + clock.started_monotonic_ns);
+  }
+}
+
 void RegionContext::read_modules(std::uint32_t modules_used) {
   if (modules_used == 0) return;
   for (const shm::ReadModule& module : region.modules()) {
@@ -107,9 +143,7 @@ void RegionContext::read_modules(std::uint32_t modules_used) {
       known.row.high = static_cast<std::int64_t>(module.high);
       known.row.opened_ns = clock.run_ns(not_after_now(module.opened_ns));
       known.row.id = writer.add(known.row);
-      known.symbol_number = symbol_modules_++;
-      symbolizer.add_module(symbol_process_,
-                            {known.row.path, module.build_id, module.base, module.low, module.high, module.opened_ns});
+      tell_symbolizer(known, module.opened_ns);
     }
     if (!module.loaded && !known.row.closed_ns) {
       known.row.closed_ns = std::max(known.row.opened_ns, clock.run_ns(not_after_now(module.closed_ns)));

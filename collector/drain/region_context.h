@@ -11,8 +11,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "collector/drain/drain_state.h"
 #include "collector/drain/run_clock.h"
 #include "collector/drain/symbolizer.h"
+#include "run/reader.h"
 #include "run/writer.h"
 #include "shm/region_reader.h"
 
@@ -60,6 +62,10 @@ class RegionContext {
   // Nothing more will be named.
   void end_symbols() { symbolizer.end_process(symbol_process_); }
 
+  void save(DrainState& state) const;
+  // Before anything else: the rows that a recording before this one made of the region.
+  void restore(const DrainState& state, run::Reader& run);
+
   // New modules must be known to the symbolizer before the stacks through them.
   void read_modules(std::uint32_t modules_used);
 
@@ -72,6 +78,8 @@ class RegionContext {
     run::Module row;
     std::size_t symbol_number = 0;
   };
+  void tell_symbolizer(KnownModule& known, std::uint64_t opened_ns);
+
   std::size_t symbol_process_;
   std::size_t symbol_modules_ = 0;
   std::unordered_map<shm::StackId, run::StackId> stacks_;
@@ -87,6 +95,7 @@ class RegionContext {
       return (key.program_counter ^ (std::uint64_t{key.callers} << 40)) * 0x9e3779b97f4a7c15u >> 16;
     }
   };
+  static constexpr std::size_t kMostSampleStacks = shm::kStackSlots;
   std::unordered_map<Instruction, run::StackId, HashOfInstruction> sample_stacks_;
   std::size_t sample_stacks_made_ = 0;
   std::unordered_map<shm::NameId, run::NameId> names_;

@@ -16,7 +16,7 @@ RegionDrain::RegionDrain(shm::RegionReader region, run::Writer& writer, Symboliz
     : region_(std::move(region)),
       status_(region_.status().value_or(shm::RegionStatus{})),
       context_(region_, writer, symbolizer, clock, process,
-               symbolizer.add_process(static_cast<pid_t>(region_.info().pid), region_.info().uid)),
+               symbolizer.add_process(process, static_cast<pid_t>(region_.info().pid), region_.info().uid)),
       heap_(context_),
       descriptors_(context_),
       spans_(context_),
@@ -49,6 +49,19 @@ void RegionDrain::look_once() {
   counters_.forgive_history();
   heap_.take_the_young();
   descriptors_.take_the_young();
+}
+
+bool RegionDrain::restore(run::Reader& run) {
+  const auto text = run.drain_state(context_.process);
+  const auto state = text ? drain_state_from(*text) : std::nullopt;
+  if (!state) return false;
+  region_.go_on_from(state->positions);
+  context_.restore(*state, run);
+  counters_.restore(*state);
+  threads_.restore(*state, run);
+  descriptors_.restore(run);
+  heap_.restore(*state, run);
+  return true;
 }
 
 bool RegionDrain::is_plausible(const shm::ReadRecord& record, std::uint64_t now_ns) const {
@@ -195,6 +208,13 @@ void RegionDrain::end_second_at(std::uint64_t now_ns, std::int64_t second, bool 
   descriptors_.compare(region_.descriptors(), now_ns, is_last);
   spans_.end_second(now_ns, second);
   context_.forget_texts();
+  DrainState state;
+  state.positions = region_.positions();
+  context_.save(state);
+  counters_.save(state);
+  threads_.save(state);
+  heap_.save(state);
+  context_.writer.put_drain_state(context_.process, to_text(state));
 }
 
 std::uint64_t RegionDrain::finish(std::uint64_t died_ns) {

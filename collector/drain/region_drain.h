@@ -45,6 +45,10 @@ class RegionDrain {
   // are open become rows without an end, and what the rings held earlier is none of ours to miss.
   void look_once();
 
+  // Goes on where a recording before this one was cut short, as the run it was written to says. Before the first drain.
+  // False: the run does not say, and everything that the region holds is taken for new.
+  bool restore(run::Reader& run);
+
   shm::DrainResult drain();
   void end_second(std::int64_t second);
   // The last of it. `died_ns`: when the process was seen to be dead, 0 where nobody saw it: then the region itself

@@ -1,36 +1,38 @@
 #include "collector/drain/symbolizer.h"
 
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <set>
-#include <span>
 #include <thread>
+#include <utility>
 
+#include "collector/naming/stack_namer.h"
 #include "collector/symbols/process_symbols.h"
+#include "run/reader.h"
 
 namespace camprobe::drain {
 
 namespace {
 
-// A stack to be named, or anything else that has to happen in its order among them.
-struct Job {
-  std::function<void()> other;
-  std::size_t process = 0;
-  run::StackId stack{};
-  std::vector<std::uint64_t> leaf_first{};
-  bool leaf_is_exact = false;
-  std::uint64_t taken_ns = 0;
-};
-
 // What the collector as a whole may take while names are looked up: less than it promises, for what a single look-up
 // may add (the lines and functions of one large compilation unit).
 constexpr std::size_t kResidentBytes = std::size_t{48} << 20;
+// Files of processes that have ended stay open until their stacks are named.
+constexpr std::size_t kIdleModules = 256;
+
+std::chrono::nanoseconds thread_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
 
 }  // namespace
 
@@ -38,147 +40,91 @@ struct Symbolizer::State {
   // Shared.
   mutable std::mutex mutex;
   std::condition_variable has_job, is_idle;
-  std::deque<Job> jobs;
-  std::vector<Resolved> resolved;
+  std::deque<std::function<void()>> jobs;
+  Results results;
   std::set<std::string> problems;
-  std::size_t busy_with = 0;  // jobs
+  std::chrono::nanoseconds naming_time{};
+  std::size_t waits = 0;  // jobs, the present one among them
+  bool is_naming = false;
   bool is_ending = false;
-  bool is_urgent = true;  // not to be put off: something else than a stack is to be done, or somebody waits
   std::size_t processes = 0;
 
   // The thread's own.
-  symbols::ModuleSymbols modules{symbols::ModuleSymbols::Limits{.resident_bytes = kResidentBytes}};
-  std::vector<std::unique_ptr<symbols::ProcessSymbols>> targets;
+  symbols::ModuleSymbols modules{
+      symbols::ModuleSymbols::Limits{.idle_modules = kIdleModules, .resident_bytes = kResidentBytes}};
+  struct Target {
+    std::unique_ptr<symbols::ProcessSymbols> symbols;
+    run::ProcessId process{};
+  };
+  std::vector<Target> targets;
+  std::map<run::ProcessId, std::size_t> by_process;  // whose symbols are at hand
+  std::deque<std::size_t> ended;                     // of those; oldest first
 
   std::thread thread;
 
-  void post(std::function<void()> other) {
-    Job job;
-    job.other = std::move(other);
-    post(std::move(job));
-  }
-  void post(Job job) {
+  void post(std::function<void()> job) {
     const std::lock_guard lock(mutex);
-    is_urgent |= job.other != nullptr;
     jobs.push_back(std::move(job));
+    ++waits;
     has_job.notify_one();
   }
-
   void work();
-  std::vector<Job> take_batch();
-  void name(std::span<const Job> batch);  // of one process
+  void take_stack(std::size_t process, Unnamed stack);
+  void name_all(const std::string& run_path, const std::function<bool(Named)>& take);
+  void forget(std::size_t process);
 };
 
-namespace {
-
-run::Frame as_row(const symbols::Frame& frame) {
-  run::Frame row;
-  row.function = frame.function;
-  row.file = frame.file;
-  if (frame.line != 0) row.line = frame.line;
-  row.module = frame.module;
-  row.address = static_cast<std::int64_t>(frame.address);
-  row.kind = symbols::to_string(frame.kind);
-  return row;
-}
-
-bool is_probe(const run::Frame& frame) {
-  const std::size_t name = frame.module.rfind('/') + 1;  // npos + 1 is 0
-  return frame.module.compare(name, 14, "libcamprobe.so") == 0;
-}
-
-// The stack as it would be without the probe: a hook between a program's call and libc's function is left out. Where
-// the probe itself was at work, the hook's own name stays as the leaf, so that what the probe costs shows.
-void leave_out_probe(std::vector<run::Frame>& leaf_first) {
-  std::size_t at_leaf = 0;
-  while (at_leaf < leaf_first.size() && is_probe(leaf_first[at_leaf])) ++at_leaf;
-  if (at_leaf == leaf_first.size()) return;
-  if (at_leaf > 1) leaf_first.erase(leaf_first.begin(), leaf_first.begin() + static_cast<std::ptrdiff_t>(at_leaf) - 1);
-  leaf_first.erase(std::remove_if(leaf_first.begin() + (at_leaf > 0 ? 1 : 0), leaf_first.end(), is_probe),
-                   leaf_first.end());
-}
-
-}  // namespace
-
 void Symbolizer::State::work() {
-  // Names come in bursts, when a program starts or does something new. Between them nothing is kept that can be read
-  // again.
-  constexpr std::chrono::seconds kIdle{5};
-  // A few new stacks a second go on coming for long. They are gathered, as each batch may have to read large files
-  // again; not for longer, as JIT code moves and programs end.
-  constexpr std::chrono::seconds kGather{5};
-  constexpr std::size_t kMany = 1024;
-  auto next = std::chrono::steady_clock::now();
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);
-  bool has_loaded = false;
   std::unique_lock lock(mutex);
   for (;;) {
-    const auto is_due = [&] { return is_ending || !jobs.empty(); };
-    if (!has_loaded) {
-      has_job.wait(lock, is_due);
-    } else if (!has_job.wait_for(lock, kIdle, is_due)) {
-      has_loaded = false;
-      lock.unlock();
-      modules.unload_all();
-      lock.lock();
-      continue;
-    }
-    has_job.wait_until(lock, next, [&] { return is_ending || is_urgent || jobs.size() >= kMany; });
+    has_job.wait(lock, [&] { return is_ending || !jobs.empty(); });
     if (is_ending) return;
-    std::vector<Job> batch = take_batch();
-    if (jobs.empty()) is_urgent = false;
-    busy_with = batch.size();
-    lock.unlock();
-    if (batch.front().other) {
-      batch.front().other();
-    } else {
-      for (std::span<const Job> left = batch; !left.empty();) {
-        std::size_t of_one = 1;
-        while (of_one < left.size() && left[of_one].process == left.front().process) ++of_one;
-        name(left.first(of_one));
-        left = left.subspan(of_one);
-      }
-      has_loaded = true;
-      next = std::chrono::steady_clock::now() + kGather;
-    }
-    batch.clear();
-    lock.lock();
-    busy_with = 0;
-    if (jobs.empty()) is_idle.notify_all();
-  }
-}
-
-// The next job; with it, all stacks that stand behind it before anything else does. Each process's are in their order,
-// so nothing is named with modules that were opened or closed later.
-std::vector<Job> Symbolizer::State::take_batch() {
-  constexpr std::size_t kMost = 2048;
-  std::vector<Job> batch;
-  do {
-    batch.push_back(std::move(jobs.front()));
+    const std::function<void()> job = std::move(jobs.front());
     jobs.pop_front();
-  } while (!batch.front().other && batch.size() < kMost && !jobs.empty() && !jobs.front().other);
-  std::stable_sort(batch.begin(), batch.end(), [](const Job& a, const Job& b) { return a.process < b.process; });
-  return batch;
+    lock.unlock();
+    job();
+    lock.lock();
+    --waits;
+    if (waits == 0) is_idle.notify_all();
+  }
 }
 
-void Symbolizer::State::name(std::span<const Job> batch) {
-  symbols::ProcessSymbols* process = targets[batch.front().process].get();
-  if (process == nullptr) return;
-  std::vector<symbols::RawStack> stacks;
-  stacks.reserve(batch.size());
-  for (const Job& job : batch)
-    stacks.push_back({.addresses = job.leaf_first, .leaf_is_exact = job.leaf_is_exact, .taken_ns = job.taken_ns});
-  process->look_up(stacks);
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    Resolved named;
-    named.stack = batch[i].stack;
-    const std::vector<symbols::Frame> frames = process->resolve(stacks[i]);
-    named.leaf_first.reserve(frames.size());
-    for (const symbols::Frame& frame : frames) named.leaf_first.push_back(as_row(frame));
-    leave_out_probe(named.leaf_first);
-    const std::lock_guard lock(mutex);
-    resolved.push_back(std::move(named));
+void Symbolizer::State::take_stack(std::size_t process, Unnamed stack) {
+  symbols::ProcessSymbols* known = targets[process].symbols.get();
+  if (known != nullptr) {
+    const auto jit = known->jit_frames(
+        {.addresses = stack.leaf_first, .leaf_is_exact = stack.leaf_is_exact, .taken_ns = stack.taken_ns});
+    for (const auto& frame : jit) stack.jit.push_back(frame ? std::optional(naming::as_row(*frame)) : std::nullopt);
   }
+  const std::lock_guard lock(mutex);
+  results.unnamed.push_back(std::move(stack));
+}
+
+void Symbolizer::State::name_all(const std::string& run_path, const std::function<bool(Named)>& take) {
+  const std::chrono::nanoseconds before = thread_time();
+  if (auto reader = run::Reader::open(run_path)) {
+    naming::StackNamer namer(modules, [&](run::ProcessId process) -> symbols::ProcessSymbols* {
+      const auto found = by_process.find(process);
+      return found != by_process.end() ? targets[found->second].symbols.get() : nullptr;
+    });
+    namer.name_all(*reader, [&](run::StackId stack, std::vector<run::Frame> leaf_first) {
+      return take({stack, std::move(leaf_first)});
+    });
+    const std::lock_guard lock(mutex);
+    problems.insert(namer.problems().begin(), namer.problems().end());
+  }
+  while (!ended.empty()) forget(ended.front());
+  modules.unload_all();
+  const std::lock_guard lock(mutex);
+  naming_time += thread_time() - before;
+  is_naming = false;
+}
+
+void Symbolizer::State::forget(std::size_t process) {
+  by_process.erase(targets[process].process);
+  targets[process].symbols.reset();
+  std::erase(ended, process);
 }
 
 Symbolizer::Symbolizer() : state_(std::make_unique<State>()) {
@@ -194,11 +140,13 @@ Symbolizer::~Symbolizer() {
   state_->thread.join();
 }
 
-std::size_t Symbolizer::add_process(pid_t pid, uid_t uid) {
+std::size_t Symbolizer::add_process(run::ProcessId process, pid_t pid, uid_t uid) {
   State* state = state_.get();
-  state->post([state, pid, uid] {
+  state->post([state, process, pid, uid] {
+    state->by_process[process] = state->targets.size();
     state->targets.push_back(
-        std::make_unique<symbols::ProcessSymbols>(state->modules, symbols::TargetProcess{.pid = pid, .uid = uid}));
+        {std::make_unique<symbols::ProcessSymbols>(state->modules, symbols::TargetProcess{.pid = pid, .uid = uid}),
+         process});
   });
   return state->processes++;
 }
@@ -212,58 +160,95 @@ void Symbolizer::add_module(std::size_t process, ModuleAt module) {
     recorded.base = module.base;
     recorded.low = module.low;
     recorded.high = module.high;
-    state->targets[process]->add_module(std::move(recorded), module.opened_ns);
+    state->targets[process].symbols->add_module(std::move(recorded), module.opened_ns);
+    state->targets[process].symbols->open_files();
   });
 }
 
 void Symbolizer::close_module(std::size_t process, std::size_t number, std::uint64_t closed_ns) {
   State* state = state_.get();
-  state->post([=] { state->targets[process]->close_module(number, closed_ns); });
+  state->post([=] { state->targets[process].symbols->close_module(number, closed_ns); });
 }
 
-void Symbolizer::resolve(std::size_t process, run::StackId stack, std::vector<std::uint64_t> leaf_first,
-                         bool leaf_is_exact, std::uint64_t taken_ns) {
-  state_->post(Job{.other = {},
-                   .process = process,
-                   .stack = stack,
-                   .leaf_first = std::move(leaf_first),
-                   .leaf_is_exact = leaf_is_exact,
-                   .taken_ns = taken_ns});
+void Symbolizer::add_stack(std::size_t process, run::StackId stack, std::vector<std::uint64_t> leaf_first,
+                           bool leaf_is_exact, std::uint64_t taken_ns) {
+  State* state = state_.get();
+  Unnamed unnamed{stack, leaf_is_exact, taken_ns, std::move(leaf_first), {}};
+  state->post([state, process, unnamed = std::move(unnamed)]() mutable { state->take_stack(process, unnamed); });
 }
 
 void Symbolizer::end_process(std::size_t process) {
-  constexpr std::size_t kMostProblems = 200;
+  constexpr std::size_t kMostEnded = 32;  // a program that forks for every request has many
   State* state = state_.get();
   state->post([=] {
-    const std::vector<std::string> problems = state->targets[process]->problems();
-    state->targets[process].reset();
-    const std::lock_guard lock(state->mutex);
-    for (const std::string& problem : problems) {
-      if (state->problems.size() < kMostProblems) state->problems.insert(problem);
-    }
+    state->ended.push_back(process);
+    if (state->ended.size() > kMostEnded) state->forget(state->ended.front());
   });
 }
 
-std::vector<Symbolizer::Resolved> Symbolizer::take() {
+void Symbolizer::name_all(const std::string& run_path) {
+  State* state = state_.get();
+  {
+    const std::lock_guard lock(state->mutex);
+    state->is_naming = true;
+  }
+  state->post([state, run_path] {
+    state->name_all(run_path, [state](Named named) {
+      const std::lock_guard lock(state->mutex);
+      state->results.named.push_back(std::move(named));
+      return !state->is_ending;
+    });
+  });
+}
+
+void Symbolizer::name_all_now(const std::string& run_path, const std::function<bool(Named)>& take) {
+  state_->name_all(run_path, take);
+}
+
+std::chrono::nanoseconds Symbolizer::naming_time() const {
   const std::lock_guard lock(state_->mutex);
-  return std::exchange(state_->resolved, {});
+  return state_->naming_time;
+}
+
+bool Symbolizer::is_naming() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->is_naming;
+}
+
+Symbolizer::Results Symbolizer::take() {
+  const std::lock_guard lock(state_->mutex);
+  return std::exchange(state_->results, {});
 }
 
 std::size_t Symbolizer::waiting() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->jobs.size() + state_->busy_with;
+  return state_->waits;
 }
 
 bool Symbolizer::finish(std::chrono::milliseconds limit) {
   std::unique_lock lock(state_->mutex);
-  state_->is_urgent = true;
-  state_->has_job.notify_one();
-  return state_->is_idle.wait_for(lock, limit, [&] { return state_->jobs.empty() && state_->busy_with == 0; });
+  return state_->is_idle.wait_for(lock, limit, [&] { return state_->waits == 0; });
 }
 
 std::vector<std::string> Symbolizer::problems() {
   const std::lock_guard lock(state_->mutex);
   return {state_->problems.begin(), state_->problems.end()};
+}
+
+void write(const Symbolizer::Results& results, RunClock clock, run::Writer& writer) {
+  for (const Symbolizer::Unnamed& stack : results.unnamed) {
+    run::UnnamedStack row;
+    row.stack = stack.stack;
+    row.taken_ns = clock.run_ns(stack.taken_ns);
+    row.leaf_is_exact = stack.leaf_is_exact;
+    for (std::size_t i = 0; i < stack.leaf_first.size(); ++i) {
+      run::UnnamedStack::Address at{stack.leaf_first[i], {}};
+      if (i < stack.jit.size() && stack.jit[i]) at.jit = writer.frame(*stack.jit[i]);
+      row.leaf_first.push_back(at);
+    }
+    writer.put(row);
+  }
+  for (const Symbolizer::Named& stack : results.named) writer.set_frames(stack.stack, stack.leaf_first);
 }
 
 }  // namespace camprobe::drain

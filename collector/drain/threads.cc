@@ -56,6 +56,25 @@ void ThreadDrain::expect(const shm::LaneOwner& lane) {
   }
 }
 
+void ThreadDrain::save(DrainState& state) const {
+  for (const auto& [lane, tenant] : tenants_) state.lanes.push_back({lane, run::number(tenant.row.id)});
+}
+
+void ThreadDrain::restore(const DrainState& state, run::Reader& run) {
+  std::unordered_map<run::ThreadId, run::Thread> rows;
+  for (run::Thread& row : run.threads(context_.process)) rows.emplace(row.id, std::move(row));
+  for (const auto& [lane, thread] : state.lanes) {
+    const auto row = rows.find(static_cast<run::ThreadId>(thread));
+    if (row == rows.end()) continue;
+    Tenant& tenant = tenants_[lane];
+    tenant.row = row->second;
+    tenant.has_ended = tenant.row.ended_ns.has_value();
+    const auto began_ns = static_cast<std::uint64_t>(tenant.row.began_ns) + context_.clock.started_monotonic_ns;
+    context_.lane_begins(lane, began_ns, tenant.row.id);
+    context_.tid_is(static_cast<std::uint32_t>(tenant.row.tid), tenant.row.id);
+  }
+}
+
 void ThreadDrain::rename(Tenant& tenant, std::string name) {
   if (name.empty() || tenant.row.name == name) return;
   tenant.row.name = std::move(name);

@@ -22,6 +22,8 @@ class ThreadDrain {
   // Once a second: names that changed, threads whose records were lost. Programs name their threads after they started
   // them, past the probe; /proc knows.
   void compare(const std::vector<shm::ReadLane>& lanes, std::uint64_t now_ns);
+  void save(DrainState& state) const;
+  void restore(const DrainState& state, run::Reader& run);
   // Before a round's records are used: a record's lane must have a tenant even where its start was overwritten.
   void expect(const shm::LaneOwner& lane);
 

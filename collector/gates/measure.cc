@@ -278,8 +278,12 @@ Measured Measurements::processor(std::string_view name, const Scope& scope) cons
 Measured Measurements::peak(const run::Metric& metric, const Scope& scope) {
   const TimeSpans spans = scope.window.empty() ? TimeSpans{{-analysis::kAlive, analysis::kAlive}} : load_spans(scope);
   std::optional<double> highest;
-  for (const GaugePoint& p : level(metric)) {
-    if (within(spans, p.at)) highest = std::max(highest.value_or(p.value), p.value);
+  std::map<std::int64_t, double> seconds;
+  for (const run::Point& p : reader_.series(metric.name)) {
+    if (p.process != run::kMachine) seconds[p.second] += p.peak;
+  }
+  for (const auto& [second, sum] : seconds) {
+    if (within(spans, static_cast<double>(second))) highest = std::max(highest.value_or(sum), sum);
   }
   return highest ? value(*highest) : missing(metric.name + " was not recorded");
 }

@@ -5,10 +5,13 @@
 
 #include <elfutils/libdwelf.h>
 #include <gelf.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 
 namespace camprobe::symbols {
 namespace {
@@ -175,6 +178,21 @@ std::vector<std::uint8_t> ElfFile::bytes_at(std::uint64_t address, std::size_t w
     return {from, from + std::min<std::uint64_t>(there, wanted)};
   }
   return {};
+}
+
+void ElfFile::drop_pages() const {
+  std::size_t size = 0;
+  const char* image = elf_rawfile(elf_, &size);
+  const auto begin = reinterpret_cast<std::uintptr_t>(image);
+  // Only where it is a file that lies there: memory that libelf had to copy it to would be lost.
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; image != nullptr && std::getline(maps, line);) {
+    unsigned long low = 0, high = 0, inode = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx %*4s %*x %*x:%*x %lu", &low, &high, &inode) != 3) continue;
+    if (low != begin || inode == 0) continue;
+    ::madvise(reinterpret_cast<void*>(low), high - low, MADV_DONTNEED);
+    return;
+  }
 }
 
 Dwarf* ElfFile::dwarf(std::uint64_t* bias) {

@@ -53,6 +53,10 @@ class ElfFile {
   // Up to `wanted` bytes of the file's image at `address`; fewer where the file ends.
   std::vector<std::uint8_t> bytes_at(std::uint64_t address, std::size_t wanted) const;
 
+  // Pages of the mapped file that were read go back to the kernel, which has them in its cache still. What was made of
+  // them stays.
+  void drop_pages() const;
+
   Elf* elf() const { return elf_; }
   Dwfl_Module* dwfl_module() const { return module_; }
   int machine() const { return machine_; }

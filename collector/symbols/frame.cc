@@ -25,4 +25,12 @@ std::string_view to_string(FrameKind kind) {
   return "unknown";
 }
 
+FrameKind frame_kind_of(std::string_view text) {
+  for (const FrameKind kind : {FrameKind::kNative, FrameKind::kInlined, FrameKind::kJs, FrameKind::kPython,
+                               FrameKind::kJava, FrameKind::kKernel}) {
+    if (to_string(kind) == text) return kind;
+  }
+  return FrameKind::kUnknown;
+}
+
 }  // namespace camprobe::symbols

@@ -24,6 +24,8 @@ enum class FrameKind : std::uint8_t {
 
 // "native", "inlined", "js", "python", "java", "kernel", "unknown".
 std::string_view to_string(FrameKind kind);
+// The other way; kUnknown for any other text.
+FrameKind frame_kind_of(std::string_view text);
 
 struct Frame {
   std::string function{};  // full and demangled; unknown: "libfoo.so!0x1234", or "[unknown]" outside any module

@@ -26,13 +26,18 @@ std::string readable(const SymbolTable::Match& symbol) {
 std::shared_ptr<ModuleFile> ModuleFile::open(UniqueFd fd, const std::string& path, std::uint64_t serial,
                                              std::string& error) {
   std::shared_ptr<ModuleFile> file(new ModuleFile(std::move(fd), path, serial));
-  return file->load(error) ? file : nullptr;
+  // Only a look at what it is: most files are opened long before anything in them is asked for, or never.
+  return ElfFile::open(file->another_descriptor(), path, error) ? file : nullptr;
+}
+
+UniqueFd ModuleFile::another_descriptor() const {
+  return UniqueFd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
 }
 
 bool ModuleFile::load(std::string& error) {
   if (content_) return true;
   auto content = std::make_unique<Content>();
-  content->elf = ElfFile::open(UniqueFd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)), path_, error);
+  content->elf = ElfFile::open(another_descriptor(), path_, error);
   if (!content->elf) return false;
   content->symbols.emplace(*content->elf);
   content->stubs.emplace(*content->elf);

@@ -33,6 +33,10 @@ class ModuleFile {
 
   std::uint64_t serial() const { return serial_; }
   std::size_t bytes() const;
+  // Gives back the pages of the file that are in memory, and keeps what was made of them.
+  void drop_pages() const {
+    if (content_) content_->elf->drop_pages();
+  }
   // Gives back what resolve() has read.
   void unload() { content_.reset(); }
 
@@ -48,6 +52,7 @@ class ModuleFile {
 
   ModuleFile(UniqueFd fd, std::string path, std::uint64_t serial)
       : fd_(std::move(fd)), path_(std::move(path)), serial_(serial) {}
+  UniqueFd another_descriptor() const;
   bool load(std::string& error);
 
   UniqueFd fd_;

@@ -50,6 +50,14 @@ std::size_t resident_bytes() {
   return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
+// When the file's content or its place was last changed, on the wall clock.
+std::int64_t changed_ns(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return 0;
+  const auto ns = [](const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; };
+  return std::max(ns(status.st_mtim), ns(status.st_ctim));
+}
+
 std::size_t heap_bytes(const std::string& text) {
   return text.capacity() > 15 ? text.capacity() + 1 : 0;
 }
@@ -72,6 +80,11 @@ ModuleSymbols::Found ModuleSymbols::find(const RecordedModule& module, const Tar
     const std::string build_id = ElfFile::build_id_of(fd.get());
     if (module.build_id.empty() ? !surely_the_same : build_id != module.build_id) {
       why_not = module.build_id.empty() ? "file was deleted" : "build-id differs";
+      return nullptr;
+    }
+    if (module.build_id.empty() && module.not_changed_after_ns != 0 &&
+        changed_ns(fd.get()) > module.not_changed_after_ns) {
+      why_not = "file was changed since";
       return nullptr;
     }
     return load(std::move(fd), path, build_id, why_not);
@@ -132,6 +145,18 @@ const ModuleSymbols::Resolved& ModuleSymbols::resolve(const std::shared_ptr<Modu
   return results_.front().resolved;
 }
 
+void ModuleSymbols::resolve_all(AddressesByFile by_file) {
+  for (auto& [file, addresses] : by_file) {
+    std::sort(addresses.begin(), addresses.end());
+    addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+    for (const std::uint64_t address : addresses) resolve(file, address);
+    if (file->bytes() == 0) continue;
+    file->unload();
+    ++usage_.unloads;
+    ::malloc_trim(0);
+  }
+}
+
 void ModuleSymbols::unload_all() {
   for (const auto& [key, file] : files_) {
     usage_.unloads += file->bytes() > 0;
@@ -144,6 +169,10 @@ void ModuleSymbols::stay_within_resident_bytes() {
   constexpr std::uint64_t kOften = 8, kSeldom = 1024;
   if (limits_.resident_bytes == 0 || usage_.misses < next_look_at_resident_) return;
   next_look_at_resident_ = usage_.misses + kOften;
+  if (resident_bytes() <= limits_.resident_bytes) return;
+  // Reading a large program's names touches most of its file once; that is soon given back.
+  for (const auto& [key, file] : files_) file->drop_pages();
+  ::malloc_trim(0);
   if (resident_bytes() <= limits_.resident_bytes) return;
   unload_all();
   // Where it is others that take so much, reading everything again after a few addresses would not help.

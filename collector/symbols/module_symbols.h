@@ -9,14 +9,15 @@
 // Memory is bounded (Limits): results are kept in least-recently-used order, DWARF that has grown beyond its share is
 // dropped and read again when needed, and files that no process uses any more are closed. What libdw holds can only be
 // guessed at, and pages of mapped files count too, so the kernel is asked now and then how much this process takes, and
-// all files are unloaded where that is more than allowed. Whoever has many addresses should ask for them in the order
-// they lie in their files: then an unload costs one reading of one compilation unit, not one for every address.
+// all files are unloaded where that is more than allowed. Whoever has many addresses should ask for them at once
+// (resolve_all): an unload then costs one reading of one compilation unit, not one for every address.
 //
 // Thread-compatible: one owner, one thread at a time.
 #pragma once
 
 #include <cstdint>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -34,6 +35,8 @@ struct RecordedModule {
   std::uint64_t base = 0;  // load bias: run-time address minus link-time address
   std::uint64_t low = 0;   // text, at run time: [low, high)
   std::uint64_t high = 0;
+  // Wall clock: a file without a build-id that was changed later is not what was loaded. 0: not looked at.
+  std::int64_t not_changed_after_ns = 0;
 };
 
 class ModuleFile;  // one opened ELF file
@@ -81,6 +84,11 @@ class ModuleSymbols {
 
   // What is at a link-time address. The reference holds until the next call.
   const Resolved& resolve(const std::shared_ptr<ModuleFile>& file, std::uint64_t address);
+
+  // Many addresses at once, file by file and in the order they lie there, for resolve() to find in the cache. A file is
+  // read once and given back before the next one is read, so the largest of them is what this takes.
+  using AddressesByFile = std::map<std::shared_ptr<ModuleFile>, std::vector<std::uint64_t>>;
+  void resolve_all(AddressesByFile addresses);
 
   // Gives back all that can be read again from the files. To be called when nothing is to be named for a while.
   void unload_all();

@@ -27,6 +27,12 @@ std::string hex(std::uint64_t value) {
   return text;
 }
 
+// A return address may be the first byte of another function, or of no module at all, when the call was the last
+// instruction: the call itself is one byte before.
+std::uint64_t looked_up(std::uint64_t address, bool exact) {
+  return exact || address == 0 ? address : address - 1;
+}
+
 std::string base_name(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
@@ -74,34 +80,53 @@ const std::shared_ptr<ModuleFile>& ProcessSymbols::file_of(Module& module) {
   return module.found.file;
 }
 
-void ProcessSymbols::look_up(std::span<const RawStack> stacks) {
-  std::map<std::shared_ptr<ModuleFile>, std::vector<std::uint64_t>> by_file;
+void ProcessSymbols::open_files() {
+  for (Module& module : modules_) file_of(module);
+}
+
+void ProcessSymbols::collect(std::span<const RawStack> stacks, ModuleSymbols::AddressesByFile& addresses) {
   for (const RawStack& stack : stacks) {
     bool exact = stack.leaf_is_exact;
     for (const std::uint64_t address : stack.addresses) {
-      const std::uint64_t wanted = exact || address == 0 ? address : address - 1;
+      const std::uint64_t wanted = looked_up(address, exact);
       exact = false;
       Module* module = is_kernel(address) ? nullptr : module_at(wanted, stack.taken_ns);
       if (module == nullptr) continue;
-      if (const auto& file = file_of(*module)) by_file[file].push_back(wanted - module->recorded.base);
+      if (const auto& file = file_of(*module)) addresses[file].push_back(wanted - module->recorded.base);
     }
   }
-  for (auto& [file, addresses] : by_file) {
-    std::sort(addresses.begin(), addresses.end());
-    addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
-    for (const std::uint64_t address : addresses) cache_.resolve(file, address);
+}
+
+std::vector<std::optional<Frame>> ProcessSymbols::jit_frames(const RawStack& stack) {
+  std::vector<std::optional<Frame>> frames;
+  bool exact = stack.leaf_is_exact;
+  for (std::size_t i = 0; i < stack.addresses.size(); ++i) {
+    const std::uint64_t address = stack.addresses[i];
+    const std::uint64_t wanted = looked_up(address, exact);
+    exact = false;
+    if (is_kernel(address)) continue;
+    // A JIT may also list code that lies in a module (V8's builtins), which counts where the module has no symbols; but
+    // for that its file is not read anew.
+    const JitCode* code = module_at(wanted, stack.taken_ns) == nullptr ? jit_code_at(wanted) : jit_.map().find(wanted);
+    if (code == nullptr) continue;
+    frames.resize(stack.addresses.size());
+    frames[i] = jit_frame(*code, wanted);
   }
+  return frames;
 }
 
 std::vector<Frame> ProcessSymbols::resolve(const RawStack& stack) {
   std::vector<Frame> frames;
   bool exact = stack.leaf_is_exact;
-  for (std::uint64_t address : stack.addresses) exact = append_frames(address, exact, stack.taken_ns, frames);
+  for (std::size_t i = 0; i < stack.addresses.size(); ++i) {
+    const std::optional<Frame>* jit = i < stack.jit.size() ? &stack.jit[i] : nullptr;
+    exact = append_frames(stack.addresses[i], exact, stack.taken_ns, jit, frames);
+  }
   return frames;
 }
 
 bool ProcessSymbols::append_frames(std::uint64_t address, bool exact, std::uint64_t taken_ns,
-                                   std::vector<Frame>& frames) {
+                                   const std::optional<Frame>* jit, std::vector<Frame>& frames) {
   Frame unknown;
   unknown.function = "[unknown]";
   unknown.address = address;
@@ -113,10 +138,9 @@ bool ProcessSymbols::append_frames(std::uint64_t address, bool exact, std::uint6
     return false;
   }
 
-  // A return address may be the first byte of another function, or of no module at all, when the call was the last
-  // instruction: the call itself is one byte before. The code a signal handler returns to was called by nobody, so
-  // there the address itself counts, and what lies below it was interrupted.
-  const std::uint64_t wanted = exact || address == 0 ? address : address - 1;
+  // The code a signal handler returns to was called by nobody, so there the address itself counts, and what lies below
+  // it was interrupted.
+  const std::uint64_t wanted = looked_up(address, exact);
   bool signal_return = false;
   Module* module = module_at(wanted, taken_ns);
   std::uint64_t in_module = 0;
@@ -136,7 +160,11 @@ bool ProcessSymbols::append_frames(std::uint64_t address, bool exact, std::uint6
       }
     }
   }
-  if (const JitCode* code = jit_code_at(wanted)) {
+  if (jit != nullptr && *jit) {
+    frames.push_back(**jit);
+    return false;
+  }
+  if (const JitCode* code = jit != nullptr ? nullptr : jit_code_at(wanted)) {
     frames.push_back(jit_frame(*code, wanted));
     return false;
   }

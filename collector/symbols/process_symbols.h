@@ -8,7 +8,8 @@
 //   std::vector<Frame> frames = process.resolve({.addresses = stack});
 //
 // An address is looked up in the modules that were open when the stack was taken, then in the JIT's perf map. JIT code
-// moves and its addresses are used again, so stacks should be resolved soon after they were taken.
+// moves and its addresses are used again, so what the JIT says is to be asked soon after the stack was taken
+// (jit_frames); what lies in modules can be named hours later, as long as their files can be had (open_files).
 //
 // Errors do not leave this class: what cannot be named becomes a frame of kind unknown that says what is known, and
 // problems() says why in sentences.
@@ -45,6 +46,8 @@ struct RawStack {
   std::span<const std::uint64_t> addresses;  // leaf first
   bool leaf_is_exact = true;  // addresses[0] is an interrupted pc; otherwise a return address, as all others are
   std::uint64_t taken_ns = std::numeric_limits<std::uint64_t>::max();  // when, on the clock of add_module()
+  // What jit_frames() said of these addresses when the stack was taken. Empty: the JIT is asked now.
+  std::span<const std::optional<Frame>> jit{};
 };
 
 class ProcessSymbols {
@@ -60,8 +63,16 @@ class ProcessSymbols {
   // Frames of the whole stack, leaf first, at least one for each address.
   std::vector<Frame> resolve(const RawStack& stack);
 
-  // Names the addresses of many stacks in the order they lie in their files, for resolve() to find in the cache.
-  void look_up(std::span<const RawStack> stacks);
+  // Opens the files of all modules, so that they can be read even once they were deleted or the process's mount
+  // namespace is gone.
+  void open_files();
+
+  // What only the process can tell, and only while it lives: the JIT's frame for each address that it has code at.
+  // Empty where it has none at any.
+  std::vector<std::optional<Frame>> jit_frames(const RawStack& stack);
+
+  // Adds what resolve() will ask of each file, for ModuleSymbols::resolve_all().
+  void collect(std::span<const RawStack> stacks, ModuleSymbols::AddressesByFile& addresses);
 
   // Reads what the JIT has written since. resolve() does so by itself when an address is not known, and otherwise at
   // most every 50 ms.
@@ -86,7 +97,9 @@ class ProcessSymbols {
   const std::shared_ptr<ModuleFile>& file_of(Module& module);
   const JitCode* jit_code_at(std::uint64_t address);
   // Appends the frames at one address; says whether the next one was interrupted there rather than having called.
-  bool append_frames(std::uint64_t address, bool exact, std::uint64_t taken_ns, std::vector<Frame>& frames);
+  // `jit`: the JIT's frame, where it was asked already (null: ask now).
+  bool append_frames(std::uint64_t address, bool exact, std::uint64_t taken_ns, const std::optional<Frame>* jit,
+                     std::vector<Frame>& frames);
   Frame jit_frame(const JitCode& code, std::uint64_t address);
 
   ModuleSymbols& cache_;

@@ -44,11 +44,18 @@ class DrainTest : public ::testing::Test {
   run::Reader read() {
     drain_.reset();
     symbolizer_.finish(std::chrono::seconds(20));
-    for (auto& resolved : symbolizer_.take()) writer_->set_frames(resolved.stack, resolved.leaf_first);
+    name_stacks();
     EXPECT_TRUE(writer_->finish(10 * run::kTestSecond, run::kComplete));
     auto reader = run::Reader::open(path_);
     EXPECT_TRUE(reader) << reader.error();
     return std::move(*reader);
+  }
+  void name_stacks() {
+    write(symbolizer_.take(), RunClock{base_}, *writer_);
+    EXPECT_TRUE(writer_->flush());
+    symbolizer_.name_all(path_);
+    symbolizer_.finish(std::chrono::seconds(20));
+    write(symbolizer_.take(), RunClock{base_}, *writer_);
   }
   void let_time_pass() { usleep(250'000); }
 

@@ -233,7 +233,7 @@ class Recorded {
       rounds_ += 5;
     }
     check(symbolizer_.finish(std::chrono::seconds(20)), "naming takes more than 20 s");
-    for (const auto& resolved : symbolizer_.take()) writer_->set_frames(resolved.stack, resolved.leaf_first);
+    name_stacks();
     write_load(*writer_, drain::RunClock{started_ns_}.second(now_ns_));
     const auto finished = writer_->finish(static_cast<std::int64_t>(now_ns_ - started_ns_), run::kComplete);
     check(finished.ok(), finished ? "" : finished.error());
@@ -250,6 +250,14 @@ class Recorded {
   }
 
  private:
+  void name_stacks() {
+    const drain::RunClock clock{started_ns_};
+    drain::write(symbolizer_.take(), clock, *writer_);
+    flush();
+    symbolizer_.name_all(path_);
+    check(symbolizer_.finish(std::chrono::seconds(20)), "naming takes more than 20 s");
+    drain::write(symbolizer_.take(), clock, *writer_);
+  }
   void flush() {
     const auto flushed = writer_->flush();
     check(flushed.ok(), flushed ? "" : flushed.error());

@@ -104,7 +104,7 @@ std::int64_t RunBuilder::process(std::int64_t pid, const std::string& executable
 
 std::int64_t RunBuilder::stack(std::int64_t process, const std::vector<TestFrame>& root_first, bool truncated) {
   const std::int64_t id = next_++;
-  insert("stack", {id, process, std::int64_t{truncated}});
+  insert("stack", {id, process, std::int64_t{truncated}, nullptr, nullptr});
   for (std::size_t i = 0; i < root_first.size(); ++i) {
     const TestFrame& frame = root_first[i];
     const auto [found, is_new] = frames_.try_emplace({frame.function, frame.module, frame.file, frame.line}, next_);
@@ -120,7 +120,7 @@ std::int64_t RunBuilder::stack(std::int64_t process, const std::vector<TestFrame
 
 void RunBuilder::point(std::int64_t metric, std::int64_t process, std::int64_t second, double value,
                        std::int64_t width) {
-  insert("point", {metric, process, second, width, value});
+  insert("point", {metric, process, second, width, value, nullptr});
 }
 void RunBuilder::cpu(std::int64_t process, std::int64_t second, std::int64_t stack, std::int64_t samples, double ns) {
   insert("cpu", {process, second, std::int64_t{1}, stack, std::int64_t{0}, samples, ns});

@@ -154,6 +154,16 @@ TEST(Histogram, TheTextIsSparseSortedAndReadsBack) {
   EXPECT_NEAR(static_cast<double>(*read.value().max()), 1e6, 0.016e6);
 }
 
+TEST(Histogram, TheShortFormSaysTheSame) {
+  Histogram histogram;
+  EXPECT_EQ(histogram.to_short_json(), "{}");
+  for (const std::uint64_t ns : {5, 6, 6, 9, 1'000'000}) histogram.record(ns);
+  EXPECT_EQ(histogram.to_short_json().substr(0, 11), "[5,1,2,-2,1");
+  const Result<Histogram> read = Histogram::from_json(histogram.to_short_json());
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read.value().to_json(), histogram.to_json());
+}
+
 TEST(Histogram, AnEmptyTextObjectIsAnEmptyHistogram) {
   const Result<Histogram> read = Histogram::from_json(" {} ");
   ASSERT_TRUE(read.ok());
@@ -161,10 +171,31 @@ TEST(Histogram, AnEmptyTextObjectIsAnEmptyHistogram) {
 }
 
 TEST(Histogram, MalformedTextIsRefusedWithTheReason) {
-  for (const char* text :
-       {"", "{", "[]", "null", "17", "{\"7\":1", "{\"7\":1}x", "{\"x\":1}", "{\"\":1}", "{\"-1\":1}", "{\"7 \":1}",
-        "{\"3776\":1}", "{\"99999999999\":1}", "{\"7\":0}", "{\"7\":-1}", "{\"7\":1.5}", "{\"7\":\"1\"}",
-        "{\"7\":18446744073709551616}", "{\"7\":18446744073709551615,\"8\":1}"}) {
+  for (const char* text : {"",
+                           "{",
+                           "[]",
+                           "null",
+                           "17",
+                           "{\"7\":1",
+                           "{\"7\":1}x",
+                           "{\"x\":1}",
+                           "{\"\":1}",
+                           "{\"-1\":1}",
+                           "{\"7 \":1}",
+                           "{\"3776\":1}",
+                           "{\"99999999999\":1}",
+                           "{\"7\":0}",
+                           "{\"7\":-1}",
+                           "{\"7\":1.5}",
+                           "{\"7\":\"1\"}",
+                           "[-1,1]",
+                           "[7,0]",
+                           "[7,1,-3776,1]",
+                           "[3776,1]",
+                           "[7,1.5]",
+                           "[\"7\",1]",
+                           "{\"7\":18446744073709551616}",
+                           "{\"7\":18446744073709551615,\"8\":1}"}) {
     const Result<Histogram> read = Histogram::from_json(text);
     ASSERT_FALSE(read.ok()) << text;
     EXPECT_NE(read.error().find("histogram: "), std::string::npos) << text;

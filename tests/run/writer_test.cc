@@ -48,6 +48,29 @@ TEST(Writer, AddsToABucketThatAnEarlierFlushWrote) {
   EXPECT_DOUBLE_EQ(reader->alloc(last)[0].weight, 6464);
 }
 
+// A load tool whose clock is ahead of ours begins before the run does.
+TEST(Writer, KeepsTheSecondsOfALoadBeforeTheFirst) {
+  Scratch scratch;
+  auto writer = Writer::create(scratch / "a.camrun", sample_meta());
+  ASSERT_TRUE(writer) << writer.error();
+  const SourceId source = writer->add(LoadSource{});
+  for (const std::int64_t second : {-1, 0}) {
+    LoadBucket bucket;
+    bucket.source = source;
+    bucket.second = second;
+    bucket.requests = 100 + second;
+    writer->put(bucket);
+  }
+  ASSERT_TRUE(writer->finish(kTestSecond, kComplete));
+  auto reader = Reader::open(scratch / "a.camrun");
+  ASSERT_TRUE(reader) << reader.error();
+  const auto buckets = reader->load_buckets();
+  ASSERT_EQ(buckets.size(), 2u);
+  EXPECT_EQ(buckets[0].requests, 99);
+  EXPECT_EQ(buckets[1].requests, 100);
+  EXPECT_EQ(buckets[0].width, 1);
+}
+
 TEST(Writer, GivesTheSameTextTheSameName) {
   Scratch scratch;
   auto writer = Writer::create(scratch / "a.camrun", sample_meta());
