@@ -194,15 +194,15 @@ void add_probe(FamilySet& set, const Labels& labels, const Target& target) {
 
 }  // namespace
 
-std::vector<prometheus::MetricFamily> metric_families(const Targets& targets, const ExporterFigures& exporter) {
+std::vector<prometheus::MetricFamily> metric_families(const std::vector<const Target*>& targets,
+                                                      const ExporterFigures& exporter) {
   FamilySet set;
-  const auto all = targets.all();
   set.gauge({"camprobe_info", "1; which camprobe serves, and the tier it was told (--tier)."},
             {{"version", kVersion}, {"tier", exporter.tier}}, 1);
-  set.gauge({"camprobe_targets", "Processes with the probe that are served."}, {}, static_cast<double>(all.size()));
+  set.gauge({"camprobe_targets", "Processes with the probe that are served."}, {}, static_cast<double>(targets.size()));
   set.gauge({"camprobe_targets_left_out", "Processes with the probe beyond --max-targets."}, {},
-            static_cast<double>(targets.left_out()));
-  for (const Target* target : all) {
+            static_cast<double>(exporter.targets_left_out));
+  for (const Target* target : targets) {
     const Labels labels{{"process", target->program()}, {"pid", std::to_string(target->pid())}};
     add_process(set, labels, *target);
     add_heap(set, labels, *target);
@@ -219,7 +219,7 @@ std::vector<prometheus::MetricFamily> metric_families(const Targets& targets, co
   set.counter(requests, {{"outcome", "answered"}}, exporter.answered);
   set.counter(requests, {{"outcome", "refused"}}, exporter.refused);
   set.gauge({"camprobe_exporter_series_limit", "The most series this can ever show."}, {},
-            static_cast<double>(targets.most() * kMostSeriesOfATarget + 16));
+            static_cast<double>(exporter.most_targets * kMostSeriesOfATarget + 16));
   set.gauge({"camprobe_exporter_series", "Series shown, this one included."}, {},
             static_cast<double>(set.series() + 1));
   return std::move(set).take();

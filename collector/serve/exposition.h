@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "collector/serve/targets.h"
+#include "collector/serve/target.h"
 
 namespace camprobe::serve {
 
@@ -25,9 +25,11 @@ struct ExporterFigures {
   double cpu_seconds = 0, resident_bytes = 0;
   double collect_seconds = 0;        // what the last collection took
   double answered = 0, refused = 0;  // requests
+  std::size_t most_targets = 0, targets_left_out = 0;
 };
 
-std::vector<prometheus::MetricFamily> metric_families(const Targets& targets, const ExporterFigures& exporter);
+std::vector<prometheus::MetricFamily> metric_families(const std::vector<const Target*>& targets,
+                                                      const ExporterFigures& exporter);
 
 // In the text format, version 0.0.4.
 std::string exposition_text(const std::vector<prometheus::MetricFamily>& families);

@@ -85,55 +85,57 @@ void PeerTotals::count(Socket& socket, std::uint64_t read_ops, std::uint64_t rea
   grow(totals.write_bytes, socket.write_bytes, write_bytes);
 }
 
+std::uint64_t PeerTotals::key(std::int32_t fd, std::uint32_t generation) {
+  return std::uint64_t{static_cast<std::uint32_t>(fd)} << 32 | generation;
+}
+
+PeerTotals::Socket* PeerTotals::find_or_add(std::int32_t fd, std::uint32_t generation) {
+  const auto found = sockets_.find(key(fd, generation));
+  if (found != sockets_.end()) return &found->second;
+  // More than can be open: closings were lost, or the target makes them up.
+  return sockets_.size() < kMostSockets ? &sockets_[key(fd, generation)] : nullptr;
+}
+
 void PeerTotals::opened(const shm::ReadRecord& record) {
   const shm::OpenPayload& open = record.open;
   if ((record.flags & shm::kFlagFailed) != 0 || open.fd < 0 ||
       open.fd >= static_cast<std::int32_t>(shm::kDescriptors) || !is_socket(open.kind))
     return;
-  Socket& socket = sockets_[open.fd];
-  if (socket.generation != open.generation) {
-    // Of a later opening, which the table told of, nothing is to be learnt from an earlier one.
-    if (static_cast<std::int32_t>(open.generation - socket.generation) < 0 && socket.generation != 0) return;
-    socket = Socket{};
-    socket.generation = open.generation;
-  }
-  learn(socket, open.kind, open.peer);
+  if (Socket* socket = find_or_add(open.fd, open.generation)) learn(*socket, open.kind, open.peer);
 }
 
-void PeerTotals::close(Socket& socket, const shm::ClosePayload& close) {
-  count(socket, close.read_ops, close.read_bytes, close.write_ops, close.write_bytes);
-  sockets_.erase(close.fd);
+bool PeerTotals::close(const shm::ClosePayload& close) {
+  const auto found = sockets_.find(key(close.fd, close.generation));
+  if (found == sockets_.end()) return false;
+  count(found->second, close.read_ops, close.read_bytes, close.write_ops, close.write_bytes);
+  sockets_.erase(found);
+  return true;
 }
 
 void PeerTotals::closed(const shm::ReadRecord& record) {
-  const auto found = sockets_.find(record.close.fd);
-  if (found != sockets_.end() && found->second.generation == record.close.generation)
-    close(found->second, record.close);
-  else if (late_.size() < kMostLate)
-    late_.push_back({record.close, 0});  // most are files and pipes
+  if (!close(record.close) && late_.size() < kMostLate) late_.push_back({record.close, 0});  // most are files and pipes
 }
 
 void PeerTotals::end_round() {
   constexpr int kPatience = 2;
-  std::erase_if(late_, [&](LateClose& late) {
-    const auto found = sockets_.find(late.close.fd);
-    if (found == sockets_.end() || found->second.generation != late.close.generation) return late.rounds++ >= kPatience;
-    close(found->second, late.close);
-    return true;
-  });
+  std::erase_if(late_, [&](LateClose& late) { return close(late.close) || late.rounds++ >= kPatience; });
 }
 
 void PeerTotals::compare(const std::vector<shm::ReadDescriptor>& table) {
   for (const shm::ReadDescriptor& entry : table) {
     if ((entry.generation & 1) == 0 || !is_socket(entry.kind)) continue;
-    Socket& socket = sockets_[entry.fd];
-    if (socket.generation != entry.generation) {
-      socket = Socket{};
-      socket.generation = entry.generation;
-    }
-    learn(socket, entry.kind, entry.peer);
-    count(socket, entry.read_ops, entry.read_bytes, entry.write_ops, entry.write_bytes);
+    Socket* socket = find_or_add(entry.fd, entry.generation);
+    if (socket == nullptr) continue;
+    learn(*socket, entry.kind, entry.peer);
+    count(*socket, entry.read_ops, entry.read_bytes, entry.write_ops, entry.write_bytes);
+    socket->is_in_table = true;
   }
+  // What the table has no more, and whose closing did not come in several rounds either, was lost.
+  for (auto& [which, socket] : sockets_) {
+    socket.missed = socket.is_in_table ? 0 : socket.missed + 1;
+    socket.is_in_table = false;
+  }
+  std::erase_if(sockets_, [](const auto& entry) { return entry.second.missed > 3; });
 }
 
 }  // namespace camprobe::serve

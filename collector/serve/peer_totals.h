@@ -48,10 +48,11 @@ class PeerTotals {
 
  private:
   struct Socket {
-    std::uint32_t generation = 0;
     PeerRole role = PeerRole::kOther;
     PeerNetwork network = PeerNetwork::kUnknown;
-    bool is_counted = false;                                                     // as opened
+    bool is_counted = false, is_in_table = false;
+    int missed = 0;  // looks at the table that did not have it
+                     // as opened
     std::uint64_t read_ops = 0, read_bytes = 0, write_ops = 0, write_bytes = 0;  // counted so far
   };
   static bool is_socket(shm::DescriptorKind kind);
@@ -59,15 +60,18 @@ class PeerTotals {
   void count(Socket& socket, std::uint64_t read_ops, std::uint64_t read_bytes, std::uint64_t write_ops,
              std::uint64_t write_bytes);
 
-  void close(Socket& socket, const shm::ClosePayload& close);
+  // A number is used again at once, and the table may show its next socket before the last one's closing is drained.
+  static std::uint64_t key(std::int32_t fd, std::uint32_t generation);
+  Socket* find_or_add(std::int32_t fd, std::uint32_t generation);
+  bool close(const shm::ClosePayload& close);
 
-  static constexpr std::size_t kMostLate = 4096;
+  static constexpr std::size_t kMostLate = 4096, kMostSockets = 2 * shm::kDescriptors;
   struct LateClose {
     shm::ClosePayload close;
     int rounds = 0;
   };
   std::vector<LateClose> late_;
-  std::unordered_map<std::int32_t, Socket> sockets_;  // by fd; as many as the descriptor table has
+  std::unordered_map<std::uint64_t, Socket> sockets_;
   SocketTotals totals_[kRoles][kNetworks];
 };
 

@@ -55,7 +55,9 @@ class Metrics {
     figures_.refused = endpoint.refused();
     targets_.poll();  // what ended or came in the last tenth of a second
     targets_.refresh();
-    text_ = exposition_text(metric_families(targets_, figures_));
+    figures_.most_targets = targets_.most();
+    figures_.targets_left_out = targets_.left_out();
+    text_ = exposition_text(metric_families(targets_.all(), figures_));
     made_ns_ = began_ns;
     figures_.collect_seconds = static_cast<double>(drain::clock_ns(CLOCK_MONOTONIC) - began_ns) / 1e9;
     return text_;

@@ -221,6 +221,23 @@ TEST(PeerTotals, AClosingThatIsReadBeforeItsOpeningWaitsForIt) {
   EXPECT_EQ(totals.of(PeerRole::kConnected, PeerNetwork::kLoopback).read_bytes, 100);
 }
 
+TEST(PeerTotals, TheNextSocketOfANumberTakesNothingFromTheLast) {
+  PeerTotals totals;
+  totals.opened(opening(5, 1, shm::DescriptorKind::kConnect));
+  shm::ReadDescriptor entry;
+  entry.fd = 5;
+  entry.generation = 3;  // the table is ahead of the rings
+  entry.kind = shm::DescriptorKind::kConnect;
+  entry.peer = peer_of("127.0.0.1");
+  entry.read_bytes = 10;
+  totals.compare({entry});
+  totals.closed(closing(5, 1, 100, 7));
+  totals.opened(opening(5, 3, shm::DescriptorKind::kConnect));
+  totals.closed(closing(5, 3, 20, 0));
+  EXPECT_EQ(totals.of(PeerRole::kConnected, PeerNetwork::kLoopback).read_bytes, 120);
+  EXPECT_EQ(totals.of(PeerRole::kConnected, PeerNetwork::kLoopback).opened, 2);
+}
+
 TEST(WeightedHistogram, RoundsOnceAndKeepsItsOrder) {
   constexpr double kBounds[] = {1, 2};
   WeightedHistogram histogram(kBounds);
