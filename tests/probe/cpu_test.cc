@@ -32,7 +32,8 @@ TEST(Cpu, WeightsAddUpToTheCpuTimeOfEachThread) {
 }
 
 TEST(Cpu, SamplesStandInTheFunctionThatBurnsAndNameItsThread) {
-  Probed probed({.arguments = {target(), "cpu", "0.4", "1"}, .environment = {{"CAMPROBE_CPU_HZ", "500"}}});
+  // A busy machine gives a thread its CPU time in few long pieces, with fewer ticks of more weight.
+  Probed probed({.arguments = {target(), "cpu", "2", "1"}, .environment = {{"CAMPROBE_CPU_HZ", "500"}}});
   auto region = probed.region();
   int complete = 0, all = 0;
   std::set<shm::StackId> depot;

@@ -19,6 +19,14 @@ class Prometheus:
         except urllib.error.HTTPError as wrong:
             return json.load(wrong)
 
+    def is_ready(self):
+        """It listens before it can answer, and says so in words, not in JSON."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=10) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
     def query(self, expression):
         """[(labels, number)]; what cannot be evaluated fails."""
         answer = self.get("/api/v1/query", query=expression)
@@ -47,5 +55,5 @@ def prometheus(directory, target_port, token_file=None, rules=None):
                f"--web.listen-address=127.0.0.1:{port}", "--log.level=error", "--query.lookback-delta=5s"]
     with open(directory / "prometheus.log", "w") as log, harness.running(command, stdout=log, stderr=log):
         one = Prometheus(port)
-        harness.wait_until(lambda: harness.listens(port), what="Prometheus")
+        harness.wait_until(one.is_ready, what="Prometheus")
         yield one
