@@ -7,25 +7,17 @@
 
 #include "exporters/report_markdown.h"
 #include "suite/document_style.h"
+#include "suite/markup.h"
 
 namespace camprobe::suite {
 namespace {
 
 std::string html(const std::string& text) {
-  std::string out;
+  std::string shown;
   for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (static_cast<unsigned char>(c) >= 32 || c == '\n')
-      out += c;
+    if (static_cast<unsigned char>(c) >= 32 || c == '\n') shown += c;
   }
-  return out;
+  return with_entities(shown);
 }
 
 // What a terminal would obey is no text.

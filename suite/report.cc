@@ -9,6 +9,7 @@
 #include "run/text.h"
 #include "run/units.h"
 #include "suite/child.h"
+#include "suite/markup.h"
 
 namespace camprobe::suite {
 namespace {
@@ -181,20 +182,11 @@ void details(Document& page, const Json& run) {
 }
 
 std::string xml(const std::string& from) {
-  std::string out;
+  std::string shown;
   for (const char c : run::valid_utf8(from)) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (static_cast<unsigned char>(c) >= 32 || c == '\n' || c == '\t')
-      out += c;
+    if (static_cast<unsigned char>(c) >= 32 || c == '\n' || c == '\t') shown += c;
   }
-  return out;
+  return with_entities(shown);
 }
 
 }  // namespace

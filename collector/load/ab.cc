@@ -106,18 +106,8 @@ bool recognises(std::string_view head) {
   return at == 0 || (at != std::string_view::npos && head[at - 1] == '\n');
 }
 
-run::Result<LoadTimeline> read(Input& input) {
-  LoadTimeline timeline;
-  Reader printed;
-  LineReader lines(input);
-  std::string_view line;
-  while (lines.next(line)) printed.add(line);
-  if (const std::string problem = lines.problem(); !problem.empty()) timeline.skipped.note(problem);
-  return printed.finish(std::move(timeline));
-}
-
 }  // namespace
 
-const Adapter kAb{"ab", "ab, as printed", recognises, read};
+const Adapter kAb{"ab", "ab, as printed", recognises, read_printed<Reader>};
 
 }  // namespace camprobe::load

@@ -246,15 +246,21 @@ struct Planned {
   std::optional<Addition> addition;
 };
 
-// A results file whose name only the shell can tell ("$OUT") is the user's to name: nothing is planned then.
+// The results go to a file that the user names. False where only the shell can tell which ("$OUT"): nothing is planned
+// then.
+bool take_users_file(const Word& file, LoadCommand& plan) {
+  if (!file.plain) return false;
+  plan.results = file.value;
+  plan.results_are_users = true;
+  return true;
+}
+
 std::optional<Planned> plan_h2load(const SimpleCommand& command, std::size_t tool, const std::string& results) {
   Planned planned;
   planned.plan.appends = true;
   planned.plan.summary_is_stdout = !command.stdout_to;
   if (const auto file = option_value(command.words, tool + 1, "--log-file", "")) {
-    if (!file->plain) return std::nullopt;
-    planned.plan.results = file->value;
-    planned.plan.results_are_users = true;
+    if (!take_users_file(*file, planned.plan)) return std::nullopt;
   } else {
     planned.plan.results = results;
     planned.addition = Addition{command.words[tool].end, "--log-file=" + quoted(results)};
@@ -265,9 +271,7 @@ std::optional<Planned> plan_h2load(const SimpleCommand& command, std::size_t too
 std::optional<Planned> plan_autocannon(const SimpleCommand& command, std::size_t tool, const std::string& results) {
   Planned planned;
   if (command.stdout_to) {
-    if (!command.stdout_to->plain) return std::nullopt;
-    planned.plan.results = command.stdout_to->value;
-    planned.plan.results_are_users = true;
+    if (!take_users_file(*command.stdout_to, planned.plan)) return std::nullopt;
     planned.plan.appends = command.stdout_appends;
   } else {
     planned.plan.results = results;
@@ -288,9 +292,7 @@ std::optional<Planned> plan_artillery(const SimpleCommand& command, std::size_t 
   if (!is_one_of(verb.value, {"run", "quick"})) return std::nullopt;
   Planned planned;
   if (const auto file = option_value(command.words, tool + 2, "--output", "-o")) {
-    if (!file->plain) return std::nullopt;
-    planned.plan.results = file->value;
-    planned.plan.results_are_users = true;
+    if (!take_users_file(*file, planned.plan)) return std::nullopt;
   } else {
     planned.plan.results = results;
     planned.addition = Addition{verb.end, "--output " + quoted(results)};
@@ -337,9 +339,7 @@ std::optional<Planned> plan_jmeter(const SimpleCommand& command, std::size_t too
   Planned planned;
   planned.plan.appends = true;
   if (const auto file = option_value(command.words, tool + 1, "--logfile", "-l")) {
-    if (!file->plain) return std::nullopt;
-    planned.plan.results = file->value;
-    planned.plan.results_are_users = true;
+    if (!take_users_file(*file, planned.plan)) return std::nullopt;
   } else {
     planned.plan.results = results;
     planned.addition = Addition{command.words[tool].end, "-l " + quoted(results)};
@@ -351,9 +351,7 @@ std::optional<Planned> plan_jmeter(const SimpleCommand& command, std::size_t too
 std::optional<Planned> plan_printed(const SimpleCommand& command, std::size_t tool, const std::string& results) {
   Planned planned;
   if (command.stdout_to) {
-    if (!command.stdout_to->plain) return std::nullopt;
-    planned.plan.results = command.stdout_to->value;
-    planned.plan.results_are_users = true;
+    if (!take_users_file(*command.stdout_to, planned.plan)) return std::nullopt;
     planned.plan.appends = command.stdout_appends;
   } else {
     planned.plan.results = results;

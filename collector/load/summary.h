@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "collector/load/error_kinds.h"
+#include "collector/load/input.h"
 #include "collector/load/timeline.h"
 
 namespace camprobe::load {
@@ -38,6 +39,18 @@ class Summaries {
   std::size_t count_ = 0;
   Summary sum_;
 };
+
+// Reads all that a tool printed, a line at a time: Reader has add(line), and finish(timeline), which gives the result.
+template <class Reader>
+run::Result<LoadTimeline> read_printed(Input& input) {
+  LoadTimeline timeline;
+  Reader printed;
+  LineReader lines(input);
+  std::string_view line;
+  while (lines.next(line)) printed.add(line);
+  if (const std::string problem = lines.problem(); !problem.empty()) timeline.skipped.note(problem);
+  return printed.finish(std::move(timeline));
+}
 
 // "4.81ms", "626.42us", "10.01s", "2m", "1.5h" in milliseconds. A number without a unit is none.
 std::optional<double> parse_ms(std::string_view text);

@@ -133,18 +133,8 @@ bool recognises(std::string_view head) {
   return begins_run(line) && head.find(" threads and ") != std::string_view::npos;
 }
 
-run::Result<LoadTimeline> read(Input& input) {
-  LoadTimeline timeline;
-  Reader printed;
-  LineReader lines(input);
-  std::string_view line;
-  while (lines.next(line)) printed.add(line);
-  if (const std::string problem = lines.problem(); !problem.empty()) timeline.skipped.note(problem);
-  return printed.finish(std::move(timeline));
-}
-
 }  // namespace
 
-const Adapter kWrk{"wrk", "wrk, as printed", recognises, read};
+const Adapter kWrk{"wrk", "wrk, as printed", recognises, read_printed<Reader>};
 
 }  // namespace camprobe::load

@@ -5,50 +5,34 @@
 #include <algorithm>
 #include <cmath>
 
+#include "suite/markup.h"
 #include "suite/tool.h"
 
 namespace camprobe::suite {
 namespace {
-
-std::string xml(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
 
 std::string sampler(const Request& request) {
   std::string text = fmt::format(
       R"(<HTTPSamplerProxy guiclass="HttpTestSampleGui" testclass="HTTPSamplerProxy" testname="{0} {1}" enabled="true">
 <boolProp name="HTTPSampler.postBodyRaw">true</boolProp>
 <elementProp name="HTTPsampler.Arguments" elementType="Arguments"><collectionProp name="Arguments.arguments">)",
-      request.method, xml(request.path));
+      request.method, with_entities(request.path));
   if (!request.body.empty())
     text += fmt::format(
         R"(<elementProp name="" elementType="HTTPArgument"><boolProp name="HTTPArgument.always_encode">false</boolProp><stringProp name="Argument.value">{}</stringProp><stringProp name="Argument.metadata">=</stringProp></elementProp>)",
-        xml(request.body));
+        with_entities(request.body));
   text += fmt::format(
       R"(</collectionProp></elementProp>
 <stringProp name="HTTPSampler.path">{}</stringProp><stringProp name="HTTPSampler.method">{}</stringProp>
 <boolProp name="HTTPSampler.use_keepalive">true</boolProp></HTTPSamplerProxy><hashTree>)",
-      xml(request.path), request.method);
+      with_entities(request.path), request.method);
   if (!request.headers.empty()) {
     text +=
         R"(<HeaderManager guiclass="HeaderPanel" testclass="HeaderManager" testname="headers" enabled="true"><collectionProp name="HeaderManager.headers">)";
     for (const auto& [name, value] : request.headers)
       text += fmt::format(
           R"(<elementProp name="" elementType="Header"><stringProp name="Header.name">{}</stringProp><stringProp name="Header.value">{}</stringProp></elementProp>)",
-          xml(name), xml(value));
+          with_entities(name), with_entities(value));
     text += "</collectionProp></HeaderManager><hashTree/>";
   }
   return text + "</hashTree>\n";
@@ -65,7 +49,7 @@ std::string plan_of(const Work& work) {
 <elementProp name="HTTPsampler.Arguments" elementType="Arguments"><collectionProp name="Arguments.arguments"/></elementProp>
 <stringProp name="HTTPSampler.domain">{}</stringProp><stringProp name="HTTPSampler.port">{}</stringProp></ConfigTestElement><hashTree/>
 )",
-      xml(host), xml(port));
+      with_entities(host), with_entities(port));
   double at = 0;
   for (const Stage& stage : work.stages) {
     const long delay = std::lround(at), seconds = std::max(1L, std::lround(stage.duration_s));
@@ -79,7 +63,7 @@ std::string plan_of(const Work& work) {
 <stringProp name="ThreadGroup.num_threads">{}</stringProp><stringProp name="ThreadGroup.ramp_time">{}</stringProp>
 <boolProp name="ThreadGroup.scheduler">true</boolProp><stringProp name="ThreadGroup.duration">{}</stringProp><stringProp name="ThreadGroup.delay">{}</stringProp></ThreadGroup><hashTree>
 )",
-        xml(stage.phase), stage.users, ramp, seconds, delay);
+        with_entities(stage.phase), stage.users, ramp, seconds, delay);
     if (stage.rate)
       text += fmt::format(
           R"(<ConstantThroughputTimer guiclass="TestBeanGUI" testclass="ConstantThroughputTimer" testname="rate" enabled="true">
