@@ -180,8 +180,12 @@ void say_if_heap_is_elsewhere() {
     const sampler::ProcessStatus status = sampler::read_process_status();
     if (status.is_filtered || !status.is_known) sampler::forbid_calls(sampler::find_calls_forbidden_by_now());
     // Each tick would stop the program in its debugger, or stand in its trace.
-    const bool is_traced = status.tracer_pid != 0 && settings.cpu_hz != 0;
-    if (is_traced) settings.cpu_hz = 0;
+    const bool is_traced = status.tracer_pid != 0;
+    const bool lacks_samples = is_traced && settings.cpu_hz != 0;
+    if (is_traced) {
+      settings.may_tick = false;
+      settings.cpu_hz = 0;
+    }
     dl_iterate_phdr(find_allocator, nullptr);
     start_process_hooks();
     start_thread_hooks();
@@ -196,7 +200,7 @@ void say_if_heap_is_elsewhere() {
           "camprobe: this process is not recorded: ", why, " (", name_of_error(error), ")\n", nullptr};
       say(parts);
     }
-    if (is_traced) sampler::region().say("no CPU samples: a debugger or tracer started this program");
+    if (lacks_samples) sampler::region().say("no CPU samples: a debugger or tracer started this program");
   }
   // Once for a whole tree of processes: a child was given the same environment.
   if (complaint[0] != '\0' && !sampler::is_part_of_recorded_tree()) {

@@ -139,7 +139,7 @@ bool start_session(const Settings& settings, const char** why, int* error) {
   start_module_table();
   remove_earlier_images();
   const bool samples_cpu = g_settings.cpu_hz != 0 && enabled(Family::kCpu);
-  if (start_cpu_sampling(samples_cpu ? g_settings.cpu_hz : 0))
+  if (g_settings.may_tick && start_cpu_sampling(samples_cpu ? g_settings.cpu_hz : 0))
     g_region.header()->cpu_hz.store(samples_cpu ? g_settings.cpu_hz : 0, std::memory_order_relaxed);
   else if (samples_cpu)
     g_region.say("no CPU samples: no real-time signal is free");

@@ -133,6 +133,7 @@ const std::size_t kEnvironmentSize = sizeof kEnvironment / sizeof kEnvironment[0
 
 Settings default_settings() {
   Settings settings = {};
+  settings.may_tick = true;
   for (const EnvironmentVariable& variable : kEnvironment)
     if (variable.default_value[0] != '\0') variable.read(variable.default_value, &settings);
   return settings;

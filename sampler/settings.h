@@ -17,6 +17,7 @@ struct Settings {
   bool heap_interval_is_auto;
   std::uint64_t heap_interval;     // bytes; 0: off. Where it begins when it is automatic
   std::uint64_t cpu_hz;            // 0: off
+  bool may_tick;                   // false: no timer and no signal at all, not even those that keep house
   std::uint64_t wait_interval_ns;  // mean waiting time between samples; 0: off
   std::uint32_t budget_ppm;        // share of the process's CPU time that the probe may use, parts per million
   char run_id[64];                 // empty: no run asked for this process
