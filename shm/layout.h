@@ -199,8 +199,14 @@ struct DescriptorEntry {
 };
 static_assert(sizeof(DescriptorEntry) == 128);
 
+// What SpanSlot::id says of a slot that is not free and whose span is not open. No handle looks like that, since its
+// low half is a slot's number + 1.
+inline constexpr SpanId kSpanChanges = 0xffff;  // is being filled, or emptied
+inline constexpr SpanId kSpanKept = 0xfffe;     // free, and kept for the next span of some lane
+static_assert(kSpans < kSpanKept);
+
 struct SpanSlot {
-  std::atomic<SpanId> id;  // 0 free; the handle while open
+  std::atomic<SpanId> id;  // 0 free; the handle while open; else one of the above
   SpanId parent;
   std::uint64_t begin_ns;
   NameId name;
@@ -262,7 +268,9 @@ struct alignas(64) Lane {
   std::uint64_t began_ns;
   char name[16];
   std::atomic<SpanId> current_span;
-  std::uint64_t reserved2;
+  // Up to four free span slots that are kept for this lane's next spans: slot + 1 in 16 bits each, the next to be taken
+  // lowest. Passes on with the lane.
+  std::uint64_t kept_spans;
   // Rings: heads here, slots behind the lane.
   RingHeader ring;
   RingHeader signal_ring;
