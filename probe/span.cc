@@ -53,7 +53,7 @@ struct NameCaches {
 };
 alignas(shm::kPage) constinit NameCaches g_names = {};
 
-shm::NameId literal_name(const char* text) {
+[[gnu::hot]] shm::NameId literal_name(const char* text) {
   const auto address = reinterpret_cast<std::uintptr_t>(text);
   if (text == nullptr) return 0;
   std::atomic<std::uint64_t>& entry = g_names.literal[(address * 0x9e3779b97f4a7c15ull) >> 56];
@@ -64,7 +64,7 @@ shm::NameId literal_name(const char* text) {
   return id;
 }
 
-shm::NameId text_name(const char* text) {
+[[gnu::hot]] shm::NameId text_name(const char* text) {
   std::uint32_t bytes = 0;
   while (bytes < kTextBytes && text[bytes] != '\0') ++bytes;
   const std::uint32_t hash = shm::intern_hash(text, bytes);
@@ -79,21 +79,21 @@ shm::NameId text_name(const char* text) {
 
 // ---------------------------------------------------------------------------------------------------- nesting
 
-void show_innermost(sampler::ThreadLane& thread) {
+[[gnu::hot]] void show_innermost(sampler::ThreadLane& thread) {
   const SpanId innermost = t_open.depth == 0 ? 0 : t_open.span[t_open.depth - 1];
   thread.lane->current_span.store(innermost, std::memory_order_relaxed);
 }
 
-void drop_ended() {
+[[gnu::hot]] void drop_ended() {
   while (t_open.depth > 0 && sampler::region().span(t_open.span[t_open.depth - 1]) == nullptr) --t_open.depth;
 }
 
-void push(sampler::ThreadLane& thread, SpanId span) {
+[[gnu::hot]] void push(sampler::ThreadLane& thread, SpanId span) {
   if (t_open.depth < kNesting) t_open.span[t_open.depth++] = span;
   show_innermost(thread);
 }
 
-void remove(sampler::ThreadLane& thread, SpanId span) {
+[[gnu::hot]] void remove(sampler::ThreadLane& thread, SpanId span) {
   for (std::uint32_t i = t_open.depth; i > 0; --i) {
     if (t_open.span[i - 1] != span) continue;
     for (std::uint32_t above = i; above < t_open.depth; ++above) t_open.span[above - 1] = t_open.span[above];
@@ -130,7 +130,7 @@ bool take(SpanSlot& slot, SpanId span) {
 // ---------------------------------------------------------------------------------------------------- attributes
 
 // Sets an attribute of an open span; a key set before gets the new value.
-void set_attribute(SpanId span, const char* key, AttributeType type, std::uint64_t value) {
+[[gnu::hot]] void set_attribute(SpanId span, const char* key, AttributeType type, std::uint64_t value) {
   SpanSlot* slot = sampler::region().span(span);
   if (slot == nullptr) return;
   const shm::NameId name = literal_name(key);

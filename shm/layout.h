@@ -28,7 +28,7 @@
 namespace camprobe::shm {
 
 inline constexpr char kMagic[8] = {'C', 'A', 'M', 'P', 'R', 'O', 'B', 'E'};
-inline constexpr std::uint32_t kAbiVersion = 4;
+inline constexpr std::uint32_t kAbiVersion = 5;
 inline constexpr std::size_t kPage = 4096;
 
 // ---------------------------------------------------------------------------------------------------------- sizes
@@ -181,22 +181,26 @@ static_assert(sizeof(LiveSample) == 48);
 inline constexpr std::uint64_t kShortLifeNs = 1'000'000'000;
 
 struct DescriptorEntry {
+  // The cache line that each transfer touches.
   std::atomic<std::uint32_t>
       generation;  // odd: open; even: closed or never opened. Raised by one at each open and close
-  StackId stack;
-  Peer peer;
   DescriptorKind kind;
-  std::uint8_t flags;  // kFlagFound
-  std::uint16_t local_port;
-  std::uint64_t opened_ns;
-  SpanId span;
-  std::atomic<std::uint64_t> read_ops, read_bytes, read_errors, read_ns;
-  std::atomic<std::uint64_t> write_ops, write_bytes, write_errors, write_ns;
+  std::uint8_t flags;        // kFlagFound
   std::uint16_t stands_for;  // as in OpenPayload; 0: a plain file's opening that was not captured: no stack, no kOpen,
                              // and a kClose only after kShortLifeNs
+  std::atomic<std::uint64_t> read_ops, read_bytes, read_ns;
+  std::atomic<std::uint64_t> write_ops, write_bytes, write_ns;
+  SpanId span;
+  // What is written once, or seldom.
+  std::atomic<std::uint64_t> read_errors, write_errors;
+  std::uint64_t opened_ns;
+  StackId stack;
+  Peer peer;
+  std::uint16_t local_port;
   std::uint16_t reserved[3];
   std::uint64_t reserved2;
 };
+static_assert(offsetof(DescriptorEntry, read_errors) == 64);
 static_assert(sizeof(DescriptorEntry) == 128);
 
 // What SpanSlot::id says of a slot that is not free and whose span is not open. No handle looks like that, since its
