@@ -34,6 +34,7 @@ constexpr std::uint32_t kTextBytes = shm::kMaxTextBytes;
 
 struct OpenAroundThread {
   std::uint32_t depth;
+  std::uint32_t next_slot;  // where in the table to look for a free one
   SpanId span[kNesting];
 };
 constinit thread_local OpenAroundThread t_open = {};
@@ -159,8 +160,11 @@ bool take(SpanSlot& slot, SpanId span) {
   drop_ended();
   SpanId id = 0;
   SpanSlot* slot = sampler::region().claim_kept_span(*scope->lane, &id);
-  if (slot == nullptr) slot = sampler::region().claim_span(scope->tid * 64, &id);
-  if (slot == nullptr) return 0;
+  if (slot == nullptr) {
+    slot = sampler::region().claim_span(t_open.next_slot == 0 ? scope->tid * 64 : t_open.next_slot, &id);
+    if (slot == nullptr) return 0;
+    t_open.next_slot = static_cast<std::uint32_t>(id & 0xffff);  // the slot behind this one; never 0
+  }
   slot->parent = has_parent ? parent : t_open.depth == 0 ? 0 : t_open.span[t_open.depth - 1];
   slot->name = literal_name(name);
   slot->begin_tid = scope->tid;
@@ -189,7 +193,7 @@ bool take(SpanSlot& slot, SpanId span) {
     if (i + 1 < count) pair.attribute[1] = slot->attribute[i + 1];
     scope->ring.write(now, shm::RecordKind::kSpanAttributes, 0, 0, span, pair);
   }
-  sampler::region().keep_span(*scope->lane, *slot, span);
+  sampler::region().keep_span(scope->index, *scope->lane, *slot, span);
   remove(*scope, span);
 }
 

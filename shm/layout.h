@@ -209,18 +209,18 @@ inline constexpr SpanId kSpanChanges = 0xffff;  // is being filled, or emptied
 inline constexpr SpanId kSpanKept = 0xfffe;     // free, and kept for the next span of some lane
 static_assert(kSpans < kSpanKept);
 
-struct SpanSlot {
+struct alignas(64) SpanSlot {
   std::atomic<SpanId> id;  // 0 free; the handle while open; else one of the above
   SpanId parent;
   std::uint64_t begin_ns;
   NameId name;
   std::uint32_t begin_tid;
   std::atomic<std::uint32_t> attributes;
-  std::uint32_t serial;  // counts the slot's uses
-  std::uint64_t reserved;
+  std::uint32_t serial;     // counts the slot's uses
+  std::uint64_t next_kept;  // of a slot that is kept: slot + 1 of the next; 0 none
   Attribute attribute[kSpanAttributes];
 };
-static_assert(sizeof(SpanSlot) == 48 + 16 * kSpanAttributes);
+static_assert(sizeof(SpanSlot) == 192 && offsetof(SpanSlot, attribute) == 48);
 
 // ---------------------------------------------------------------------------------------------------------- lanes
 
@@ -272,8 +272,8 @@ struct alignas(64) Lane {
   std::uint64_t began_ns;
   char name[16];
   std::atomic<SpanId> current_span;
-  // Up to four free span slots that are kept for this lane's next spans: slot + 1 in 16 bits each, the next to be taken
-  // lowest. Passes on with the lane.
+  // Free span slots that are kept for this lane's next spans, a list: slot + 1 of the first, 0 none, and in the upper
+  // half how many there are. Passes on with the lane.
   std::uint64_t kept_spans;
   // Rings: heads here, slots behind the lane.
   RingHeader ring;

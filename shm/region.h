@@ -70,21 +70,27 @@ class Region {
   // A free span slot, claimed: no handle finds it until its id is set to the fresh one that `id` gets. Without parent
   // and attributes. nullptr: table full (counted).
   SpanSlot* claim_span(std::uint32_t hint, SpanId* id);
+  // How many slots a lane may keep. A server that hands requests on has many spans open at once, so the first threads
+  // keep many; a thousand threads that only end what others begin still leave half of all slots.
+  static constexpr std::uint32_t kept_spans_of(int lane) { return lane < static_cast<int>(kLongLanes) ? 64 : 1; }
   // The same of the slots that `lane` keeps; nullptr: it keeps none. And back to it (true) or to the table, with the
   // slot's id kSpanChanges. Of the lane's own thread, behind its door. A slot that is used over and over by one thread
   // stays in its caches, and needs no lock on the bus.
   SpanSlot* claim_kept_span(Lane& lane, SpanId* id) {
     const std::uint64_t kept = lane.kept_spans;
-    const std::uint32_t at = static_cast<std::uint32_t>(kept & 0xffff) - 1;
+    const std::uint32_t at = static_cast<std::uint32_t>(kept) - 1;
     if (at >= kSpans) return nullptr;
-    lane.kept_spans = kept >> 16;
-    return begin_span(span_slot(at), at, id);
+    SpanSlot& slot = span_slot(at);
+    lane.kept_spans = ((kept >> 32) - 1) << 32 | static_cast<std::uint32_t>(slot.next_kept);
+    return begin_span(slot, at, id);
   }
-  void keep_span(Lane& lane, SpanSlot& slot, SpanId id) {
+  void keep_span(int index, Lane& lane, SpanSlot& slot, SpanId id) {
     const std::uint64_t kept = lane.kept_spans;
-    const bool has_room = kept >> 48 == 0;
-    slot.id.store(has_room ? kSpanKept : 0, std::memory_order_release);
-    if (has_room) lane.kept_spans = kept << 16 | (id & 0xffff);
+    const bool has_room = kept >> 32 < kept_spans_of(index);
+    if (!has_room) return slot.id.store(0, std::memory_order_release);
+    slot.next_kept = kept & 0xffffffff;
+    slot.id.store(kSpanKept, std::memory_order_release);
+    lane.kept_spans = ((kept >> 32) + 1) << 32 | (id & 0xffff);
   }
   // The slot of an open span; nullptr when it is not open any more.
   SpanSlot* span(SpanId id) const {

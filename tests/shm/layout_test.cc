@@ -24,7 +24,7 @@ TEST(Layout, IsThatOfAbiVersionTwo) {
   EXPECT_EQ(sizeof(ModuleEntry), 80u);
   EXPECT_EQ(sizeof(LiveSample), 48u);
   EXPECT_EQ(sizeof(DescriptorEntry), 128u);
-  EXPECT_EQ(sizeof(SpanSlot), 176u);
+  EXPECT_EQ(sizeof(SpanSlot), 192u);
   EXPECT_EQ(sizeof(Lane), 512u);
   EXPECT_EQ(sizeof(InternHeader), 64u);
   EXPECT_EQ(kLanesOffset, 11714560u);
