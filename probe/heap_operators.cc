@@ -2,8 +2,8 @@
 //
 // operator new and delete. Three cases, told apart once at start-up:
 //
-//   the real operator lies in libstdc++ or libc++, and was seen to call our malloc() or free(): it is that call, and
-//     nothing else but for what happens when memory is out. The plain forms make it themselves then, which spares a
+//   the real operator lies in libstdc++ or libc++, and malloc() and free() are ours: it is a call of these, and nothing
+//     else but for what happens when memory is out. The plain forms make it themselves then, which spares a
 //     program the way through its C++ library's code and table of calls: two pages that were touched for nothing else.
 //     The other forms (aligned, nothrow) jump to the real operator, and are counted by our malloc()
 //   it lies in the object that malloc lies in (tcmalloc, jemalloc): most forms do not call malloc() or free(), some do
@@ -235,55 +235,42 @@ void resolve_operators(void* real_malloc) {
   CAMPROBE_NEW_OPERATORS(CAMPROBE_FIND_OPERATOR)
   CAMPROBE_DELETE_OPERATORS(CAMPROBE_FIND_OPERATOR)
   g_are_the_allocators = is_same_object(reinterpret_cast<void*>(g_operators._Znwm), real_malloc);
+  // Not tried out, since an allocator that comes before us may be starting, with its lock held: then its malloc() is
+  // the first, and not ours.
+  const auto is_ours = [](const char* name) {
+    return is_same_object(dlsym(RTLD_DEFAULT, name), reinterpret_cast<void*>(resolve_operators));
+  };
+#define CAMPROBE_REPLACE(name, parameters, arguments) \
+  if (is_of_cpp_library(reinterpret_cast<void*>(g_operators.name))) g_counted.name = Counted::kInstead;
+  if (is_ours("malloc") && is_ours("free")) {
+    CAMPROBE_PLAIN_NEW_OPERATORS(CAMPROBE_REPLACE)
+    CAMPROBE_PLAIN_DELETE_OPERATORS(CAMPROBE_REPLACE)
+  }
 }
 
-// One thread, before main: what a counter of ours moves by is the operator's doing. The lane is looked at again each
-// time, since an allocation may give the thread another.
 void measure_operators() {
+  if (!g_are_the_allocators) return;
+  // One thread, before main: what a counter of ours moves by is the operator's doing.
   constexpr std::size_t bytes = 64;
   constexpr Align align = 64;
   const Tag tag = nullptr;
+  const shm::Lane* lane = sampler::t_lane.lane;
   void* block = nullptr;
-  const auto allocs = [] { return sampler::t_lane.lane->heap_allocs; };
-  const auto frees = [] { return sampler::t_lane.lane->heap_frees; };
-#define CAMPROBE_TRY_NEW(name, parameters, arguments) \
-  {                                                   \
-    const std::uint64_t before = allocs();            \
-    void* fresh = g_operators.name arguments;         \
-    counted_otherwise = allocs() != before;           \
-    g_real.free(fresh);                               \
+#define CAMPROBE_TRY_NEW(name, parameters, arguments)                 \
+  {                                                                   \
+    const std::uint64_t before = lane->heap_allocs;                   \
+    void* fresh = g_operators.name arguments;                         \
+    if (lane->heap_allocs == before) g_counted.name = Counted::kHere; \
+    g_real.free(fresh);                                               \
   }
 #define CAMPROBE_TRY_DELETE(name, parameters, arguments)              \
   if (block = g_real.aligned_alloc(align, bytes); block != nullptr) { \
-    const std::uint64_t before = frees();                             \
+    const std::uint64_t before = lane->heap_frees;                    \
     g_operators.name arguments;                                       \
-    counted_otherwise = frees() != before;                            \
+    if (lane->heap_frees == before) g_counted.name = Counted::kHere;  \
   }
-  bool counted_otherwise = true;
-  if (g_are_the_allocators) {
-#define CAMPROBE_COUNT_NEW_HERE(name, parameters, arguments) \
-  CAMPROBE_TRY_NEW(name, parameters, arguments)              \
-  if (!counted_otherwise) g_counted.name = Counted::kHere;
-#define CAMPROBE_COUNT_DELETE_HERE(name, parameters, arguments) \
-  CAMPROBE_TRY_DELETE(name, parameters, arguments)              \
-  if (!counted_otherwise) g_counted.name = Counted::kHere;
-    CAMPROBE_NEW_OPERATORS(CAMPROBE_COUNT_NEW_HERE)
-    CAMPROBE_DELETE_OPERATORS(CAMPROBE_COUNT_DELETE_HERE)
-    return;
-  }
-#define CAMPROBE_REPLACE_NEW(name, parameters, arguments)             \
-  if (is_of_cpp_library(reinterpret_cast<void*>(g_operators.name))) { \
-    CAMPROBE_TRY_NEW(name, parameters, arguments)                     \
-    if (counted_otherwise) g_counted.name = Counted::kInstead;        \
-  }
-#define CAMPROBE_REPLACE_DELETE(name, parameters, arguments)          \
-  if (is_of_cpp_library(reinterpret_cast<void*>(g_operators.name))) { \
-    counted_otherwise = false;                                        \
-    CAMPROBE_TRY_DELETE(name, parameters, arguments)                  \
-    if (counted_otherwise) g_counted.name = Counted::kInstead;        \
-  }
-  CAMPROBE_PLAIN_NEW_OPERATORS(CAMPROBE_REPLACE_NEW)
-  CAMPROBE_PLAIN_DELETE_OPERATORS(CAMPROBE_REPLACE_DELETE)
+  CAMPROBE_NEW_OPERATORS(CAMPROBE_TRY_NEW)
+  CAMPROBE_DELETE_OPERATORS(CAMPROBE_TRY_DELETE)
 }
 
 }  // namespace camprobe::probe

@@ -39,7 +39,7 @@ struct SampledFilter {
   bool may_hold(const void* block) const { return count[slot(block)] != 0; }
 };
 using SampledAreas = SampledFilter<8, std::size_t{1} << 20>;
-using SampledSpots = SampledFilter<6, std::size_t{1} << 22>;
+using SampledSpots = SampledFilter<6, std::size_t{1} << 21>;
 
 // Read by free()'s fast path. The first byte is saturated, so that free(NULL) leaves the fast path without a test of
 // its own.
