@@ -8,6 +8,7 @@
 #include "cli/choices.h"
 #include "cli/commands.h"
 #include "cli/duration.h"
+#include "cli/process_number.h"
 #include "push/receiver.h"
 
 namespace camprobe::cli {
@@ -40,7 +41,8 @@ void add_push_command(CLI::App& app, int& exit_code) {
       "  camprobe push --live --to pyroscope https://profiles.example --token-file /etc/camprobe/token --label "
       "env=prod");
   command->add_option("RUN", options.run, "The run file")->type_name("");
-  command->add_flag("--live", arguments->is_live, "Instead of a run: the processes with the probe that run now");
+  CLI::Option* live =
+      command->add_flag("--live", arguments->is_live, "Instead of a run: the processes with the probe that run now");
   command->add_option("--to", arguments->to, "What receives, and its address (http or https)")
       ->required()
       ->expected(2)
@@ -64,12 +66,16 @@ void add_push_command(CLI::App& app, int& exit_code) {
       ->add_option("--keep-at-most", options.keep_at_most,
                    "Of a live push: what may wait for a receiver that is away [64MiB]")
       ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::Range(std::size_t{64} << 10, std::size_t{64} << 30))
+      ->check(CLI::Range(std::size_t{4} << 10, std::size_t{64} << 30))
       ->type_name("SIZE");
   command->add_option("--give-up-after", options.patience_s, "Of a run: for so long a receiver may be away")
       ->transform(duration_from(1))
       ->type_name("TIME")
       ->capture_default_str();
+  command->add_option("--pid", options.pid, "Of a live push: this process only")
+      ->type_name("PID")
+      ->check(process_number())
+      ->needs(live);
   command->add_option("--max-targets", options.most_targets, "Push no more processes' metrics than this")
       ->check(CLI::Range(1, 10000))
       ->type_name("N")

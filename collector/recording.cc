@@ -96,6 +96,11 @@ void Recording::observe_all() {
   follow_all();
 }
 
+void Recording::observe(pid_t pid) {
+  observed_ = pid;
+  observe_all();
+}
+
 Recording::Target& Recording::add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image) {
   auto target = std::make_unique<Target>();
   target->seen_ns = clock_ns(CLOCK_MONOTONIC);
@@ -152,6 +157,7 @@ void Recording::child_ended(pid_t pid, int wait_status) {
 }
 
 bool Recording::belongs(const shm::RegionInfo& info) const {
+  if (observed_) return static_cast<pid_t>(info.pid) == *observed_;
   if (follows_all_) return true;
   if (follows_run_ && info.run_id == run_id()) return true;
   if (followed_.count(static_cast<pid_t>(info.pid)) != 0) return true;

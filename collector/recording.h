@@ -58,6 +58,7 @@ class Recording {
   void follow_all();       // every process with a region that we may read
   // The same as one who only looks: nothing is claimed, and regions of the dead are left to whoever records them.
   void observe_all();
+  void observe(pid_t pid);  // the same of this process alone
   // A child of ours: its /proc series are recorded even if the probe never comes up in it.
   void follow_child(pid_t pid, const std::string& executable, const std::string& command);
   // What wait() said about it.
@@ -116,6 +117,7 @@ class Recording {
   drain::Symbolizer symbolizer_;
   proc::MachineSeries machine_;
   bool follows_run_ = false, follows_all_ = false, only_observes_ = false;
+  std::optional<pid_t> observed_;      // this one only
   std::set<pid_t> followed_;           // asked for, and their descendants as they are found
   std::vector<std::string> unprobed_;  // of those that have ended; a bounded number
   std::int64_t last_end_ns_ = 0;

@@ -12,6 +12,7 @@
 #include <optional>
 #include <utility>
 
+#include "collector/attach/control.h"
 #include "collector/drain/run_clock.h"
 #include "collector/naming/stack_namer.h"
 #include "exporters/safe_text.h"
@@ -130,6 +131,8 @@ int push(const PushOptions& options) {
     host = meta.host;
     if (meta.started_realtime_ns <= 0) return wrong(options.run + ": it does not say when it was recorded");
   }
+  if (options.run.empty() && options.pid != 0)
+    if (const auto region = attach::region_of(options.pid); !region) return wrong(region.error());
   auto labels = labels_of(options, exporters::printable_utf8(host));
   if (!labels) return wrong(labels.error());
   session.labels = *labels;

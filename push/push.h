@@ -4,6 +4,8 @@
 // receiver that takes requests instead of scraping. Prints what the user must know to standard error, one line a fact.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -21,6 +23,7 @@ struct PushOptions {
   std::int64_t patience_s = 600;        // of a run: how long a receiver may be away
   std::size_t keep_at_most = 64 << 20;  // bytes; of a live push
   std::size_t most_targets = 100;       // of a live push
+  pid_t pid = 0;                        // of a live push: this process only; 0: all
   bool is_quiet = false;
 };
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "collector/serve/exposition.h"
@@ -42,7 +43,8 @@ std::vector<prometheus::MetricFamily> families_of(const serve::Targets& targets,
 }  // namespace
 
 int push_live_metrics(Session& session) {
-  serve::Targets targets(session.options.most_targets);
+  const pid_t pid = session.options.pid;
+  serve::Targets targets(session.options.most_targets, pid != 0 ? std::optional(pid) : std::nullopt);
   MetricsRequests requests(session.receiver, session.labels);
   const auto push_now = [&] {
     targets.refresh();

@@ -116,12 +116,15 @@ class ProfileMaker {
 // A run while it is recorded, cut into stretches.
 class Observation {
  public:
-  static run::Result<std::unique_ptr<Observation>> begin(const fs::path& path) {
+  static run::Result<std::unique_ptr<Observation>> begin(const fs::path& path, pid_t pid) {
     run::Meta meta;
     meta.command = {"push"};
     auto recording = Recording::create(path.string(), meta);
     if (!recording) return run::Error{recording.error()};
-    (*recording)->observe_all();
+    if (pid != 0)
+      (*recording)->observe(pid);
+    else
+      (*recording)->observe_all();
     return std::unique_ptr<Observation>(new Observation(path, std::move(*recording)));
   }
   ~Observation() {
@@ -225,7 +228,8 @@ int push_live_profiles(Session& session) {
   }
   int number = 0;
   const auto begin = [&] {
-    return Observation::begin(directory.path() / std::to_string(++number) / attach::kObservationName);
+    return Observation::begin(directory.path() / std::to_string(++number) / attach::kObservationName,
+                              session.options.pid);
   };
   const auto make_room = [&] { fs::create_directory(directory.path() / std::to_string(number + 1)); };
   make_room();
