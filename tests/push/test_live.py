@@ -86,6 +86,21 @@ class Live(unittest.TestCase):
         self.assertEqual(sum("trying again" in line for line in said), 2, said)
         self.assertEqual(sum("the receiver is back" in line for line in said), 2, said)
 
+    def test_a_pushgateway_holds_the_last_values_of_each(self):
+        with harness.Scratch() as scratch, receivers.pushgateway(scratch.directory) as url, target.preloaded() as program, \
+                pushing(program, "pushgateway", url, "--every", "1") as pusher:
+            def samples():
+                return receivers.parse("\n".join(line for line in receivers.get(f"{url}/metrics").splitlines() if 'job="camprobe"' in line))
+            wrote = dict(pid=program.pid, kind="socket", direction="write")
+            program.do("io 3")
+            harness.wait_until(lambda: samples().of("camprobe_io_operations_total", **wrote) == [3], what="three writes")
+            program.do("io 4")
+            code, said = pusher.end()  # what came last is pushed on the way out
+            self.assertEqual(code, 0, said)
+            self.assertEqual(samples().one("camprobe_io_operations_total", **wrote), 7)
+
+
+class Bound(unittest.TestCase):
     def test_beyond_the_bound_the_oldest_are_dropped_and_it_is_said(self):
         strict = Strict(Imported)
         port = harness.free_port()
@@ -105,6 +120,8 @@ class Live(unittest.TestCase):
         self.assertGreaterEqual(dropped, 1)
         self.assertEqual(strict.taken[-1].samples.one("camprobe_push_requests_total", outcome="dropped"), dropped)
 
+
+class Profiles(unittest.TestCase):
     def test_pyroscope_gets_profiles_with_names_and_the_process_notices_nothing(self):
         strict = Strict(Ingested)
         with target.preloaded(CAMPROBE_HEAP_INTERVAL="4096") as program, listening(strict) as url, \
@@ -130,19 +147,6 @@ class Live(unittest.TestCase):
             spun = sum(one.profile.sum("cpu") for one in cpu)
             self.assertGreater(spun, 0.5e9, "the last, shorter stretch is there too")
             self.assertEqual([(one.begin, one.end) for one in cpu], sorted({(one.begin, one.end) for one in cpu}), "stretches do not overlap")
-
-    def test_a_pushgateway_holds_the_last_values_of_each(self):
-        with harness.Scratch() as scratch, receivers.pushgateway(scratch.directory) as url, target.preloaded() as program, \
-                pushing(program, "pushgateway", url, "--every", "1") as pusher:
-            def samples():
-                return receivers.parse("\n".join(line for line in receivers.get(f"{url}/metrics").splitlines() if 'job="camprobe"' in line))
-            wrote = dict(pid=program.pid, kind="socket", direction="write")
-            program.do("io 3")
-            harness.wait_until(lambda: samples().of("camprobe_io_operations_total", **wrote) == [3], what="three writes")
-            program.do("io 4")
-            code, said = pusher.end()  # what came last is pushed on the way out
-            self.assertEqual(code, 0, said)
-            self.assertEqual(samples().one("camprobe_io_operations_total", **wrote), 7)
 
 
 if __name__ == "__main__":
