@@ -65,8 +65,8 @@ void add_push_command(CLI::App& app, int& exit_code) {
   command
       ->add_option("--keep-at-most", options.keep_at_most,
                    "Of a live push: what may wait for a receiver that is away [64MiB]")
-      ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::Range(std::size_t{4} << 10, std::size_t{64} << 30))
+      ->transform(CLI::AsSizeValue(false).description(""))
+      ->check(CLI::Range(std::size_t{4} << 10, std::size_t{64} << 30).description(""))
       ->type_name("SIZE");
   command->add_option("--give-up-after", options.patience_s, "Of a run: for so long a receiver may be away")
       ->transform(duration_from(1))
