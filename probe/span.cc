@@ -18,6 +18,7 @@
 #include "sampler/control.h"
 #include "sampler/thread_lane.h"
 #include "shm/region.h"
+#include "shm/trace_context.h"
 
 namespace {
 
@@ -113,25 +114,42 @@ SpanWords words_of(SpanId parent, std::uint64_t begin_ns, shm::NameId name, std:
 
 // ---------------------------------------------------------------------------------------------------- attributes
 
-// Sets an attribute of an open span; a key set before gets the new value.
-void set_attribute(SpanId span, const char* key, AttributeType type, std::uint64_t value) {
+struct AttributeValue {
+  AttributeType type;
+  std::uint64_t value;
+};
+
+// Sets an attribute of an open span, of as many parts as its kind has; a key set before gets the new value.
+void set_attribute(SpanId span, const char* key, const AttributeValue* parts, std::uint32_t size) {
   SpanSlot* slot = sampler::region().span(span);
   if (slot == nullptr) return;
   const shm::NameId name = literal_name(key);
   if (name == 0) return;
   const std::uint32_t count = slot->attributes.load(std::memory_order_relaxed);
-  for (std::uint32_t i = 0; i < count && i < shm::kSpanAttributes; ++i) {
-    if (slot->attribute[i].key == name) {
-      slot->attribute[i] = {name, type, value};
-      return;
-    }
-  }
-  if (count >= shm::kSpanAttributes) {
+  std::uint32_t at = 0;
+  while (at < count && at < shm::kSpanAttributes && slot->attribute[at].key != name) ++at;
+  // A key keeps its number of parts.
+  if (at < count && (slot->attribute[at].type == AttributeType::kTraceHigh) != (size > 1)) return;
+  if (at + size > shm::kSpanAttributes) {
     sampler::region().count_loss(shm::Loss::kAttributeFull);
     return;
   }
-  slot->attribute[count] = {name, type, value};
-  slot->attributes.store(count + 1, std::memory_order_release);
+  for (std::uint32_t i = 0; i < size; ++i) slot->attribute[at + i] = {name, parts[i].type, parts[i].value};
+  if (at == count) slot->attributes.store(count + size, std::memory_order_release);
+}
+
+bool is_traceparent(const char* key) {
+  return key != nullptr && strncmp(key, "traceparent", sizeof "traceparent") == 0;
+}
+
+void set_traceparent(SpanId span, const char* key, const char* text) {
+  shm::TraceContext context;
+  if (!shm::read_traceparent(text, static_cast<unsigned>(strnlen(text, kTextBytes)), context)) return;
+  const AttributeValue parts[] = {
+      {AttributeType::kTraceHigh, context.trace_high},
+      {AttributeType::kTraceLow, context.trace_low},
+      {context.is_sampled ? AttributeType::kTraceSpanSampled : AttributeType::kTraceSpan, context.span}};
+  set_attribute(span, key, parts, 3);
 }
 
 }  // namespace
@@ -188,16 +206,18 @@ CAMPROBE_HOOK void camprobe_v1_end(camprobe_span span) {
 CAMPROBE_HOOK void camprobe_v1_set_text(camprobe_span span, const char* key, const char* text) {
   PlainProbeScope scope;
   if (!scope || text == nullptr) return;
+  if (is_traceparent(key)) return set_traceparent(span, key, text);
   const shm::NameId value = sampler::region().intern_name(text, static_cast<std::uint32_t>(strnlen(text, kTextBytes)));
-  if (value != 0) set_attribute(span, key, AttributeType::kText, value);
+  const AttributeValue part = {AttributeType::kText, value};
+  if (value != 0) set_attribute(span, key, &part, 1);
 }
 
 CAMPROBE_HOOK void camprobe_v1_set_number(camprobe_span span, const char* key, double number) {
   PlainProbeScope scope;
   if (!scope) return;
-  std::uint64_t bits;
-  memcpy(&bits, &number, sizeof bits);
-  set_attribute(span, key, AttributeType::kNumber, bits);
+  AttributeValue part = {AttributeType::kNumber, 0};
+  memcpy(&part.value, &number, sizeof part.value);
+  set_attribute(span, key, &part, 1);
 }
 
 CAMPROBE_HOOK void camprobe_v1_enter(camprobe_span span) {
