@@ -11,7 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import harness  # noqa: E402
 
-BIN = pathlib.Path(os.environ["CAMPROBE_BIN"])
+BIN = pathlib.Path(harness.CAMPROBE).parent
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
