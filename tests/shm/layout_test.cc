@@ -12,13 +12,15 @@
 namespace camprobe::shm {
 namespace {
 
-TEST(Layout, IsThatOfAbiVersionTwo) {
-  EXPECT_EQ(kAbiVersion, 4u);
-  EXPECT_EQ(sizeof(RegionHeader), 632u);
+TEST(Layout, IsThatOfAbiVersionFive) {
+  EXPECT_EQ(kAbiVersion, 5u);
+  EXPECT_EQ(sizeof(RegionHeader), 704u);
   EXPECT_EQ(offsetof(RegionHeader, state), 68u);
   EXPECT_EQ(offsetof(RegionHeader, message), 136u);
   EXPECT_EQ(offsetof(RegionHeader, samples_taken), 400u);
   EXPECT_EQ(offsetof(RegionHeader, lost), 472u);
+  EXPECT_EQ(offsetof(RegionHeader, allocator), 632u);
+  EXPECT_EQ(sizeof(AllocatorBlock), 72u);
   EXPECT_EQ(sizeof(ControlBlock), 40u);
   EXPECT_EQ(sizeof(Record), 64u);
   EXPECT_EQ(sizeof(ModuleEntry), 80u);
