@@ -6,12 +6,12 @@
 //   glibc     uordblks + hblkhd         -                      fordblks                  arena + hblkhd    -
 //   tcmalloc  current_allocated_bytes   thread, central and    pageheap_free             heap_size less    pageheap_
 //                                       transfer caches                                  unmapped          unmapped
-//   jemalloc  stats.allocated           -                      resident less allocated   stats.resident    stats.retained
+//   jemalloc  stats.allocated           -                      resident less allocated   stats.resident stats.retained
 //                                                              and metadata
 //   mimalloc  -                         -                      -                         current_commit    -
 //
-// glibc's and jemalloc's thread caches hold what counts as in use. mimalloc knows how many bytes it has given out only in
-// a debug build.
+// glibc's and jemalloc's thread caches hold what counts as in use. mimalloc knows how many bytes it has given out only
+// in a debug build.
 //
 // The functions are looked up once, at start-up, and are taken only from the object whose malloc() the program calls:
 // some programs load an allocator for its own names only (jemalloc with a prefix), and its figures would be about
@@ -174,7 +174,8 @@ void find_allocator() {
   const ObjectBounds real = object_of(reinterpret_cast<void*>(g_real.malloc));
   if (real.low != libc.low) exclude_mappings_of(real.low, real.high);
   // Ours leads to the real one. Where another comes before us, that is what the program calls. (A program at a fixed
-  // address that asks for malloc's has it as a stub of its own, which leads to us; then there is nothing to find in it.)
+  // address that asks for malloc's has it as a stub of its own, which leads to us; then there is nothing to find in
+  // it.)
   void* called = dlsym(RTLD_DEFAULT, "malloc");
   if (called == nullptr || own.holds(reinterpret_cast<std::uintptr_t>(called)))
     called = reinterpret_cast<void*>(g_real.malloc);

@@ -15,12 +15,12 @@ namespace {
 constexpr std::uint64_t kNever = ~std::uint64_t{0};
 constexpr std::uint64_t kEveryNs = 1'000'000'000;
 constexpr std::uint64_t kEveryIfChangedNs = 20'000'000;
-constexpr std::uint64_t kShare = 2000;                    // of the time that asking may take
-constexpr std::uint64_t kShareIfChanged = 500;            // of a burst that ends in waiting
-constexpr std::uint64_t kTooDearNs = 10'000'000;          // of CPU time
+constexpr std::uint64_t kShare = 2000;                     // of the time that asking may take
+constexpr std::uint64_t kShareIfChanged = 500;             // of a burst that ends in waiting
+constexpr std::uint64_t kTooDearNs = 10'000'000;           // of CPU time
 constexpr std::uint64_t kAgainAfterRefusalNs = 5'000'000;  // the next place may be a better one; doubled each time,
 constexpr std::uint32_t kMostDoublings = 7;                // up to 0.64 s
-constexpr std::uintptr_t kRoom = 64 << 10;                // of stack, for what the allocator calls
+constexpr std::uintptr_t kRoom = 64 << 10;                 // of stack, for what the allocator calls
 
 constinit AskAllocator g_ask = nullptr;
 constinit shm::AllocatorKind g_kind = shm::AllocatorKind::kUnknown;
@@ -32,8 +32,7 @@ constinit std::atomic<std::uint64_t> g_live_then{0};
 
 std::uint64_t thread_cpu_ns() {
   timespec time = {};
-  if (shm::is_error(
-          shm::raw_syscall(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, reinterpret_cast<long>(&time))))
+  if (shm::is_error(shm::raw_syscall(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, reinterpret_cast<long>(&time))))
     return now_ns();
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
 }

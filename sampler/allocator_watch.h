@@ -6,9 +6,11 @@
 // heap's, jemalloc's its control mutex), and some walk lists that a malloc() in progress leaves half linked. So the
 // thread that asks must not be inside the allocator, nor have anybody on its stack who is. That cannot be known from a
 // flag: a handler of the program may have interrupted malloc() anywhere, and poll() and write(), which have hooks of
-// ours, may be called in handlers. It is read off the stack instead, which is walked to its root. Nobody is asked unless
+// ours, may be called in handlers. It is read off the stack instead, which is walked to its root. Nobody is asked
+// unless
 //
-//   - the thread is in normal code (never our signal handler), on its own stack (no coroutine, no sigaltstack) with room,
+//   - the thread is in normal code (never our signal handler), on its own stack (no coroutine, no sigaltstack) with
+//   room,
 //   - the walk reached the root and passed no frame of a signal handler,
 //   - no frame is the allocator's, where that is an object of its own (tcmalloc's hooks and jemalloc's call back with
 //     locks held; glibc's malloc calls nothing that could lead here),
@@ -17,9 +19,9 @@
 //   - the thread is not ending, and the process is no copy made behind the C library's back (_Fork(), a raw clone()):
 //     there locks stay as threads that are not in it left them. fork()'s children have them fresh.
 //
-// What is left is locks of others that the thread may hold (the loader's, stdio's, the program's own). All of those come
-// before the allocator's in the program's order too, for whoever holds them allocates. While the allocator answers, all
-// signals are blocked: a handler that left by siglongjmp(), or a cancellation, would leave its locks held.
+// What is left is locks of others that the thread may hold (the loader's, stdio's, the program's own). All of those
+// come before the allocator's in the program's order too, for whoever holds them allocates. While the allocator
+// answers, all signals are blocked: a handler that left by siglongjmp(), or a cancellation, would leave its locks held.
 //
 // Asked by whoever passes a slow path when an answer is due, or is about to wait: at most once a second and never for
 // more than a two-thousandth of the time. An answer that took ten milliseconds of CPU time was the last (glibc walks
@@ -28,8 +30,8 @@
 // Tried, or thought through, and left: asking in a thread of our own (programs see it: unshare(), setns(), their own
 // count of threads); a signal to a thread (handlers may not ask); process_vm_readv() by the collector (free bytes of
 // glibc are in lists that change while they are copied, at offsets that only debug information knows); asking right
-// after any malloc() that returned (a handler that interrupted malloc() may be lucky with the thread's cache, which takes
-// no lock, where we would not be).
+// after any malloc() that returned (a handler that interrupted malloc() may be lucky with the thread's cache, which
+// takes no lock, where we would not be).
 #pragma once
 
 #include <atomic>

@@ -45,8 +45,8 @@ enum class WalkEnd : std::uint8_t {
 struct Walk {
   std::uint32_t depth;  // frames written to `out`, leaf first
   WalkEnd end;
-  // Of a walk that ended at the root: whether a signal's handler is on the stack, or there is no telling (frame pointers
-  // alone lead through the kernel's frame unseen).
+  // Of a walk that ended at the root: whether a signal's handler is on the stack, or there is no telling (frame
+  // pointers alone lead through the kernel's frame unseen).
   bool may_be_in_handler = false;
 };
 

@@ -92,7 +92,7 @@ enum class AllocatorKind : std::uint32_t {
 };
 
 enum class AllocatorState : std::uint32_t {
-  kNever = 0,   // not read yet, or not to be read
+  kNever = 0,  // not read yet, or not to be read
   kRead = 1,
   kTooDear = 2,  // reading took so long that it is given up; the figures are the last ones
 };
