@@ -15,9 +15,10 @@ namespace {
 constexpr std::uint64_t kNever = ~std::uint64_t{0};
 constexpr std::uint64_t kEveryNs = 1'000'000'000;
 constexpr std::uint64_t kEveryIfChangedNs = 20'000'000;
-constexpr std::uint64_t kShare = 2000;                     // of the time that asking may take
-constexpr std::uint64_t kShareIfChanged = 500;             // of a burst that ends in waiting
-constexpr std::uint64_t kTooDearNs = 10'000'000;           // of CPU time
+// Of the time that asking may take: in general, and of a burst that ends in waiting. What holds others up for long may
+// do so seldom.
+constexpr std::uint64_t kShare = 2000, kShareIfChanged = 500, kShareOfLong = 10'000;
+constexpr std::uint64_t kLongNs = 1'000'000, kTooDearNs = 50'000'000;  // of CPU time
 constexpr std::uint64_t kAgainAfterRefusalNs = 5'000'000;  // the next place may be a better one; doubled each time,
 constexpr std::uint32_t kMostDoublings = 7;                // up to 0.64 s
 constexpr std::uintptr_t kRoom = 64 << 10;                 // of stack, for what the allocator calls
@@ -156,6 +157,8 @@ void ask_allocator(ThreadLane& thread, std::uint64_t now) {
       g_live_then.store(g_region.header()->live_samples.load(std::memory_order_relaxed), std::memory_order_relaxed);
       if (cost > kTooDearNs)
         never_ask_allocator_again();
+      else if (cost > kLongNs)
+        put_due(now + cost * kShareOfLong, now + cost * kShareOfLong);
       else
         put_due(now + at_least(cost * kShare, kEveryNs), now + at_least(cost * kShareIfChanged, kEveryIfChangedNs));
     }

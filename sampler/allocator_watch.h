@@ -24,8 +24,9 @@
 // answers, all signals are blocked: a handler that left by siglongjmp(), or a cancellation, would leave its locks held.
 //
 // Asked by whoever passes a slow path when an answer is due, or is about to wait: at most once a second and never for
-// more than a two-thousandth of the time. An answer that took ten milliseconds of CPU time was the last (glibc walks
-// every free block, with its arena locked). The time counts as the probe's own.
+// more than a two-thousandth of the time. glibc walks every free block with its arena locked, so an answer that took a
+// millisecond of CPU time is followed by ten thousand times as long without one, and one that took fifty was the last.
+// The time counts as the probe's own.
 //
 // Tried, or thought through, and left: asking in a thread of our own (programs see it: unshare(), setns(), their own
 // count of threads); a signal to a thread (handlers may not ask); process_vm_readv() by the collector (free bytes of

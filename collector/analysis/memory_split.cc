@@ -65,7 +65,11 @@ std::map<run::ProcessId, run::ReportMemory> memory_at_the_end(run::Reader& reade
   const Series mapped = series_of(reader, metrics::kMappedBytes), kinds = series_of(reader, metrics::kAllocatorKind);
   for (const auto& [process, resident] : series_of(reader, metrics::kResidentBytes)) {
     if (process == run::kMachine) continue;
-    const auto [second, bytes] = *resident.rbegin();
+    // A process that is ending has none left.
+    auto last = resident.rbegin();
+    while (last != resident.rend() && last->second <= 0) ++last;
+    if (last == resident.rend()) continue;
+    const auto [second, bytes] = *last;
     run::ReportMemory memory;
     memory.resident = bytes;
     memory.live = value_at(retained.live(), process, second);
