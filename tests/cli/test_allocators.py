@@ -38,12 +38,12 @@ class Allocator(unittest.TestCase):
 
     def test_tells_what_it_keeps_and_the_report_says_so(self):
         program = harness.TESTS / "probe_allocating"
-        os.environ.update({"TCMALLOC_RELEASE_RATE": "0", "MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1"})
         # One that tells what it keeps and one that tells only what it holds; tests/probe/allocator_test.cc has them all.
         for number, name in ((1, "glibc"), (4, "mimalloc")):
             with self.subTest(name), harness.Scratch() as scratch:
                 allocator = [] if name == "glibc" else ["--allocator", name]
-                result = harness.camprobe("run", "-q", "-o", scratch.run_path, *allocator, "--", program, "retain", "1200")
+                result = harness.camprobe("run", "-q", "-o", scratch.run_path, *allocator, "--", program, "retain", "1200",
+                                          env={**os.environ, "CAMPROBE_HEAP_INTERVAL": "16KiB"})
                 if "is not installed" in result.stderr:
                     self.skipTest(result.stderr)
                 said = dict(line.split() for line in result.stdout.splitlines())
