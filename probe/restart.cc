@@ -64,7 +64,7 @@ CAMPROBE_HOOK int nanosleep(const timespec* wanted, timespec* left) {
   timespec own_left;
   timespec* out = left != nullptr ? left : &own_left;
   timespec again;
-  sampler::look_at_allocator(sampler::now_ns());
+  sampler::look_at_allocator(sampler::CallStart());
   for (;;) {
     clear_interruption();
     const int result = real().nanosleep(wanted, out);
@@ -81,7 +81,7 @@ CAMPROBE_HOOK int clock_nanosleep(clockid_t clock, int flags, const timespec* wa
   timespec own_left;
   timespec* out = left != nullptr ? left : &own_left;
   timespec again;
-  sampler::look_at_allocator(sampler::now_ns());
+  sampler::look_at_allocator(sampler::CallStart());
   for (;;) {
     clear_interruption();
     const int error = real().clock_nanosleep(clock, flags, wanted, out);

@@ -173,6 +173,7 @@ class Observation {
   // What has come since the last cut is the last stretch, of which names are looked up like of any other.
   void leave() {
     if (second() > from_s_) waiting_.push_back({path_, from_s_, second()});
+    has_left_ = true;
   }
   // All of it, whatever length it has; the recording ends.
   void finish(ProfileMaker& maker) {
@@ -180,7 +181,7 @@ class Observation {
     if (const auto finished = recording_->finish(run::kComplete); !finished) say(finished.error());
     for (Stretch& stretch : waiting_) maker.add(std::move(stretch));
     waiting_.clear();
-    maker.add({path_, from_s_, to_s});
+    if (!has_left_) maker.add({path_, from_s_, to_s});
   }
   std::int64_t second() const { return recording_->clock().now_ns() / drain::kSecondNs; }
   bool is_done() const { return waiting_.empty(); }
@@ -195,6 +196,7 @@ class Observation {
   std::int64_t from_s_ = 0, written_at_s_ = 0;
   std::vector<Stretch> waiting_;
   Step step_ = Step::kRecorded;
+  bool has_left_ = false;
 };
 
 // A directory that only we can read, gone at the end.
@@ -260,6 +262,7 @@ int push_live_profiles(Session& session) {
       sleep_for(std::clamp(wait, milliseconds(1), milliseconds(100)));
     }
     if (!session.outbox->barred()) {
+      if (leaving) leaving->finish(maker);
       present->finish(maker);
       maker.wait_until_idle(std::chrono::seconds(10));
       say_farewell(session);

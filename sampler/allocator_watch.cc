@@ -30,6 +30,7 @@ constinit std::atomic<std::uint32_t> g_refusals{0};  // in a row
 constinit bool g_may_ask = false;
 constinit std::atomic<std::uint32_t> g_asking{0};  // the thread that asks now
 constinit std::atomic<std::uint64_t> g_live_then{0};
+constinit std::atomic<std::uint64_t> g_due_if_changed{kNever};
 
 std::uint64_t thread_cpu_ns() {
   timespec time = {};
@@ -100,9 +101,19 @@ void publish(const shm::AllocatorFigures& figures, std::uint64_t now, std::uint6
   block.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
 
-void put_due(std::uint64_t due, std::uint64_t due_if_changed) {
-  g_allocator_due.store(due, std::memory_order_relaxed);
-  g_allocator_due_if_changed.store(due_if_changed, std::memory_order_relaxed);
+void put_look(std::uint64_t after_ns) {
+  g_allocator_look.store(allocator_look_of(CallStart()) + 2 * after_ns, std::memory_order_relaxed);
+}
+// After so long from `now` on.
+void put_due(std::uint64_t now, std::uint64_t after, std::uint64_t after_if_changed) {
+  g_allocator_due.store(now + after, std::memory_order_relaxed);
+  g_due_if_changed.store(now + after_if_changed, std::memory_order_relaxed);
+  put_look(after_if_changed);
+}
+void put_never() {
+  g_allocator_due.store(kNever, std::memory_order_relaxed);
+  g_due_if_changed.store(kNever, std::memory_order_relaxed);
+  g_allocator_look.store(kNever, std::memory_order_relaxed);
 }
 
 std::uint64_t at_least(std::uint64_t value, std::uint64_t least) {
@@ -111,7 +122,7 @@ std::uint64_t at_least(std::uint64_t value, std::uint64_t least) {
 
 }  // namespace
 
-constinit std::atomic<std::uint64_t> g_allocator_due{kNever}, g_allocator_due_if_changed{kNever};
+constinit std::atomic<std::uint64_t> g_allocator_due{kNever}, g_allocator_look{kNever};
 
 void watch_allocator(shm::AllocatorKind kind, AskAllocator ask, ObjectBounds allocator, ObjectBounds own,
                      ObjectBounds fork) {
@@ -127,14 +138,14 @@ void begin_allocator_watch() {
   g_asking.store(0, std::memory_order_relaxed);
   g_live_then.store(0, std::memory_order_relaxed);
   if (g_may_ask)
-    put_due(now_ns() + kEveryIfChangedNs, now_ns() + kEveryIfChangedNs);
+    put_due(now_ns(), kEveryIfChangedNs, kEveryIfChangedNs);
   else
-    put_due(kNever, kNever);
+    put_never();
 }
 
 void never_ask_allocator_again() {
   g_may_ask = false;
-  put_due(kNever, kNever);
+  put_never();
 }
 
 void ask_allocator(ThreadLane& thread, std::uint64_t now) {
@@ -158,9 +169,9 @@ void ask_allocator(ThreadLane& thread, std::uint64_t now) {
       if (cost > kTooDearNs)
         never_ask_allocator_again();
       else if (cost > kLongNs)
-        put_due(now + cost * kShareOfLong, now + cost * kShareOfLong);
+        put_due(now, cost * kShareOfLong, cost * kShareOfLong);
       else
-        put_due(now + at_least(cost * kShare, kEveryNs), now + at_least(cost * kShareIfChanged, kEveryIfChangedNs));
+        put_due(now, at_least(cost * kShare, kEveryNs), at_least(cost * kShareIfChanged, kEveryIfChangedNs));
     }
   }
   if (has_answered) {
@@ -168,14 +179,21 @@ void ask_allocator(ThreadLane& thread, std::uint64_t now) {
   } else {
     const std::uint32_t refusals = g_refusals.load(std::memory_order_relaxed);
     if (refusals < kMostDoublings) g_refusals.store(refusals + 1, std::memory_order_relaxed);
-    put_due(now + (kAgainAfterRefusalNs << refusals), now + (kAgainAfterRefusalNs << refusals));
+    put_due(now, kAgainAfterRefusalNs << refusals, kAgainAfterRefusalNs << refusals);
   }
   const std::uint64_t ended = thread_cpu_ns();
   if (ended > began) g_region.header()->probe_ns.fetch_add(ended - began, std::memory_order_relaxed);
   g_asking.store(0, std::memory_order_release);
 }
 
-void ask_allocator_before_waiting(std::uint64_t now) {
+void ask_allocator_before_waiting() {
+  const ErrnoSaver keep_errno;
+  const std::uint64_t now = now_ns();
+  const std::uint64_t due_if_changed = g_due_if_changed.load(std::memory_order_relaxed);
+  if (now < due_if_changed) {
+    if (due_if_changed != kNever) put_look(due_if_changed - now);
+    return;
+  }
   if (now < g_allocator_due.load(std::memory_order_relaxed)) {
     // Samples that came or went since the last answer: an eighth of what was there, and more than a few.
     const std::uint64_t then = g_live_then.load(std::memory_order_relaxed);

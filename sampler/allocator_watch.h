@@ -61,8 +61,13 @@ void begin_allocator_watch();
 // make. Stays so in its children.
 void never_ask_allocator_again();
 
-// When the next answer is due, and when one is if the heap has changed since the last.
-[[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint64_t> g_allocator_due, g_allocator_due_if_changed;
+// When the next answer is due, on the clock. And when whoever waits looks whether one is, if the heap has changed since
+// the last: a CallStart's word, which grows by one a nanosecond or more, less the bit that says what it is; so one may
+// look too early, and looks at the clock then.
+[[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint64_t> g_allocator_due, g_allocator_look;
+inline std::uint64_t allocator_look_of(const CallStart& start) {
+  return start.word() << 1;
+}
 
 // With the door shut, never in a signal handler.
 [[gnu::noinline, gnu::cold]] void ask_allocator(ThreadLane& thread, std::uint64_t now);
@@ -72,11 +77,11 @@ inline void ask_allocator_if_due(ThreadLane& thread, std::uint64_t now) {
 
 // With the door open, by hooks of calls that wait: what a burst of work has left is to be known before the thread
 // idles. Keeps errno.
-[[gnu::noinline, gnu::cold]] void ask_allocator_before_waiting(std::uint64_t now);
-inline void look_at_allocator(std::uint64_t now) {
-  if (__builtin_expect(now >= g_allocator_due_if_changed.load(std::memory_order_relaxed), 0) &&
+[[gnu::noinline, gnu::cold]] void ask_allocator_before_waiting();
+inline void look_at_allocator(const CallStart& start) {
+  if (__builtin_expect(allocator_look_of(start) >= g_allocator_look.load(std::memory_order_relaxed), 0) &&
       t_lane.mode == LaneMode::kArmed && t_lane.entered_at == 0)
-    ask_allocator_before_waiting(now);
+    ask_allocator_before_waiting();
 }
 
 }  // namespace camprobe::sampler

@@ -204,6 +204,28 @@ TEST_F(DrainTest, SamplesOfOneCallerHaveTheInstructionAsTheirLeaf) {
   EXPECT_EQ(stacks.size(), 3u);
 }
 
+TEST_F(DrainTest, InstructionsThatComeAgainAndAgainStayKnownThoughNotAllAre) {
+  const shm::StackId callers = stack(0x410000);
+  const auto sample = [&](std::uint64_t program_counter) {
+    ring_.write(base_ + kMs, RecordKind::kCpu, 0, callers, 0, shm::CpuPayload{10, 10, program_counter, 0, 0});
+  };
+  constexpr std::uint64_t kHot = 0x420000, kRare = 0x420008, kRounds = 10, kNewOnes = 2000;
+  sample(kRare);
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
+    sample(kHot);
+    for (std::uint64_t i = 0; i < kNewOnes; ++i) sample(0x500000 + round * kNewOnes + i);
+    drain_->drain();
+  }
+  sample(kRare);
+  drain_->drain();
+  drain_->finish(0);
+  run::Reader run = read();
+  std::multiset<std::int64_t> samples;
+  run.each_cpu({}, [&](const run::CpuRow& row) { samples.insert(row.samples); });
+  EXPECT_EQ(samples.count(static_cast<std::int64_t>(kRounds)), 1u) << "one stack for the hot one";
+  EXPECT_EQ(samples.count(1), kRounds * kNewOnes + 2) << "the rare one was forgotten, and made a second time";
+}
+
 TEST_F(DrainTest, SamplesCarryTheNameOfTheirSpan) {
   shm::SpanId span = 0;
   shm::SpanSlot* slot = region_->claim_span(0, &span);

@@ -3,6 +3,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -100,7 +101,32 @@ class Live(unittest.TestCase):
             self.assertEqual(samples().one("camprobe_io_operations_total", **wrote), 7)
 
 
-class Bound(unittest.TestCase):
+class Hindered(unittest.TestCase):
+    def test_a_receiver_that_takes_a_request_and_never_answers_holds_nothing_up(self):
+        strict = Strict(Imported)
+        port = harness.free_port()
+        with target.preloaded(CAMPROBE_HEAP_INTERVAL="4096") as program, socket.socket() as silent:
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            silent.bind(("127.0.0.1", port))
+            silent.listen(8)
+            with pushing(program, "victoriametrics", f"http://127.0.0.1:{port}", "--every", "1") as pusher:
+                held, _ = silent.accept()
+                with held:
+                    self.assertTrue(held.recv(100).startswith(b"POST /api/v1/import/prometheus "))
+                    for _ in range(8):  # 8,000 records; a ring that nobody drains holds 4,096
+                        program.do("alloc 500 65536")
+                        time.sleep(0.25)
+                    silent.close()
+                with listening(strict, port):
+                    harness.wait_until(lambda: strict.count() >= 4, what="all that waited")
+                    code, said = pusher.end()
+        self.assertEqual((code, strict.wrong), (0, []), said)
+        last = strict.taken[-1].samples
+        self.assertGreater(last.one("camprobe_records_total", pid=program.pid, kind="allocation"), 3900)
+        self.assertEqual(last.one("camprobe_lost_records_total", pid=program.pid, reason="lapped"), 0, "rings were drained all the while")
+        times = [one.time_ms for one in strict.taken]
+        self.assertEqual(times, sorted(set(times)))
+
     def test_beyond_the_bound_the_oldest_are_dropped_and_it_is_said(self):
         strict = Strict(Imported)
         port = harness.free_port()

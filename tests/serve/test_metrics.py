@@ -129,7 +129,7 @@ class Mesh(unittest.TestCase):
         self.assertEqual(samples.one("camprobe_exporter_series"), len(samples))
         self.assertLess(len(samples), samples.one("camprobe_exporter_series_limit"))
         allowed = {"process", "pid", "mode", "kind", "part", "direction", "role", "network", "span", "provider", "reason", "le",
-                   "version", "tier", "outcome"}
+                   "version", "tier", "outcome", "allocator", "state", "resource"}
         self.assertLessEqual({label for _, labels, _ in samples for label in labels}, allowed)
         for _, labels, _ in samples:
             for value in labels.values():
