@@ -20,6 +20,7 @@
 #include "sampler/thread_lane.h"
 #include "shm/intern.h"
 #include "shm/region.h"
+#include "shm/trace_context.h"
 
 namespace {
 
@@ -151,6 +152,35 @@ bool take(SpanSlot& slot, SpanId span) {
   slot->attributes.store(count + 1, std::memory_order_release);
 }
 
+bool is_traceparent(const char* key) {
+  return key != nullptr && key[0] == 't' && strcmp(key, "traceparent") == 0;
+}
+
+// A text that no other span has: three attributes of one key (shm/trace_context.h) instead of a name for ever.
+[[gnu::noinline]] void set_traceparent(SpanId span, const char* key, const char* text) {
+  shm::TraceContext context;
+  if (!shm::read_traceparent(text, static_cast<unsigned>(strnlen(text, kTextBytes)), context)) return;
+  SpanSlot* slot = sampler::region().span(span);
+  if (slot == nullptr) return;
+  const shm::NameId name = literal_name(key);
+  if (name == 0) return;
+  constexpr std::uint32_t kParts = 3;
+  const std::uint32_t count = slot->attributes.load(std::memory_order_relaxed);
+  std::uint32_t at = 0;
+  while (at < count && at < shm::kSpanAttributes && slot->attribute[at].key != name) ++at;
+  if (at < count && slot->attribute[at].type != AttributeType::kTraceHigh)
+    return;  // a number of that key: keeps its place
+  if (at + kParts > shm::kSpanAttributes) {
+    sampler::region().count_loss(shm::Loss::kAttributeFull);
+    return;
+  }
+  slot->attribute[at] = {name, AttributeType::kTraceHigh, context.trace_high};
+  slot->attribute[at + 1] = {name, AttributeType::kTraceLow, context.trace_low};
+  slot->attribute[at + 2] = {name, context.is_sampled ? AttributeType::kTraceSpanSampled : AttributeType::kTraceSpan,
+                             context.span};
+  if (at == count) slot->attributes.store(count + kParts, std::memory_order_release);
+}
+
 // ---------------------------------------------------------------------------------------------------- begin, end
 
 // Gives the span's id, and its beginning, or 0.
@@ -220,6 +250,7 @@ CAMPROBE_HOT_HOOK void camprobe_v1_end(camprobe_span span) {
 CAMPROBE_HOT_HOOK void camprobe_v1_set_text(camprobe_span span, const char* key, const char* text) {
   PlainProbeScope scope;
   if (!scope || text == nullptr) return;
+  if (is_traceparent(key)) return set_traceparent(span, key, text);
   const shm::NameId value = text_name(text);
   if (value != 0) set_attribute(span, key, AttributeType::kText, value);
 }

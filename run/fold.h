@@ -14,7 +14,8 @@
 //                                unbiased for every sum over stacks, as the samples themselves are
 //   heap objects that died       the same with one probability for each stack of a minute, so that rare stacks keep
 //                                theirs; what lives is never touched
-//   single spans                 the slowest two of each name and minute, from five minutes on: they are large
+//   single spans                 the slowest two of each name and minute, and of requests what lies inside them, from
+//                                five minutes on: they are large
 // Many texts or peers of one bucket: the most frequent ones, and '(others)' for the rest.
 //
 // One thread: the Writer's, inside its transactions.

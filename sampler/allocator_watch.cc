@@ -200,7 +200,10 @@ void ask_allocator_before_waiting() {
     if (!g_region.is_mapped()) return;
     const std::uint64_t live = g_region.header()->live_samples.load(std::memory_order_relaxed);
     const std::uint64_t change = live > then ? live - then : then - live;
-    if (change < 8 || change < then / 8) return;
+    if (change < 8 || change < then / 8) {
+      put_look(kEveryIfChangedNs);
+      return;
+    }
   }
   const ProbeScope scope;
   if (scope) ask_allocator(*scope, now);
