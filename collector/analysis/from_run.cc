@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "collector/analysis/load_rises.h"
+#include "collector/analysis/memory_split.h"
 #include "collector/analysis/own_frame.h"
 #include "collector/metrics.h"
 #include "collector/proof_phases.h"
@@ -500,6 +501,7 @@ class Input {
     input_.memory.rss = {metrics::kResidentBytes.name, "bytes", sum_of(metrics::kResidentBytes)};
     input_.memory.live_heap = {metrics::kHeapLiveBytes.name, "bytes", sum_of(metrics::kHeapLiveBytes)};
     input_.memory.mappings = {metrics::kMappedBytes.name, "bytes", sum_of(metrics::kMappedBytes)};
+    input_.memory.retained = {"retained by the allocator", "bytes", retained_by_allocators(reader_)};
     const double live = last_value(input_.memory.live_heap.points, input_.stretch.end);
     input_.memory.live_heap_error =
         std::sqrt(std::max(0.0, live * input_.heap_interval));  // T/B of B, squared (Poisson)
