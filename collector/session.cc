@@ -30,6 +30,7 @@
 #include "collector/load_rows.h"
 #include "collector/prove_leak.h"
 #include "collector/recording.h"
+#include "collector/status_line.h"
 #include "collector/watch.h"
 #include "run/reader.h"
 
@@ -41,6 +42,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 void say(const std::string& line) {
+  StatusLine::erase_current();
   fmt::print(stderr, "camprobe: {}\n", line);
 }
 
@@ -193,7 +195,13 @@ class Load {
   ~Load() {
     std::error_code ignored;
     if (captures_) fs::remove(output_, ignored);
-    if (!(plan_ && plan_->results_are_users)) fs::remove(results_, ignored);
+    // A directory is of our making where results were asked for below it.
+    const bool is_ours = plan_ && !plan_->results_are_users;
+    if (is_ours && plan_->results.starts_with(results_) &&
+        (plan_->results != results_ || !plan_->results_below.empty()))
+      fs::remove_all(results_, ignored);
+    else if (is_ours || !plan_)
+      fs::remove(results_, ignored);
   }
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
@@ -262,7 +270,7 @@ class Load {
     // Hers: it was only looked at. JSON is not made for her.
     if (captures_ && (!plan_->results_are_stdout || plan_->results_are_text)) fmt::print("{}", printed);
     std::string file = options_.load_results;
-    if (file.empty() && plan_) file = plan_->results;
+    if (file.empty() && plan_) file = plan_->results_below.empty() ? plan_->results : newest_below();
     if (file.empty()) {
       say("no load tool was recognised in the load command, so requests and latencies are not in the run: "
           "name its results with --load-results FILE");
@@ -270,7 +278,7 @@ class Load {
     }
     if (skip_bytes_ != 0) file = without_what_was_there(file);
     std::error_code none;
-    if (!fs::exists(file, none)) {
+    if (!fs::exists(file, none) || fs::is_directory(file, none)) {
       say(fmt::format("{}: the load command left no results there", file));
       return has_failed ? 1 : was_stopped_ ? 0 : 2;
     }
@@ -281,6 +289,22 @@ class Load {
   }
 
  private:
+  // The file in the directory that this load's results are in; the directory itself where there is none.
+  std::string newest_below() const {
+    std::error_code none;
+    std::string newest = plan_->results;
+    auto latest = fs::file_time_type::min();
+    for (fs::recursive_directory_iterator at(plan_->results, none), end; !none && at != end; at.increment(none)) {
+      if (at->path().filename() != plan_->results_below) continue;
+      const auto written = at->last_write_time(none);
+      // Nothing from before it began: a load that left no results must not get those of the last one.
+      if (none || fs::file_time_type::clock::to_sys(written) < began_ || written < latest) continue;
+      latest = written;
+      newest = at->path().string();
+    }
+    return newest;
+  }
+
   // A tool that appends: only what came after what was there is this run's.
   std::string without_what_was_there(const std::string& file) const {
     const int from = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
