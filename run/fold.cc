@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <string>
@@ -64,7 +65,8 @@ const Folder::StackTable kCpu{"cpu", 3, 1, 50, {"thread", "stack", "span_name", 
 const Folder::StackTable kWait{"wait", 3, 1, 25, {"thread", "stack", "call", "weight_ns"}};
 const Folder::StackTable kAlloc{"alloc", 2, 3, 50, {"stack", "span_name", "bytes", "objects", "temporary_objects"}};
 
-Folder::Folder(sqlite3* database) : database_(database), ended_(database) {
+Folder::Folder(sqlite3* database, std::string_view run_id)
+    : database_(database), lot_(mixed(std::hash<std::string_view>{}(run_id))), ended_(database, lot_) {
   Statement rows(database_, "SELECT width, until FROM folded");
   while (rows.step()) {
     const std::int64_t width = rows.integer();
@@ -240,8 +242,9 @@ bool Folder::fold_stacks(const StackTable& table) {
     for (const Row& row : bucket) weights.push_back(row.weights[0] + 1);  // what weighs nothing has a chance too
     const std::vector<double> chances = chances_to_keep(weights, table.most);
     // Systematic sampling: one draw for the bucket, so that just so many are kept as the chances add up to.
-    double mark =
-        bucket.empty() ? 0 : static_cast<double>(mixed(static_cast<std::uint64_t>(bucket[0].key[1])) >> 11) * 0x1p-53;
+    double mark = bucket.empty()
+                      ? 0
+                      : static_cast<double>(mixed(lot_ ^ static_cast<std::uint64_t>(bucket[0].key[1])) >> 11) * 0x1p-53;
     for (std::size_t i = 0; i < bucket.size(); ++i) {
       mark -= chances[i];
       if (mark > 0 && chances[i] < 1) continue;
@@ -281,7 +284,8 @@ bool Folder::thin_objects() {
   while (rows.step()) {
     const std::int64_t process = rows.integer(), sample = rows.integer();
     const double chance = std::min(1.0, most / sizes[{process, rows.integer()}]);
-    const double draw = static_cast<double>(mixed(static_cast<std::uint64_t>(sample * 64 + process)) >> 11) * 0x1p-53;
+    const double draw =
+        static_cast<double>(mixed(lot_ ^ static_cast<std::uint64_t>(sample * 64 + process)) >> 11) * 0x1p-53;
     if (chance < 1) changes.push_back({process, sample, draw < chance ? chance : 0});
   }
   if (!rows.ok()) return false;

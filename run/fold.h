@@ -26,6 +26,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "run/fold_ended.h"
@@ -70,8 +71,9 @@ class Folder {
   static constexpr std::int64_t kTenMinutes = 600, kTenMinutesAfter = 24 * 3600;
   static constexpr std::int64_t kSpansAfter = 5 * 60;
 
-  // Goes on where the file's `folded` table says it stands.
-  explicit Folder(sqlite3* database);
+  // Goes on where the file's `folded` table says it stands. What is kept is drawn by lots that are the run's own: the
+  // same draws in every run would be wrong in the same direction in each.
+  Folder(sqlite3* database, std::string_view run_id);
 
   // Where the bucket begins that a row of this second belongs to now.
   std::int64_t bucket_of(std::int64_t second) const { return second - second % width_at(second); }
@@ -93,6 +95,7 @@ class Folder {
   bool thin_spans(std::int64_t now);
 
   sqlite3* database_;
+  std::uint64_t lot_;
   Folds folded_;
   std::int64_t spans_until_ = 0;
   EndedRows ended_;

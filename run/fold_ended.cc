@@ -136,7 +136,7 @@ bool EndedRows::thin(const Table& table, std::int64_t from, std::int64_t to, dou
     const auto one_in = static_cast<std::uint64_t>(std::ceil(static_cast<double>(ids.size()) / of_each - 1e-9));
     if (one_in <= 1) continue;
     // Every k-th, from one drawn by lot: each with a chance of one in k, and never none of many.
-    std::uint64_t until_kept = mixed(static_cast<std::uint64_t>(ids.front() * 64 + from)) % one_in;
+    std::uint64_t until_kept = mixed(lot_ ^ static_cast<std::uint64_t>(ids.front() * 64 + from)) % one_in;
     for (const std::int64_t id : ids) {
       if (until_kept-- == 0) {
         until_kept = one_in - 1;

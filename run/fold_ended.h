@@ -27,7 +27,8 @@ class EndedRows {
   static constexpr std::int64_t kPiece = 10;  // seconds
   static constexpr double kMostYoung = 20'000, kMostAPiece = 1'000, kLeastAPiece = 10, kMostAMinute = 10;
 
-  explicit EndedRows(sqlite3* database) : database_(database) {}
+  // `lot`: the run's own, for what is drawn.
+  EndedRows(sqlite3* database, std::uint64_t lot) : database_(database), lot_(lot) {}
 
   // Of what ended in [from, to) at most `most` rows of each table. `folder` says where sums belong. False: SQLite
   // failed.
@@ -44,6 +45,7 @@ class EndedRows {
   bool thin(const Table& table, std::int64_t from, std::int64_t to, double most, const Folder& folder);
 
   sqlite3* database_;
+  std::uint64_t lot_;
   std::int64_t thinned_until_ = -1;  // -1: not known; at the first flush of a recording, new or gone on with
 };
 

@@ -54,8 +54,8 @@ Result<Writer> Writer::create(const std::string& path, Meta meta) {
     return give_up();
   }
 
-  state->folder.emplace(state->database);
   if (meta.run_id.empty()) meta.run_id = random_id();
+  state->folder.emplace(state->database, meta.run_id);
   if (meta.state.empty()) meta.state = kRecording;
   state->run_id = meta.run_id;
   Writer writer(std::move(state));
@@ -142,7 +142,7 @@ Result<Writer> Writer::resume(const std::string& path) {
     if (!state->execute(add.c_str()))
       return Error{fmt::format("{} cannot be written to: {}", path, sqlite3_errmsg(state->database))};
   }
-  state->folder.emplace(state->database);
+  state->folder.emplace(state->database, state->run_id);
   Writer writer(std::move(state));
   writer.set_meta("state", kRecording);
   return writer;

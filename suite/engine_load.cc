@@ -1,5 +1,6 @@
 // suite/engine_load.cc: the stages of the load one after another, and what is to happen meanwhile.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -46,26 +47,24 @@ void Measurement::note_second() {
   last_machine_ = machine;
 }
 
-bool Measurement::start_tools(const Step& step, std::vector<Child>& tools) {
-  for (const Invocation& one : step.together) {
-    for (const auto& [path, text] : one.files) {
-      if (!write_all(path, text)) return fail(State::kNotStarted, path + " cannot be written");
-    }
-    Child::Start what;
-    what.name = suite_.load.tool;
-    what.command = {tool_program_};
-    what.command.insert(what.command.end(), one.arguments.begin(), one.arguments.end());
-    what.environment = one.environment;
-    const std::string stem = in_run(fmt::format("load/{}-{}", suite_.load.tool, results_.size() + 1));
-    what.output = one.results_are_stdout ? one.results : stem + ".out";
-    what.errors = stem + ".err";
-    auto started = Child::start(what);
-    if (!started)
-      return fail(State::kNotStarted,
-                  fmt::format("{}; install it: {}", started.error(), tool_named(suite_.load.tool)->how_to_get));
-    tools.push_back(std::move(*started));
-    results_.push_back({one.results, what.output, wall_ns()});
+bool Measurement::start_tool(const Invocation& one, std::vector<Child>& tools) {
+  for (const auto& [path, text] : one.files) {
+    if (!write_all(path, text)) return fail(State::kNotStarted, path + " cannot be written");
   }
+  Child::Start what;
+  what.name = suite_.load.tool;
+  what.command = {tool_program_};
+  what.command.insert(what.command.end(), one.arguments.begin(), one.arguments.end());
+  what.environment = one.environment;
+  const std::string stem = in_run(fmt::format("load/{}-{}", suite_.load.tool, results_.size() + 1));
+  what.output = one.results_are_stdout ? one.results : stem + ".out";
+  what.errors = stem + ".err";
+  auto started = Child::start(what);
+  if (!started)
+    return fail(State::kNotStarted,
+                fmt::format("{}; install it: {}", started.error(), tool_named(suite_.load.tool)->how_to_get));
+  tools.push_back(std::move(*started));
+  results_.push_back({one.results, what.output, wall_ns()});
   return true;
 }
 
@@ -79,18 +78,34 @@ bool Measurement::run_step(const Step& step) {
   tools_ = &tools;
   double capacity = 0;
   for (const Invocation& one : step.together) capacity += one.cpus;
+  capacity = std::min(capacity, static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN)));
   out_.generator_capacity = std::max(out_.generator_capacity, capacity);
   const double began = steady_s(), done_before = load_done_s_;
   const std::int64_t began_ns = wall_ns();
   const std::size_t first_second = out_.seconds.size();
-  bool goes_on = start_tools(step, tools);
+  bool goes_on = true;
+  std::size_t to_start = 0;  // those of one step are in the order in which they start
+  const std::size_t first_result = results_.size();
   std::size_t acting = step.first;
   double acting_from = 0, next_checkpoint = settings_.checkpoint_s;
   const auto any_runs = [&] {
     return std::any_of(tools.begin(), tools.end(), [](Child& tool) { return tool.is_running(); });
   };
-  while (goes_on && (tools.empty() ? steady_s() - began < planned : any_runs())) {
+  const auto is_over = [&] {
+    if (to_start < step.together.size()) return false;
+    return tools.empty() ? steady_s() - began >= planned : !any_runs();
+  };
+  while (goes_on && !is_over()) {
     const double elapsed = steady_s() - began;
+    double pause = 0.05;
+    for (; goes_on && to_start < step.together.size(); ++to_start) {
+      const double due_in = step.together[to_start].starts_after_s - elapsed;
+      if (due_in > 0) {
+        pause = std::clamp(due_in, 0.001, pause);
+        break;
+      }
+      goes_on = start_tool(step.together[to_start], tools);
+    }
     load_done_s_ = done_before + std::min(elapsed, planned);
     while (acting < step.last && elapsed - acting_from >= stages_[acting].duration_s) {
       acting_from += stages_[acting].duration_s;
@@ -118,12 +133,13 @@ bool Measurement::run_step(const Step& step) {
         goes_on = false;
       }
     }
-    nap(0.05);
+    nap(pause);
   }
-  for (Child& tool : tools) {
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    Child& tool = tools[i];
     if (tool.is_running()) tool.stop(5);
     if (goes_on && !tool.ended_well()) {
-      const std::string said = tail_of(results_.back().printed, 600);
+      const std::string said = tail_of(results_[first_result + i].printed, 600);
       out_.notes.push_back(fmt::format("{} ended with {}: {}", suite_.load.tool, tool.how_it_ended(), said));
       if (suite_.load.tool != "k6" && suite_.load.tool != "artillery" && suite_.load.tool != "locust")
         goes_on = fail(State::kLoadFailed, fmt::format("{} ended with {}", suite_.load.tool, tool.how_it_ended()));

@@ -17,6 +17,7 @@
 #include "run/units.h"
 #include "suite/child.h"
 #include "suite/diagnosis.h"
+#include "suite/reconcile.h"
 #include "suite/recovery.h"
 #include "suite/tool.h"
 #include "viewer/html.h"
@@ -94,6 +95,7 @@ Json phases_json(const RunOutcome& outcome, gates::Measurements* measurements) {
              {"to_s", static_cast<double>(phase.to_ns - outcome.from_ns) / 1e9},
              {"users", phase.users},
              {"asked_rps", or_null(phase.rate)},
+             {"asked_s", phase.planned_s},
              {"generator_cpus", phase.generator_cpus},
              {"machine_cpus", phase.machine_cpus}};
     one.update(phase_load(outcome.timeline, phase));
@@ -160,8 +162,8 @@ Json generator_json(const RunOutcome& outcome) {
     busiest = std::max(busiest, phase.generator_cpus);
     machine_busiest = std::max(machine_busiest, phase.machine_cpus);
     if (!phase.rate) continue;
-    const double sent = phase_load(outcome.timeline, phase)["throughput_rps"];
-    fell_short |= sent < 0.95 * *phase.rate;
+    const double sent = phase_load(outcome.timeline, phase)["requests"];
+    fell_short |= sent < 0.95 * *phase.rate * phase.planned_s;
   }
   const bool was_bottleneck = outcome.generator_capacity > 0 && busiest > 0.85 * outcome.generator_capacity;
   std::string text;
@@ -191,59 +193,38 @@ Json generator_json(const RunOutcome& outcome) {
               {"text", text}};
 }
 
-// What the three counted, and what every difference is.
+// Lost records that may have been a span. Of the others something else is missing: a stack, an attribute, a descriptor.
+std::uint64_t lost_that_may_be_spans(const run::Report& report) {
+  std::uint64_t lost = 0;
+  for (const run::ReportLost& kind : report.lost) {
+    for (const char* name : {"lapped", "torn", "span_full", "no_lane", "no_room", "reentrant", "name_full"})
+      if (kind.kind == name) lost += kind.records;
+  }
+  return lost;
+}
+
 Json counts_json(const Suite& suite, const RunOutcome& outcome, run::Reader* reader, const run::Report* report) {
   const Counted& counted = outcome.counted;
-  std::optional<std::int64_t> tool, server, probe;
-  Json differences = Json::array();
-  if (counted.tool_began) tool = static_cast<std::int64_t>(*counted.tool_began);
-  if (counted.server) server = *counted.server - counted.own_in_between;
+  RequestCounts counts;
+  if (counted.tool_began) counts.tool_began = static_cast<std::int64_t>(*counted.tool_began);
+  if (counted.tool_done) counts.tool_done = static_cast<std::int64_t>(*counted.tool_done);
+  counts.tool_rows = static_cast<std::int64_t>(outcome.timeline.requests.value_or(0));
+  if (counted.server) counts.server = *counted.server - counted.own_in_between;
   if (reader != nullptr && !suite.span.empty()) {
     if (const auto name = reader->find_name(suite.span)) {
       std::int64_t spans = 0;
       for (const run::SpanStat& stat : reader->span_stats()) spans += stat.name == *name ? stat.spans : 0;
-      probe = spans - counted.own_in_all;
+      counts.probe = spans - counted.own_in_all;
     }
   }
-  bool reconciled = true;
-  const std::int64_t under_way =
-      counted.tool_began && counted.tool_done ? static_cast<std::int64_t>(*counted.tool_began - *counted.tool_done) : 0;
-  const auto rows = static_cast<std::int64_t>(outcome.timeline.requests.value_or(0));
-  if (under_way > 0)
-    differences.push_back(fmt::format(
-        "{} requests were under way when the load tool's stages ended: begun, and not waited for", under_way));
-  if (counted.tool_done && static_cast<std::int64_t>(*counted.tool_done) > rows)
-    differences.push_back(fmt::format("{} requests failed before they were sent or got no answer, and have no latency",
-                                      static_cast<std::int64_t>(*counted.tool_done) - rows));
-  if (tool && server && *tool != *server) {
-    // Those under way may not have reached the server any more.
-    const bool explained = *server < *tool && *tool - *server <= under_way;
-    differences.push_back(explained ? fmt::format("{} of those under way did not reach the server", *tool - *server)
-                                    : fmt::format("the server counted {} {} than the load tool began",
-                                                  std::abs(*tool - *server), *server < *tool ? "fewer" : "more"));
-    if (!explained) reconciled = false;
-  }
-  std::uint64_t lost = 0;
-  if (report != nullptr) {
-    for (const run::ReportLost& kind : report->lost) lost += kind.records;
-  }
-  const auto& expected = server ? server : tool;
-  if (probe && expected && *probe != *expected) {
-    if (*probe < *expected && lost > 0) {
-      differences.push_back(fmt::format("{} spans are missing: {} records were lost", *expected - *probe, lost));
-    } else {
-      differences.push_back(fmt::format("the probe saw {} {} requests than {}", std::abs(*expected - *probe),
-                                        *probe < *expected ? "fewer" : "more",
-                                        server ? "the server counted" : "the load tool began"));
-      reconciled = false;
-    }
-  }
-  return Json{{"load_tool", whole_or_null(tool)},
-              {"server", whole_or_null(server)},
-              {"probe", whole_or_null(probe)},
+  if (report != nullptr) counts.lost = lost_that_may_be_spans(*report);
+  const Reconciliation held = reconciled(counts);
+  return Json{{"load_tool", whole_or_null(counts.tool_began)},
+              {"server", whole_or_null(counts.server)},
+              {"probe", whole_or_null(counts.probe)},
               {"suite_itself", counted.own_in_all},
-              {"reconciled", tool && (server || probe) ? Json(reconciled) : Json(nullptr)},
-              {"differences", differences}};
+              {"reconciled", held.reconciled ? Json(*held.reconciled) : Json(nullptr)},
+              {"differences", held.differences}};
 }
 
 Json resources_json(run::Reader& reader, gates::Measurements& measurements) {

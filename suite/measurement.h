@@ -70,7 +70,7 @@ class Measurement {
   bool is_ready(const Ready& ready);
   void drive();
   bool run_step(const Step& step);
-  bool start_tools(const Step& step, std::vector<Child>& tools);
+  bool start_tool(const Invocation& one, std::vector<Child>& tools);
   void act(const Phase& phase, double into_s, std::size_t& next);
   void note_second();
   bool target_lives();

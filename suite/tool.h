@@ -41,7 +41,8 @@ struct Invocation {
   std::vector<std::pair<std::string, std::string>> files;  // path and text, to be written before it starts
   std::string results;                                     // the file an adapter of collector/load reads
   bool results_are_stdout = false;
-  double cpus = 1;  // how many CPUs it can keep busy
+  double cpus = 1;            // how many CPUs it can keep busy
+  double starts_after_s = 0;  // into its step
   // The environment a scenario file of the user's own finds its target in.
   std::vector<std::string> environment;
 };
@@ -49,7 +50,7 @@ struct Invocation {
 // Stages first .. last, driven by processes that run at the same time. None: a pause.
 struct Step {
   std::size_t first = 0, last = 0;
-  std::vector<Invocation> together;
+  std::vector<Invocation> together;  // in the order in which they start
 };
 
 struct Translation {

@@ -348,6 +348,7 @@ int simulate(double hours, double rows, int connections, std::uint64_t seed, con
   meta.cpus = 4;
   meta.memory_bytes = std::int64_t{16} << 30;
   meta.command = {"server"};
+  meta.run_id = fmt::format("endurance-{}", seed);
   auto created = run::Writer::create(path, meta);
   if (!created) {
     fmt::print(stderr, "endurance_run: {}\n", created.error());

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "suite/effect.h"
+#include "suite/reconcile.h"
 #include "suite/recovery.h"
 #include "suite/scaling.h"
 #include "suite/timelines.h"
@@ -15,6 +16,31 @@ std::vector<LoadSecond> seconds(const std::vector<double>& p95) {
   std::vector<LoadSecond> list;
   for (std::size_t i = 0; i < p95.size(); ++i) list.push_back({static_cast<double>(i), p95[i], false});
   return list;
+}
+
+RequestCounts counts(std::int64_t tool, std::int64_t done, std::int64_t server, std::int64_t probe,
+                     std::uint64_t lost) {
+  return {tool, done, done, server, probe, lost};
+}
+
+TEST(Counts, LostRecordsExcuseAsManyMissingSpansAndNoMore) {
+  EXPECT_EQ(reconciled(counts(1000, 1000, 1000, 1000, 0)).reconciled, true);
+  EXPECT_TRUE(reconciled(counts(1000, 1000, 1000, 1000, 7)).differences.empty());
+  EXPECT_EQ(reconciled(counts(1000, 1000, 1000, 960, 40)).reconciled, true);
+  const Reconciliation beyond = reconciled(counts(1000, 1000, 1000, 959, 40));
+  EXPECT_EQ(beyond.reconciled, false);
+  ASSERT_EQ(beyond.differences.size(), 1u);
+  EXPECT_EQ(beyond.differences[0],
+            "the probe saw 41 fewer requests than the server counted, and only 40 records were lost: 1 spans are "
+            "missing without a reason");
+  EXPECT_EQ(reconciled(counts(1000, 1000, 1000, 1001, 40)).reconciled, false) << "nothing excuses too many";
+}
+
+TEST(Counts, RequestsUnderWayExcuseAsManyThatTheServerDoesNotHave) {
+  EXPECT_EQ(reconciled(counts(1000, 990, 990, 990, 0)).reconciled, true);
+  EXPECT_EQ(reconciled(counts(1000, 990, 995, 995, 0)).reconciled, true);
+  EXPECT_EQ(reconciled(counts(1000, 990, 989, 989, 0)).reconciled, false);
+  EXPECT_EQ(reconciled(counts(1000, 990, 1001, 1001, 0)).reconciled, false);
 }
 
 TEST(Recovery, IsTheFirstOfThreeSecondsAsQuickAsBefore) {

@@ -64,6 +64,26 @@ TEST(H2load, RunsAProcessForEachBodyAndSharesUsersAndRate) {
   EXPECT_THAT(kH2loadTool.translate(other).error(), HasSubstr("no DELETE"));
 }
 
+TEST(H2load, UsersWhoKeepARateDoNotAllAskAtTheSameMoment) {
+  Work thousand = work();
+  thousand.requests = {{"GET", "/a", "", {}, 1}};
+  thousand.stages = {{"steady", "steady", 30, 1000, 1000, 2000.0, 2000.0}};
+  const auto out = kH2loadTool.translate(thousand);
+  ASSERT_TRUE(out);
+  const auto& together = out->steps[0].together;
+  ASSERT_EQ(together.size(), 20u);
+  int users = 0;
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    users += std::stoi(after(together[i].arguments, "-c"));
+    EXPECT_EQ(after(together[i].arguments, "--rps"), "2.0000");
+    EXPECT_DOUBLE_EQ(together[i].starts_after_s, 0.5 * static_cast<double>(i) / 20);  // a user asks twice a second
+    EXPECT_EQ(together[i].files.empty(), i != 0) << "the first writes what all read";
+  }
+  EXPECT_EQ(users, 1000);
+  thousand.stages[0].rate = thousand.stages[0].rate_from = std::nullopt;
+  EXPECT_EQ(kH2loadTool.translate(thousand)->steps[0].together.size(), 1u) << "without a rate nobody waits";
+}
+
 TEST(Autocannon, TakesRequestsFromAHarFile) {
   const auto out = kAutocannonTool.translate(work());
   ASSERT_TRUE(out);
