@@ -7,7 +7,8 @@ Starts two redis servers, cam-server (spans, against cam-providers, which are no
 collector, drives each as fast as the machine lets it for a bounded time, and reads the collector's CPU time (nanoseconds, by
 thread) and memory every two seconds. Printed: the share of one core that the collector takes once the warm-up is over, with the
 interval that covers the mean of its ten parts with 95 % confidence; its peak memory from the first moment on; how fast its
-memory grows, in MiB an hour with a 95 % interval; and how many records of which kind it took in meanwhile.
+memory grows once caches and buffers have reached their sizes, 100 seconds after the start, in MiB an hour with a 95 % interval;
+and how many records of which kind it took in meanwhile.
 
 Only the collector is measured here; what the probe costs its targets is bench/servers.py's business.
 """
@@ -30,6 +31,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CAMPROBE = ROOT / "build/bin/camprobe"
 EVERY = 2.0
+FILLED = 100.0  # seconds: by then SQLite's page cache, the vectors and tables for the busiest second and the allocator's arenas are as large as they get
 PARTS = 10
 T_975 = {8: 2.306, 9: 2.262}  # Student's t for 8 and 9 degrees of freedom
 
@@ -291,7 +293,8 @@ def main():
     main_thread = min(steady[-1]["cpu_ns"])
     drains = (steady[-1]["cpu_ns"][main_thread] - steady[0]["cpu_ns"][main_thread]) / 1e9 / took
     start_up = sum(steady[0]["cpu_ns"].values()) / 1e9
-    slope = slope_interval(steady, lambda s: s["VmRSS"] / 2**20)
+    filled = [sample for sample in steady if sample["at"] >= FILLED]
+    slope = slope_interval(filled, lambda s: s["VmRSS"] / 2**20) if len(filled) >= PARTS else None
     report = {
         "benchmark": "collector", "targets": [target.name for target in targets], "seconds": took,
         "requests_per_second": rates, "core_share": dict(zip(("mean", "low", "high"), share)), "core_share_main_thread": drains,
@@ -306,7 +309,9 @@ def main():
     print(f"  memory     peak {peak / 2**20:.1f} MiB ({report['peak_anonymous_bytes'] / 2**20:.1f} not shared with files), "
           f"later at most {report['peak_steady_bytes'] / 2**20:.1f} MiB")
     if slope:
-        print(f"  growth     {slope[0]:+.1f} MiB an hour [{slope[1]:+.1f}, {slope[2]:+.1f}]")
+        print(f"  growth     {slope[0]:+.1f} MiB an hour [{slope[1]:+.1f}, {slope[2]:+.1f}], after the first {FILLED:.0f} s")
+    else:
+        print(f"  growth     not measured: caches fill for {FILLED:.0f} s, so --seconds 200 or more")
     if taken["records_per_second"] is not None:
         print(f"  records    {taken['records_per_second']:,.0f} a second")
     print("  of them    " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in taken["by_kind_per_second"].items()))

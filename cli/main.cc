@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   camprobe::cli::add_set_command(app, exit_code);
   camprobe::cli::add_snapshot_command(app, exit_code);
   camprobe::cli::add_serve_command(app, exit_code);
+  camprobe::cli::add_push_command(app, exit_code);
   camprobe::cli::add_doctor_command(app, exit_code);
   camprobe::cli::add_suite_command(app, exit_code);
   camprobe::cli::add_enable_command(app, exit_code);

@@ -91,6 +91,16 @@ void Recording::follow_all() {
   note_what_is_followed();
 }
 
+void Recording::observe_all() {
+  only_observes_ = true;
+  follow_all();
+}
+
+void Recording::observe(pid_t pid) {
+  observed_ = pid;
+  observe_all();
+}
+
 Recording::Target& Recording::add_target(pid_t pid, std::uint64_t start_ticks, std::uint32_t image) {
   auto target = std::make_unique<Target>();
   target->seen_ns = clock_ns(CLOCK_MONOTONIC);
@@ -147,6 +157,7 @@ void Recording::child_ended(pid_t pid, int wait_status) {
 }
 
 bool Recording::belongs(const shm::RegionInfo& info) const {
+  if (observed_) return static_cast<pid_t>(info.pid) == *observed_;
   if (follows_all_) return true;
   if (follows_run_ && info.run_id == run_id()) return true;
   if (followed_.count(static_cast<pid_t>(info.pid)) != 0) return true;
@@ -188,7 +199,8 @@ void Recording::discover() {
       continue;  // a dead process of another run
     }
     must_look_again_ |= !followed_.empty();
-    adopt(std::move(*region), file.path, file.is_alive).region->claim();
+    Target& target = adopt(std::move(*region), file.path, file.is_alive);
+    if (!only_observes_) target.region->claim();
   }
 }
 
@@ -285,7 +297,7 @@ void Recording::end_target(Target& target, std::uint64_t died_ns, bool has_exece
   if (target.region != nullptr) {
     // Everything in it is in the run now.
     writer_.put_drain_state(target.row.id, {});
-    if (::unlink(target.region_path.c_str()) == 0) known_paths_.erase(target.region_path);
+    if (!only_observes_ && ::unlink(target.region_path.c_str()) == 0) known_paths_.erase(target.region_path);
     target.region.reset();
   }
   last_end_ns_ = std::max(last_end_ns_, *target.row.ended_ns);
@@ -335,6 +347,13 @@ void Recording::write_stacks() {
 
 // A long recording gets its names while it goes on, as often as that takes a five-hundredth of a core at most: a viewer
 // has names to show, and if the collector is killed little is left to name from files that may be gone by then.
+void Recording::name_stacks() {
+  if (!has_unnamed_ || symbolizer_.is_naming()) return;
+  has_unnamed_ = false;
+  last_naming_ = symbolizer_.naming_time();
+  symbolizer_.name_all(writer_.path());
+}
+
 void Recording::name_stacks_where_affordable(std::uint64_t now_ns) {
   constexpr std::int64_t kShare = 500;
   constexpr std::chrono::seconds kGuess{1};  // the first time
@@ -342,9 +361,7 @@ void Recording::name_stacks_where_affordable(std::uint64_t now_ns) {
   const std::chrono::nanoseconds taken = symbolizer_.naming_time();
   const std::chrono::nanoseconds next = std::max<std::chrono::nanoseconds>(kGuess, taken - last_naming_);
   if ((taken + next).count() > clock_.run_ns(now_ns) / kShare) return;
-  has_unnamed_ = false;
-  last_naming_ = taken;
-  symbolizer_.name_all(writer_.path());
+  name_stacks();
 }
 
 // What has gathered during a second, written once it is over.
@@ -417,7 +434,7 @@ void Recording::look_at(Target& target, std::uint64_t now_ns) {
   if (has_died && target.region == nullptr) discover();
   if (target.has_ended) return;
   if (target.region != nullptr) {
-    target.region->claim();
+    if (!only_observes_) target.region->claim();
     const shm::DrainResult drained = target.region->drain();
     records_ += drained.records;
     target.next_drain_ns = now_ns + target.pace.after(drained.fullest_per_1024);
@@ -468,7 +485,7 @@ run::Result<void> Recording::finish(std::string_view state, const std::function<
     if (target->has_ended) continue;
     if (target->region != nullptr) {
       target->region->finish(now_ns);
-      if (state != kSnapshot)
+      if (state != kSnapshot && !only_observes_)
         target->region->release();
       else
         writer_.put_drain_state(target->row.id, {});

@@ -56,6 +56,9 @@ class Recording {
   void follow_run();       // every process whose region names this run
   void follow(pid_t pid);  // this process and its descendants
   void follow_all();       // every process with a region that we may read
+  // The same as one who only looks: nothing is claimed, and regions of the dead are left to whoever records them.
+  void observe_all();
+  void observe(pid_t pid);  // the same of this process alone
   // A child of ours: its /proc series are recorded even if the probe never comes up in it.
   void follow_child(pid_t pid, const std::string& executable, const std::string& command);
   // What wait() said about it.
@@ -67,6 +70,11 @@ class Recording {
 
   // How long until there is something to do again.
   std::chrono::milliseconds poll();
+
+  // Looks up the names of what is unnamed so far, beside the recording; they stand in the file some polls after
+  // is_naming() has become false.
+  void name_stacks();
+  bool is_naming() const { return symbolizer_.is_naming(); }
 
   // Whether any process of the run still lives, and whether one of them listens on TCP.
   bool has_live_process() const;
@@ -108,7 +116,8 @@ class Recording {
   drain::RunClock clock_;
   drain::Symbolizer symbolizer_;
   proc::MachineSeries machine_;
-  bool follows_run_ = false, follows_all_ = false;
+  bool follows_run_ = false, follows_all_ = false, only_observes_ = false;
+  std::optional<pid_t> observed_;      // this one only
   std::set<pid_t> followed_;           // asked for, and their descendants as they are found
   std::vector<std::string> unprobed_;  // of those that have ended; a bounded number
   std::int64_t last_end_ns_ = 0;

@@ -80,10 +80,9 @@ void StatusLine::show(std::vector<StatusPart> parts) {
 
 void StatusLine::erase() {
   if (shown_ == 0) return;
-  // Terminals break a line that became too long for them into several, with the cursor behind the last.
-  const std::size_t lines_above = (shown_ - 1) / columns_of_terminal();
-  if (lines_above > 0) fmt::print(stderr, "\033[{}A", lines_above);
-  std::fputs(lines_above > 0 ? "\r\033[J" : "\r\033[K", stderr);
+  // Never a row above: on a terminal that became narrower the rest of the line may stand there, but so may what the program
+  // has said since.
+  std::fputs("\r\033[K", stderr);
   std::fflush(stderr);
   shown_ = 0;
   standing = nullptr;

@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <set>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "exporters/safe_text.h"
 #include "exporters/span_attributes.h"
@@ -24,7 +27,7 @@ constexpr std::int64_t kLoadPid = std::int64_t{1} << 23;
 
 class Trace {
  public:
-  Trace(run::Reader& run, const Timeline& timeline) : run_(run), timeline_(timeline) {}
+  Trace(run::Reader& run, const Timeline& timeline) : run_(run), timeline_(timeline), stacks_(run) {}
 
   std::string write() {
     out_ = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
@@ -34,10 +37,13 @@ class Trace {
     counters();
     windows();
     instants();
+    samples();
     const run::Meta meta = run_.meta();
-    out_ += fmt::format("\n],\"otherData\":{{\"run\":{},\"host\":{},\"camprobe\":{},\"started_unix_ns\":\"{}\"}}}}\n",
-                        json_text(meta.run_id), json_text(meta.host), json_text(meta.camprobe_version),
-                        meta.started_realtime_ns);
+    out_ += fmt::format(
+        "\n],\"stackFrames\":{{{}}},\"otherData\":{{\"run\":{},\"host\":{},\"camprobe\":{},\"started_unix_ns\":\"{}\"}}"
+        "}}\n",
+        stack_frames(), json_text(meta.run_id), json_text(meta.host), json_text(meta.camprobe_version),
+        meta.started_realtime_ns);
     return std::move(out_);
   }
 
@@ -151,8 +157,46 @@ class Trace {
     }
   }
 
+  // Sample events, not a `samples` array beside the events: those name no process, and speedscope then shows nothing
+  // else.
+  void samples() {
+    for (const CpuSample& sample : timeline_.cpu.samples) {
+      const auto thread = timeline_.threads.find(sample.thread);
+      event(R"("ph":"P","cat":"cpu","name":"CPU","pid":{},"tid":{},"ts":{},"sf":"{}")", pid_of(sample.process),
+            thread != timeline_.threads.end() ? thread->second.tid : 0, micros(sample.at_ns), leaf_of(sample.stack));
+    }
+  }
+
+  // Frames by number; each knows its caller, so that stacks share what they have in common.
+  std::size_t leaf_of(run::StackId stack) {
+    const auto [known, is_new] = leaves_.try_emplace(stack, 0);
+    if (!is_new) return known->second;
+    std::size_t at = 0;
+    for (const FrameIndex frame : stacks_.root_first(stack)) {
+      const auto [found, is_first] = frame_numbers_.try_emplace({at, frame}, frame_numbers_.size() + 1);
+      if (is_first) frames_.emplace_back(at, frame);
+      at = found->second;
+    }
+    return leaves_[stack] = at;
+  }
+  std::string stack_frames() const {
+    std::string text;
+    for (std::size_t i = 0; i < frames_.size(); ++i) {
+      const auto& [parent, index] = frames_[i];
+      const Frame& frame = stacks_.frame(index);
+      text += fmt::format("{}\n\"{}\":{{\"name\":{},\"category\":{}{}}}", i == 0 ? "" : ",", i + 1,
+                          json_text(frame.function), json_text(frame.module.empty() ? frame.kind : frame.module),
+                          parent == 0 ? "" : fmt::format(",\"parent\":\"{}\"", parent));
+    }
+    return text;
+  }
+
   run::Reader& run_;
   const Timeline& timeline_;
+  StackTable stacks_;
+  std::map<std::pair<std::size_t, FrameIndex>, std::size_t> frame_numbers_;  // by the caller's number
+  std::vector<std::pair<std::size_t, FrameIndex>> frames_;                   // number 1 first
+  std::unordered_map<run::StackId, std::size_t> leaves_;
   std::string out_;
   bool is_first_ = true;
 };
@@ -161,7 +205,7 @@ class Trace {
 
 std::string to_chrome_trace(run::Reader& run, const Filter& filter, std::vector<std::string>& notes) {
   const Timeline timeline = timeline_of(run, filter);
-  if (timeline.spans.left_out > 0) notes.push_back(note_of_spans(timeline.spans.spans.size(), timeline.spans.left_out));
+  for (std::string& note : notes_of(timeline)) notes.push_back(std::move(note));
   return Trace(run, timeline).write();
 }
 

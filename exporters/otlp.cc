@@ -13,54 +13,16 @@
 #include "exporters/safe_text.h"
 #include "exporters/span_attributes.h"
 #include "exporters/span_tracks.h"
+#include "exporters/trace_ids.h"
 
 namespace camprobe::exporters {
 
 namespace {
 
-struct TraceParent {
-  std::string trace;  // 32 hexadecimal digits, not all 0
-  std::string span;   // 16
-};
-
-bool is_id(std::string_view text) {
-  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
-         text.find_first_not_of('0') != std::string_view::npos;
-}
-
-// "00-<trace id>-<parent id>-<flags>"; later versions may go on after a dash.
-std::optional<TraceParent> trace_parent_of(const std::string& text) {
-  constexpr std::size_t kLength = 55;
-  if (text.size() < kLength || text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
-  if (text.substr(0, 2) == "ff" || (text.substr(0, 2) == "00" && text.size() != kLength)) return std::nullopt;
-  TraceParent parent{text.substr(3, 32), text.substr(36, 16)};
-  if (!is_id(parent.trace) || !is_id(parent.span)) return std::nullopt;
-  return parent;
-}
-
-// FNV-1a, then a round of mixing: ids must differ, not be secret.
-std::uint64_t hash_of(std::string_view text, std::uint64_t seed) {
-  std::uint64_t hash = 14695981039346656037ull ^ seed;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
-  hash ^= hash >> 33;
-  hash *= 0xff51afd7ed558ccdull;
-  hash ^= hash >> 33;
-  return hash == 0 ? 1 : hash;
-}
-
-struct Ids {
-  std::string trace, span;
-  std::string parent;    // "" for none
-  std::string received;  // the remote parent of its trace, so that what is handed on is known again
-  bool is_entry = false;
-};
-
 class Exporter {
  public:
-  Exporter(run::Reader& run, const std::vector<run::Span>& spans) : run_(run), meta_(run.meta()), spans_(spans) {
-    for (std::size_t i = 0; i < spans.size(); ++i) places_.emplace(std::pair{spans[i].process, spans[i].span}, i);
-    ids_.resize(spans.size());
-  }
+  Exporter(run::Reader& run, const std::vector<run::Span>& spans)
+      : run_(run), meta_(run.meta()), spans_(spans), ids_(trace_ids(meta_.run_id, spans)) {}
 
   std::string write() {
     std::map<run::ProcessId, std::string> by_process;
@@ -83,54 +45,9 @@ class Exporter {
   }
 
  private:
-  std::string own_id(const run::Span& span) const {
-    return fmt::format("{:016x}",
-                       hash_of(fmt::format("{}/{}/{}", meta_.run_id, run::number(span.process), span.span), 0));
-  }
-  std::string own_trace(const run::Span& span, std::int64_t root) const {
-    const std::string text = fmt::format("{}/{}/{}", meta_.run_id, run::number(span.process), root);
-    return fmt::format("{:016x}{:016x}", hash_of(text, 1), hash_of(text, 2));
-  }
-
-  // Parents begin before their children, so their ids are there already; not so where parents form a ring.
-  const Ids& ids_of(std::size_t at, int depth = 0) {
-    Ids& ids = ids_[at];
-    if (!ids.span.empty()) return ids;
-    const run::Span& span = spans_[at];
-    const auto carried = trace_parent_of(text_attribute(span.attributes, "traceparent"));
-    const auto parent = places_.find({span.process, span.parent});
-    constexpr int kDeepest = 512;
-    const bool has_parent = parent != places_.end() && parent->second != at && depth < kDeepest;
-    ids.span = own_id(span);  // before the parent is asked, which ends a ring
-    if (has_parent) {
-      const Ids above = ids_of(parent->second, depth + 1);
-      ids.trace = above.trace;
-      ids.parent = above.span;
-      ids.received = above.received;
-      if (carried && carried->span != above.received) {
-        if (carried->trace == above.trace || above.received.empty()) {
-          ids.span = carried->span;
-        }
-        if (carried->trace != above.trace) {  // a trace of its own: what it lies in is of another
-          ids.trace = carried->trace;
-          ids.parent.clear();
-        }
-      }
-      if (ids.trace.empty()) ids.trace = own_trace(span, span.span);
-    } else if (carried) {
-      ids.trace = carried->trace;
-      ids.parent = ids.received = carried->span;
-      ids.is_entry = true;
-    } else {
-      // Spans of one parent that was not kept are of one trace.
-      ids.trace = own_trace(span, span.parent != 0 ? span.parent : span.span);
-    }
-    return ids;
-  }
-
   std::string span_json(std::size_t at) {
     const run::Span& span = spans_[at];
-    const Ids& ids = ids_of(at);
+    const TraceIds& ids = ids_[at];
     const std::string& name = run_.name(span.name);
     constexpr int kInternal = 1, kServer = 2;
     std::string out = fmt::format(R"({{"traceId":"{}","spanId":"{}",)", ids.trace, ids.span);
@@ -183,8 +100,7 @@ class Exporter {
   run::Reader& run_;
   const run::Meta meta_;
   const std::vector<run::Span>& spans_;
-  std::map<std::pair<run::ProcessId, std::int64_t>, std::size_t> places_;
-  std::vector<Ids> ids_;
+  const std::vector<TraceIds> ids_;
   std::map<run::ThreadId, std::int64_t> threads_;
 };
 

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -23,11 +24,12 @@ namespace {
 constexpr std::uint32_t kRealtime = 1, kMonotonic = 3;         // BuiltinClock
 constexpr int kBegin = 1, kEnd = 2, kInstant = 3, kCount = 4;  // TrackEvent.Type
 constexpr std::uint32_t kCleared = 1, kNeedsInterned = 2;      // SequenceFlags
+constexpr std::uint32_t kUser = 2, kKernel = 1;                // Profiling.CpuMode
 constexpr int kUnitNs = 1, kUnitCount = 2, kUnitBytes = 3;     // CounterDescriptor.BuiltinCounterUnit
 
 class Trace {
  public:
-  Trace(run::Reader& run, const Timeline& timeline) : run_(run), timeline_(timeline), meta_(run.meta()) {}
+  Trace(run::Reader& run, const Timeline& timeline) : run_(run), timeline_(timeline), meta_(run.meta()), stacks_(run) {}
 
   std::string write() {
     clocks();
@@ -36,6 +38,7 @@ class Trace {
     windows();
     instants();
     counters();
+    samples();
     return std::move(out_);
   }
 
@@ -254,9 +257,81 @@ class Trace {
     }
   }
 
+  void samples() {
+    for (const CpuSample& sample : timeline_.cpu.samples) {
+      const auto process = timeline_.processes.find(sample.process);
+      const auto thread = timeline_.threads.find(sample.thread);
+      packet_.set_timestamp(at(sample.at_ns));
+      packet_.set_sequence_flags(kNeedsInterned);
+      const std::vector<FrameIndex>& path = stacks_.root_first(sample.stack);
+      const std::uint64_t callstack = interned_callstack(sample.stack, path);
+      auto* made = packet_.mutable_perf_sample();
+      if (process != timeline_.processes.end()) made->set_pid(static_cast<std::uint32_t>(process->second.pid));
+      if (thread != timeline_.threads.end()) made->set_tid(static_cast<std::uint32_t>(thread->second.tid));
+      made->set_cpu_mode(!path.empty() && stacks_.frame(path.back()).kind == "kernel" ? kKernel : kUser);
+      made->set_callstack_iid(callstack);
+      put();
+    }
+  }
+
+  // Whatever of it is new goes into the packet that first needs it.
+  std::uint64_t interned_callstack(run::StackId stack, const std::vector<FrameIndex>& path) {
+    const auto [found, is_new] = callstacks_.try_emplace(stack, callstacks_.size() + 1);
+    if (!is_new) return found->second;
+    std::vector<std::uint64_t> frames;
+    for (const FrameIndex index : path) frames.push_back(interned_frame(index));
+    auto* added = packet_.mutable_interned_data()->add_callstacks();
+    added->set_iid(found->second);
+    for (const std::uint64_t frame : frames) added->add_frame_ids(frame);
+    return found->second;
+  }
+  std::uint64_t interned_frame(FrameIndex index) {
+    const auto [found, is_new] = frames_.try_emplace(index, frames_.size() + 1);
+    if (!is_new) return found->second;
+    const Frame& frame = stacks_.frame(index);
+    const std::uint64_t function =
+        interned_text(functions_, frame.function, [](auto& data) { return data.add_function_names(); });
+    const std::uint64_t mapping = frame.module.empty() ? 0 : interned_mapping(frame.module);
+    const std::uint64_t file =
+        frame.file.empty() ? 0 : interned_text(files_, frame.file, [](auto& data) { return data.add_source_paths(); });
+    auto* added = packet_.mutable_interned_data()->add_frames();
+    added->set_iid(found->second);
+    added->set_function_name_id(function);
+    if (mapping != 0) {
+      added->set_mapping_id(mapping);
+      added->set_rel_pc(0);  // functions have their names, and no addresses
+    }
+    if (file != 0) added->set_source_path_iid(file);
+    if (frame.line > 0) added->set_line_number(static_cast<std::uint32_t>(frame.line));
+    return found->second;
+  }
+  std::uint64_t interned_mapping(const std::string& module) {
+    const auto [found, is_new] = mappings_.try_emplace(module, mappings_.size() + 1);
+    if (!is_new) return found->second;
+    const std::uint64_t path = interned_text(paths_, module, [](auto& data) { return data.add_mapping_paths(); });
+    auto* added = packet_.mutable_interned_data()->add_mappings();
+    added->set_iid(found->second);
+    added->add_path_string_ids(path);
+    return found->second;
+  }
+  template <class Entry>
+  std::uint64_t interned_text(std::map<std::string, std::uint64_t>& known, const std::string& text, Entry entry) {
+    const auto [found, is_new] = known.try_emplace(text, known.size() + 1);
+    if (is_new) {
+      auto* added = entry(*packet_.mutable_interned_data());
+      added->set_iid(found->second);
+      added->set_str(text);
+    }
+    return found->second;
+  }
+
   run::Reader& run_;
   const Timeline& timeline_;
   const run::Meta meta_;
+  StackTable stacks_;
+  std::unordered_map<run::StackId, std::uint64_t> callstacks_;
+  std::unordered_map<FrameIndex, std::uint64_t> frames_;
+  std::map<std::string, std::uint64_t> functions_, mappings_, paths_, files_;
   std::string out_;
   perfetto::TracePacket packet_;
   std::uint64_t next_uuid_ = 1, load_ = 0, machine_ = 0;
@@ -269,7 +344,7 @@ class Trace {
 
 std::string to_perfetto(run::Reader& run, const Filter& filter, std::vector<std::string>& notes) {
   const Timeline timeline = timeline_of(run, filter);
-  if (timeline.spans.left_out > 0) notes.push_back(note_of_spans(timeline.spans.spans.size(), timeline.spans.left_out));
+  for (std::string& note : notes_of(timeline)) notes.push_back(std::move(note));
   return Trace(run, timeline).write();
 }
 

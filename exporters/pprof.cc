@@ -21,7 +21,8 @@ namespace {
 
 class Builder {
  public:
-  Builder(run::Reader& run, const Samples& samples) : run_(run), samples_(samples) {
+  Builder(run::Reader& run, const Samples& samples, bool has_process_label)
+      : run_(run), samples_(samples), has_process_label_(has_process_label) {
     text("");
     for (const run::Module& module : run.modules()) modules_[{module.process, module.path}].push_back(module);
     for (const run::Process& process : run.processes()) processes_[process.id] = process_label(process);
@@ -89,7 +90,7 @@ class Builder {
       label->set_key(text(key));
       label->set_str(text(value));
     };
-    add("process", processes_[row.process]);
+    if (has_process_label_) add("process", processes_[row.process]);
     if (row.thread != run::kNoThread) add("thread", threads_[row.thread]);
     if (row.span != run::kNoName) add("span", printable_utf8(run_.name(row.span)));
     for (const auto& [key, value] : samples_.labels[row.labels]) add(key, value);
@@ -202,6 +203,7 @@ class Builder {
 
   run::Reader& run_;
   const Samples& samples_;
+  const bool has_process_label_;
   pprof::Profile profile_;
   std::unordered_map<std::string, std::int64_t> texts_;
   std::map<std::pair<run::ProcessId, std::string>, std::vector<run::Module>> modules_;
@@ -215,15 +217,24 @@ class Builder {
   std::uint64_t next_location_ = 1, next_mapping_ = 1, next_function_ = 1;
 };
 
+std::string pprof_of(run::Reader& run, const Samples& samples, bool has_process_label,
+                     std::vector<std::string>& notes) {
+  std::string profile = Builder(run, samples, has_process_label).finish();
+  if (run.error()) throw SliceError(run.error()->sentence);
+  notes.insert(notes.end(), samples.notes.begin(), samples.notes.end());
+  return gzipped(profile);
+}
+
 }  // namespace
 
 std::string to_pprof(run::Reader& run, What what, const Filter& filter, std::vector<std::string>& notes) {
   const Samples samples = read_samples(
       run, what, filter, {.all_columns = true, .threads = true, .spans = true, .windows = true, .labels = true});
-  std::string profile = Builder(run, samples).finish();
-  if (run.error()) throw SliceError(run.error()->sentence);
-  notes.insert(notes.end(), samples.notes.begin(), samples.notes.end());
-  return gzipped(profile);
+  return pprof_of(run, samples, true, notes);
+}
+
+std::string to_pprof_by_span(run::Reader& run, What what, const Filter& filter, std::vector<std::string>& notes) {
+  return pprof_of(run, read_samples(run, what, filter, {.all_columns = true, .spans = true}), false, notes);
 }
 
 }  // namespace camprobe::exporters

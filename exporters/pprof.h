@@ -20,4 +20,7 @@ namespace camprobe::exporters {
 // should know. Throws SliceError as read_samples() does.
 std::string to_pprof(run::Reader& run, What what, const Filter& filter, std::vector<std::string>& notes);
 
+// The same with `span` as the only label, for stores that make a series of each combination of labels.
+std::string to_pprof_by_span(run::Reader& run, What what, const Filter& filter, std::vector<std::string>& notes);
+
 }  // namespace camprobe::exporters

@@ -1,6 +1,8 @@
 // exporters/span_samples.h
 //
-// Spans as samples: each stands under the spans it was inside of, and weighs the time that was its own.
+// Spans as samples: each stands under the spans it was inside of, and weighs the time that was its own. They are taken
+// from the run one after the other, and no more are held than are open at a time, or 100,000: a run of days has
+// millions.
 #pragma once
 
 #include <cstdint>

@@ -9,23 +9,17 @@
 #include <map>
 #include <unordered_map>
 
+#include "exporters/span_key.h"
+
 namespace camprobe::exporters {
 
 namespace {
 
-using Key = std::pair<run::ProcessId, std::int64_t>;
-
-struct KeyHash {
-  std::size_t operator()(const Key& key) const {
-    return static_cast<std::size_t>(static_cast<std::uint64_t>(key.second) * 0x9e3779b97f4a7c15ull) ^
-           static_cast<std::size_t>(run::number(key.first));
-  }
-};
-using Places = std::unordered_map<Key, std::size_t, KeyHash>;
+using Places = std::unordered_map<SpanKey, std::size_t, SpanKeyHash>;
 
 Places places_of(const std::vector<run::Span>& spans) {
   Places places;
-  for (std::size_t i = 0; i < spans.size(); ++i) places.emplace(Key{spans[i].process, spans[i].span}, i);
+  for (std::size_t i = 0; i < spans.size(); ++i) places.emplace(SpanKey{spans[i].process, spans[i].span}, i);
   return places;
 }
 
@@ -173,7 +167,7 @@ SpanTracks span_tracks(run::Reader& run, const Filter& filter) {
     open[at.track].push_back(i);
     if (parent != places.end() && out.spans[parent->second].track != at.track)
       out.flows.emplace_back(parent->second, i);
-    places.emplace(Key{at.span.process, at.span.span}, i);
+    places.emplace(SpanKey{at.span.process, at.span.span}, i);
   }
   return out;
 }

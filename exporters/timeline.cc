@@ -110,6 +110,7 @@ Timeline timeline_of(run::Reader& run, const Filter& filter) {
   for (run::Process& process : run.processes()) out.processes.emplace(process.id, std::move(process));
   for (run::Thread& thread : run.threads()) out.threads.emplace(thread.id, std::move(thread));
   out.spans = span_tracks(run, filter);
+  out.cpu = cpu_samples(run, filter);
   const bool only_spans = filter.threads || filter.span;  // a series belongs to no thread and no span
   if (!only_spans) {
     add_metrics(run, filter, out);
@@ -117,12 +118,22 @@ Timeline timeline_of(run::Reader& run, const Filter& filter) {
     add_instants(run, filter, out);
   }
   if (run.error()) throw SliceError(run.error()->sentence);
-  if (out.spans.spans.empty() && out.counters.empty() && out.windows.empty() && out.instants.empty()) {
-    throw SliceError(
-        fmt::format("{}: nothing to export {}: {}", run.path(), filter.words,
-                    only_spans ? "the program began no span there" : "no span, series or mark lies there"));
+  if (out.spans.spans.empty() && out.counters.empty() && out.windows.empty() && out.instants.empty() &&
+      out.cpu.samples.empty()) {
+    throw SliceError(fmt::format("{}: nothing to export {}: {}", run.path(), filter.words,
+                                 only_spans ? "the program began no span and no CPU sample was taken there"
+                                            : "no span, sample, series or mark lies there"));
   }
   return out;
+}
+
+std::vector<std::string> notes_of(const Timeline& timeline) {
+  std::vector<std::string> notes;
+  if (timeline.spans.left_out > 0) notes.push_back(note_of_spans(timeline.spans.spans.size(), timeline.spans.left_out));
+  if (timeline.cpu.one_of > 1)
+    notes.push_back(
+        fmt::format("of the CPU samples one of {} is in it; choose a shorter range to have all", timeline.cpu.one_of));
+  return notes;
 }
 
 std::string track_name(const Timeline& timeline, const SpanTrack& track) {

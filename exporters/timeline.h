@@ -1,8 +1,8 @@
 // exporters/timeline.h
 //
-// A run as a trace viewer shows it: spans on tracks of their threads, counters (resident and live memory, CPU,
-// descriptors, load and whatever else the run has as a series), load windows and instants. Chrome's and Perfetto's
-// formats are two ways to write it down.
+// A run as a trace viewer shows it: spans on tracks of their threads, samples of CPU time with their stacks, counters
+// (resident and live memory, CPU, descriptors, load and whatever else the run has as a series), load windows and
+// instants. Chrome's and Perfetto's formats are two ways to write it down.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "exporters/cpu_samples.h"
 #include "exporters/filter.h"
 #include "exporters/span_tracks.h"
 #include "run/reader.h"
@@ -39,6 +40,7 @@ struct Timeline {
   std::map<run::ProcessId, run::Process> processes;
   std::map<run::ThreadId, run::Thread> threads;
   SpanTracks spans;
+  CpuSamples cpu;
   std::vector<Counter> counters;
   std::vector<Window> windows;    // of the load, which stands as a process of its own
   std::vector<Instant> instants;  // marks, and where processes began and ended; in order
@@ -47,6 +49,9 @@ struct Timeline {
 // Of a cumulative series the timeline has its rate: CPU time as cores in use, bytes and counts per second. Throws
 // SliceError where the filter leaves nothing.
 Timeline timeline_of(run::Reader& run, const Filter& filter);
+
+// What was left out of it, a sentence each.
+std::vector<std::string> notes_of(const Timeline& timeline);
 
 // "worker (2)": a thread's name on the timeline, with the lane where it is not the thread's own.
 std::string track_name(const Timeline& timeline, const SpanTrack& track);

@@ -3,7 +3,10 @@
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME camprobe)
 set(CPACK_PACKAGE_VENDOR camprobe)
-set(CPACK_PACKAGE_CONTACT "camprobe maintainers <camprobe@packages.debian.org>")
+# Whoever gives packages to others names himself here. The default is no address, and looks like none: ".invalid" is kept
+# for that (RFC 2606).
+set(CAMPROBE_PACKAGE_CONTACT "camprobe developers <nobody@camprobe.invalid>" CACHE STRING "Maintainer of the packages: Name <address>")
+set(CPACK_PACKAGE_CONTACT "${CAMPROBE_PACKAGE_CONTACT}")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_PACKAGE_DIRECTORY "${CMAKE_BINARY_DIR}/packages")
 set(CPACK_STRIP_FILES ON)
@@ -31,7 +34,15 @@ which stack is to blame. The server is not changed; any dynamically linked
 program will do (C, C++, Rust, Node.js, Python, the JVM).")
 
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libcamprobe0)
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+# Those of several architectures may be installed together: what is not below lib/<multiarch> is the same in all of them.
+# CPack knows the field from 3.31 on; before, it goes behind another one.
+if(CMAKE_VERSION VERSION_LESS 3.31)
+  set(same "\nMulti-Arch: same")
+else()
+  set(CPACK_DEBIAN_LIBRARY_PACKAGE_MULTIARCH same)
+  set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_MULTIARCH same)
+endif()
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION "libs${same}")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SHLIBDEPS ON)
 # A trigger tells the loader's cache, once for all packages; CPack would write scripts that do it for each.
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA "${CMAKE_CURRENT_SOURCE_DIR}/debian/triggers")
@@ -41,7 +52,7 @@ time, allocations and input and output into shared memory, from where the
 camprobe command reads them. Nothing is linked against it.")
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libcamprobe-dev)
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION "libdevel${same}")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libcamprobe0 (= ${version})")
 set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "names a program's own work for the camprobe probe (header)
 camprobe.h names intervals of a program's work, so that the probe can time

@@ -340,10 +340,12 @@ void duplicated(int from, int to, void* hook_frame) {
     add(reads ? entry->read_ns : entry->write_ns, took);
   }
   if (took >= kWaitedNs && kind != DescriptorKind::kFile) note_wait(fd, took, call, hook_frame);
-  sampler::look_at_control();
+  sampler::look_at_control_at(*thread, began);
 }
 
-[[gnu::hot]] void finished(IoKind kind, int fd, bool failed, std::uint64_t took, const char* call, void* hook_frame) {
+[[gnu::hot]] void finished(IoKind kind, int fd, bool failed, sampler::CallStart began, const char* call,
+                           void* hook_frame) {
+  const std::uint64_t took = began.elapsed_ns();
   if (kind != IoKind::kWait && !sampler::enabled(shm::Family::kSocket)) return;
   ThreadLane* thread = sampler::this_thread();
   if (thread == nullptr) return count_unrecorded();
@@ -352,7 +354,7 @@ void duplicated(int from, int to, void* hook_frame) {
   counter.errors += failed ? 1 : 0;
   counter.ns += took;
   if (took >= kWaitedNs) note_wait(fd, took, call, hook_frame);
-  sampler::look_at_control();
+  sampler::look_at_control_at(*thread, began);
 }
 
 }  // namespace camprobe::probe

@@ -51,7 +51,7 @@ inline bool follows_closings() {
 [[gnu::noinline]] void transferred(int fd, Direction direction, ssize_t result, sampler::CallStart began,
                                    const char* call, void* hook_frame);
 // Counts an accept, connect or wait that has returned.
-[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, std::uint64_t took_ns, const char* call,
+[[gnu::noinline]] void finished(shm::IoKind kind, int fd, bool failed, sampler::CallStart began, const char* call,
                                 void* hook_frame);
 
 // The other end as the program named it, or none.

@@ -33,13 +33,6 @@ template <auto Real, typename... Args>
   return block;
 }
 
-[[gnu::noinline, gnu::cold]] void free_tracked(void* block) {
-  if (block == nullptr || is_bootstrap(block)) return;
-  count_free();
-  sampler::forget_block(block);
-  g_real.free(block);
-}
-
 [[gnu::noinline, gnu::cold]] int posix_memalign_sampled(void** out, std::size_t alignment, std::size_t bytes) {
   void* caller = __builtin_dwarf_cfa();
   const std::uint64_t interval = sampler::take_turn(bytes);
@@ -93,6 +86,14 @@ template <auto Real, typename... Args>
 }
 
 }  // namespace
+
+void free_tracked(void* block) {
+  if (block == nullptr || is_bootstrap(block)) return;
+  count_free();
+  sampler::forget_block(block);
+  g_real.free(block);
+}
+
 }  // namespace camprobe::probe
 
 using namespace camprobe;         // NOLINT: hooks are global functions

@@ -1,7 +1,7 @@
 // probe/heap_fast.h
 //
-// The two questions that the heap's fast paths ask, for the malloc family (probe/heap.cc) and the C++ operators
-// (probe/heap_operators.cc).
+// What the heap's fast paths ask, and where free()'s leads to, for the malloc family (probe/heap.cc) and the C++
+// operators (probe/heap_operators.cc).
 #pragma once
 
 #include <cstddef>
@@ -21,5 +21,8 @@ inline bool count_allocation(std::size_t bytes) {
 inline void count_free() {
   sampler::t_lane.lane->heap_frees += 1;
 }
+
+// free() of a block that may have been sampled.
+[[gnu::noinline, gnu::cold]] void free_tracked(void* block);
 
 }  // namespace camprobe::probe

@@ -40,8 +40,7 @@ template <typename Call>
   const sampler::CallStart began;
   const int fd = call();
   const bool nothing_there = fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
-  if (!nothing_there)
-    probe::finished(IoKind::kAccept, listener, fd < 0, began.elapsed_ns(), name, __builtin_dwarf_cfa());
+  if (!nothing_there) probe::finished(IoKind::kAccept, listener, fd < 0, began, name, __builtin_dwarf_cfa());
   if (fd >= 0) probe::opened(fd, DescriptorKind::kAccept, probe::peer_of_descriptor(fd), __builtin_dwarf_cfa());
   return fd;
 }
@@ -97,7 +96,7 @@ CAMPROBE_HOOK int connect(int fd, const sockaddr* address, socklen_t length) {
   const sampler::CallStart began;
   const int result = real().connect(fd, address, length);
   const bool failed = result != 0 && errno != EINPROGRESS && errno != EINTR;
-  probe::finished(IoKind::kConnect, fd, failed, began.elapsed_ns(), "connect", __builtin_dwarf_cfa());
+  probe::finished(IoKind::kConnect, fd, failed, began, "connect", __builtin_dwarf_cfa());
   return result;
 }
 

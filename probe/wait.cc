@@ -24,12 +24,13 @@ std::uint64_t ns_of(const timespec& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-// Nanoseconds since `began` of which no doubt is left: now_ns() may be off by a little (sampler/clock.h), and a wait
-// must not end early.
-std::uint64_t gone_for_sure(std::uint64_t began) {
+// Nanoseconds since `began` of which no doubt is left: the processor's counter may be off by a little
+// (sampler/clock.h), and a wait must not end early.
+std::uint64_t gone_for_sure(const sampler::CallStart& began) {
   constexpr std::uint64_t kDoubt = 20'000;
-  const std::uint64_t now = shm::monotonic_ns();
-  return now > began + kDoubt ? now - began - kDoubt : 0;
+  const std::uint64_t gone = began.elapsed_ns();
+  const std::uint64_t doubt = kDoubt + gone / 1024;  // a clock may be slewed by half as much
+  return gone > doubt ? gone - doubt : 0;
 }
 
 // Makes `call(left)` until something other than our own signal ended it; `left` is null the first time (the program's
@@ -39,7 +40,7 @@ std::uint64_t gone_for_sure(std::uint64_t began) {
 template <typename Timeout, typename Call>
 [[gnu::always_inline]] inline int wait_by(int fd, const char* name, Timeout timeout_ns, Call call) {
   sampler::clear_interruption();
-  const std::uint64_t began = sampler::now_ns();
+  const sampler::CallStart began;
   int result = call(nullptr);
   if (result < 0 && errno == EFAULT) return result;
   const std::uint64_t wanted = timeout_ns();
@@ -53,9 +54,7 @@ template <typename Timeout, typename Call>
     sampler::look_at_control();
     return result;
   }
-  const std::uint64_t ended = sampler::now_ns();
-  probe::finished(IoKind::kWait, fd, result < 0 && errno != EINTR, ended > began ? ended - began : 0, name,
-                  __builtin_dwarf_cfa());
+  probe::finished(IoKind::kWait, fd, result < 0 && errno != EINTR, began, name, __builtin_dwarf_cfa());
   return result;
 }
 

@@ -303,11 +303,18 @@ bool Folder::thin_spans(std::int64_t now) {
   if (spans_until_ + kMinute > now - kSpansAfter) return true;
   from_ = spans_until_;
   spans_until_ = to_ = from_ + kMinute;
-  return run(
-      "DELETE FROM span WHERE ended_ns >= (?3 - 60) * 1000000000 AND ended_ns < ?3 * 1000000000 AND (process, "
-      "span) IN (SELECT process, span FROM (SELECT process, span, row_number() OVER (PARTITION BY process, "
-      "name ORDER BY ended_ns - began_ns DESC, span) AS place FROM span WHERE ended_ns >= (?3 - 60) * "
-      "1000000000 AND ended_ns < ?3 * 1000000000) WHERE place > 2)");
+  return run("CREATE TEMP TABLE fold AS SELECT process, span, parent, row_number() OVER (PARTITION BY process, name "
+             "ORDER BY ended_ns - began_ns DESC, span) <= 2 AS is_kept FROM span WHERE ended_ns >= (?3 - 60) * "
+             "1000000000 AND ended_ns < ?3 * 1000000000") &&
+         run("CREATE INDEX temp.fold_parent ON fold(process, parent)") &&
+         // A request is kept with all that lies inside it.
+         run("UPDATE temp.fold SET is_kept = 1 WHERE (process, span) IN (WITH RECURSIVE kept(process, span) AS (SELECT "
+             "process, span FROM temp.fold WHERE is_kept AND parent = 0 UNION SELECT f.process, f.span FROM kept k "
+             "JOIN "
+             "temp.fold f ON f.process = k.process AND f.parent = k.span) SELECT process, span FROM kept)") &&
+         run("DELETE FROM span WHERE ended_ns >= (?3 - 60) * 1000000000 AND ended_ns < ?3 * 1000000000 AND (process, "
+             "span) IN (SELECT process, span FROM temp.fold WHERE NOT is_kept)") &&
+         run("DROP TABLE temp.fold");
 }
 
 }  // namespace camprobe::run

@@ -15,7 +15,8 @@
 //                                unbiased for every sum over stacks, as the samples themselves are
 //   heap objects that died       the same with one probability for each stack of a minute, so that rare stacks keep
 //                                theirs; what lives is never touched
-//   single spans                 the slowest two of each name and minute, from five minutes on: they are large
+//   single spans                 the slowest two of each name and minute, and of requests what lies inside them, from
+//                                five minutes on: they are large
 //   threads, mappings, descriptors that ended    so many a minute, and rows that say how many of their like there were
 //                                (run/fold_ended.h); modules are as few as a region has room for
 // Many texts or peers of one bucket: the most frequent ones, and '(others)' for the rest.

@@ -134,7 +134,10 @@ class Reader {
 
   std::vector<SpanStat> span_stats(const Slice& slice = {});
   std::vector<SpanAttribute> span_attributes(const Slice& slice = {});
-  // Single spans that overlap the slice, by begin time.
+  // Single spans that overlap the slice, one at a time, however many there are. `use` may take what it likes of it.
+  enum class SpanOrder { kAsStored, kByBegin };
+  void each_span(const Slice& slice, SpanOrder order, const std::function<void(Span&)>& use);
+  // All of them, by begin time.
   std::vector<Span> spans(const Slice& slice = {});
 
   std::vector<LoadSource> load_sources();

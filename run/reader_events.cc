@@ -112,22 +112,23 @@ std::vector<SpanAttribute> Reader::span_attributes(const Slice& slice) {
                                     });
 }
 
-std::vector<Span> Reader::spans(const Slice& slice) {
+void Reader::each_span(const Slice& slice, SpanOrder order, const std::function<void(Span&)>& use) {
   std::string sql =
       "SELECT process, span, parent, name, began_ns, ended_ns, begin_thread, end_thread, attributes FROM span "
       "WHERE began_ns < ? AND (ended_ns IS NULL OR ended_ns >= ?)";
   if (slice.process) sql += " AND process = ?";
   if (slice.span_name) sql += " AND name = ?";
-  sql += " ORDER BY began_ns, span";
-  return state_->all<Span>(
+  // SQLite sorts what does not fit into its cache in files.
+  if (order == SpanOrder::kByBegin) sql += " ORDER BY began_ns, span";
+  Span row;
+  state_->each(
       sql,
       [&](Statement& s) {
         s.bind(slice.to_ns).bind(slice.from_ns);
         if (slice.process) s.bind(*slice.process);
         if (slice.span_name) s.bind(*slice.span_name);
       },
-      [](Statement& s) {
-        Span row;
+      [&](Statement& s) {
         row.process = s.id<ProcessId>();
         row.span = s.integer();
         row.parent = s.integer();
@@ -135,10 +136,17 @@ std::vector<Span> Reader::spans(const Slice& slice) {
         row.began_ns = s.integer();
         row.ended_ns = s.optional_integer();
         row.begin_thread = s.id<ThreadId>();
-        if (const auto end_thread = s.optional_integer()) row.end_thread = static_cast<ThreadId>(*end_thread);
+        const auto end_thread = s.optional_integer();
+        row.end_thread = end_thread ? std::optional(static_cast<ThreadId>(*end_thread)) : std::nullopt;
         row.attributes = s.text();
-        return row;
+        use(row);
       });
+}
+
+std::vector<Span> Reader::spans(const Slice& slice) {
+  std::vector<Span> rows;
+  each_span(slice, SpanOrder::kByBegin, [&](Span& row) { rows.push_back(std::move(row)); });
+  return rows;
 }
 
 std::vector<LoadSource> Reader::load_sources() {

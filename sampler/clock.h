@@ -90,6 +90,9 @@ class CallStart {
         static_cast<unsigned __int128>(gone) * g_ns_per_cycle.load(std::memory_order_relaxed) >> 32);
   }
 
+  // Grows with the time: by one a nanosecond, or more.
+  std::uint64_t word() const { return word_; }
+
  private:
   static constexpr std::uint64_t kIsClock = std::uint64_t{1} << 63;  // what `word_` is: nanoseconds, or else cycles
   std::uint64_t word_;

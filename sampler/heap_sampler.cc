@@ -9,8 +9,8 @@
 
 namespace camprobe::sampler {
 
-// Page aligned, so that a forked child can drop it with one call.
-alignas(4096) constinit std::uint8_t g_sampled_filter[kFilterBytes] = {};
+// Page aligned, so that a forked child can drop them with one call each.
+alignas(4096) constinit SampledAreas g_sampled_areas = {};
 
 namespace {
 
@@ -23,26 +23,51 @@ struct Range {
 constinit Range g_always_asked[4] = {{0, 1}};  // free(NULL)
 constinit std::uint32_t g_always_asked_count = 1;
 
+alignas(4096) constinit SampledSpots g_sampled_spots = {};
+
+template <unsigned kShift, std::size_t kBytes>
+void saturate(SampledFilter<kShift, kBytes>& filter, const Range& range) {
+  for (std::uintptr_t key = range.begin >> kShift; key <= (range.end - 1) >> kShift; ++key)
+    filter.count[key & (kBytes - 1)] = kSaturated;
+}
 void saturate(const Range& range) {
-  for (std::uintptr_t key = range.begin >> kFilterKeyShift; key <= (range.end - 1) >> kFilterKeyShift; ++key)
-    g_sampled_filter[key & (kFilterBytes - 1)] = kSaturated;
+  saturate(g_sampled_areas, range);
+  saturate(g_sampled_spots, range);
 }
 
-void filter_add(const void* block) {
-  std::uint8_t* slot = &g_sampled_filter[filter_slot(block)];
-  std::uint8_t now = __atomic_load_n(slot, __ATOMIC_RELAXED);
-  while (now != kSaturated && !__atomic_compare_exchange_n(slot, &now, static_cast<std::uint8_t>(now + 1), true,
+template <unsigned kShift, std::size_t kBytes>
+void add(SampledFilter<kShift, kBytes>& filter, const void* block) {
+  std::uint8_t* count = &filter.count[filter.slot(block)];
+  std::uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
+  while (now != kSaturated && !__atomic_compare_exchange_n(count, &now, static_cast<std::uint8_t>(now + 1), true,
                                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
 }
+void filter_add(const void* block) {
+  add(g_sampled_areas, block);
+  add(g_sampled_spots, block);
+}
 
-void filter_remove(const void* block) {
-  std::uint8_t* slot = &g_sampled_filter[filter_slot(block)];
-  std::uint8_t now = __atomic_load_n(slot, __ATOMIC_RELAXED);
+template <unsigned kShift, std::size_t kBytes>
+void remove(SampledFilter<kShift, kBytes>& filter, const void* block) {
+  std::uint8_t* count = &filter.count[filter.slot(block)];
+  std::uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
   while (now != kSaturated && now != 0 &&
-         !__atomic_compare_exchange_n(slot, &now, static_cast<std::uint8_t>(now - 1), true, __ATOMIC_RELAXED,
+         !__atomic_compare_exchange_n(count, &now, static_cast<std::uint8_t>(now - 1), true, __ATOMIC_RELAXED,
                                       __ATOMIC_RELAXED)) {
   }
+}
+void filter_remove(const void* block) {
+  remove(g_sampled_spots, block);
+  remove(g_sampled_areas, block);
+}
+
+template <unsigned kShift, std::size_t kBytes>
+void clear(SampledFilter<kShift, kBytes>& filter) {
+  // Private anonymous pages come back as zeros.
+  if (shm::is_error(
+          shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(&filter), static_cast<long>(kBytes), MADV_DONTNEED)))
+    __builtin_memset(&filter, 0, kBytes);
 }
 
 // Changes the countdown without changing the sum of bytes, base - countdown. Two single additions, so that a handler of
@@ -93,10 +118,8 @@ void always_ask_about(const void* begin, std::size_t bytes) {
 }
 
 void clear_sampled_filter() {
-  // Private anonymous pages come back as zeros.
-  if (shm::is_error(shm::raw_syscall(SYS_madvise, reinterpret_cast<long>(g_sampled_filter),
-                                     static_cast<long>(kFilterBytes), MADV_DONTNEED)))
-    __builtin_memset(g_sampled_filter, 0, kFilterBytes);
+  clear(g_sampled_areas);
+  clear(g_sampled_spots);
   for (std::uint32_t i = 0; i < g_always_asked_count; ++i) saturate(g_always_asked[i]);
 }
 
@@ -179,7 +202,7 @@ void track_block(void* block, std::size_t bytes, std::uint64_t interval, void* h
   const std::uint64_t begin = now_ns();
   // An entry that is still there belongs to a block whose free passed no hook (a library bound to its own libc).
   shm::LiveSample stale;
-  if (may_be_sampled(block) && g_region.live().erase(key_of(block), &stale)) {
+  if (g_sampled_spots.may_hold(block) && g_region.live().erase(key_of(block), &stale)) {
     filter_remove(block);
     write_record(*scope, shm::RecordKind::kFree, stale.stack,
                  shm::FreePayload{stale.size, stale.sample, stale.interval, stale.born_ns}, shm::kFlagOtherThread,
@@ -208,7 +231,7 @@ void track_block(void* block, std::size_t bytes, std::uint64_t interval, void* h
 }
 
 void forget_block(void* block) {
-  if (!may_touch_region()) return;
+  if (!g_sampled_spots.may_hold(block) || !may_touch_region()) return;
   shm::LiveSample sample;
   if (!g_region.live().erase(key_of(block), &sample)) return;
   filter_remove(block);
@@ -216,7 +239,7 @@ void forget_block(void* block) {
 }
 
 bool peek_block(void* block, shm::LiveSample* sample) {
-  return may_touch_region() && may_be_sampled(block) && g_region.live().peek(key_of(block), sample);
+  return g_sampled_spots.may_hold(block) && may_touch_region() && g_region.live().peek(key_of(block), sample);
 }
 
 void forget_sample(void* block, const shm::LiveSample& sample) {

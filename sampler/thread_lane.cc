@@ -37,7 +37,7 @@ constinit shm::Lane g_unarmed_lane = {.heap_countdown = kAlwaysSpent,
                                       .began_ns = 0,
                                       .name = {},
                                       .current_span = 0,
-                                      .reserved2 = 0,
+                                      .kept_spans = 0,
                                       .ring = {},
                                       .signal_ring = {},
                                       .reserved3 = {},
@@ -108,6 +108,8 @@ constinit thread_local ThreadLane t_lane = {.lane = &g_unarmed_lane,
                                             .tid = 0,
                                             .index = -1,
                                             .heap_draw_seen = 0,
+                                            .looked_at_ns = 0,
+                                            .looked_at_call = 0,
                                             .entered_at = 0,
                                             .heap_interval = 0,
                                             .random = {},
@@ -255,45 +257,26 @@ ThreadLane* this_thread_slow() {
   return &thread;
 }
 
-namespace {
-
-[[gnu::noinline, gnu::cold]] ThreadLane* this_thread_keeping_errno() {
+[[gnu::noinline, gnu::cold]] ThreadLane* PlainProbeScope::enter_slowly(std::uintptr_t frame) {
   const ErrnoSaver keep_errno;
-  return this_thread_slow();
-}
-
-[[gnu::noinline, gnu::cold]] void hook_end_keeping_errno(ThreadLane& thread) {
-  const ErrnoSaver keep_errno;
-  g_on_thread_armed(thread);
-}
-
-[[gnu::noinline, gnu::cold]] void act_keeping_errno(ThreadLane& thread) {
-  const ErrnoSaver keep_errno;
-  act_on_news(thread, false);
-}
-
-}  // namespace
-
-[[gnu::hot]] PlainProbeScope::PlainProbeScope() : thread_(is_ready(t_lane) ? &t_lane : this_thread_keeping_errno()) {
-  if (__builtin_expect(thread_ != nullptr, 1)) {
-    thread_->entered_at = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  ThreadLane* thread = this_thread();
+  if (thread != nullptr) {
+    thread->entered_at = frame;
     // A thread that was armed in a handler.
-    if (__builtin_expect(!thread_->is_thread_end_hooked, 0) && g_on_thread_armed != nullptr)
-      hook_end_keeping_errno(*thread_);
+    if (!thread->is_thread_end_hooked && g_on_thread_armed != nullptr) g_on_thread_armed(*thread);
   } else if (t_lane.mode == LaneMode::kArmed) {
     g_region.count_loss(shm::Loss::kReentrant);
   } else if (t_lane.mode == LaneMode::kStray) {
     g_region.count_loss(shm::Loss::kNoLane);
   }
-  std::atomic_signal_fence(std::memory_order_seq_cst);
+  return thread;
 }
 
-[[gnu::hot]] PlainProbeScope::~PlainProbeScope() {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (thread_ == nullptr) return;
+ProbeScope::ProbeScope() = default;
+
+ProbeScope::~ProbeScope() {
   // A thread that has given its lane back meanwhile has no ring to tell of it.
-  if (__builtin_expect(has_news(*thread_), 0) && thread_->mode == LaneMode::kArmed) act_keeping_errno(*thread_);
-  thread_->entered_at = 0;
+  if (*this && __builtin_expect(has_news(**this), 0) && (*this)->mode == LaneMode::kArmed) act_on_news(**this, false);
 }
 
 StackId capture_above(ThreadLane& thread, void* hook_frame) {

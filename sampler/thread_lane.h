@@ -57,6 +57,8 @@ struct ThreadLane {
   std::uint32_t tid;
   std::int32_t index;            // of the lane; -1: none
   std::uint32_t heap_draw_seen;  // g_heap_draw when the countdown was drawn
+  std::uint64_t looked_at_ns;    // when the control block was last looked at (sampler/control.h),
+  std::uint64_t looked_at_call;  // and the same in CallStart's words
   std::uintptr_t entered_at;     // frame that holds the probe's door shut; 0: open
   std::uint64_t heap_interval;   // in force for the countdown; 0: off
   IntervalGenerator random;
@@ -163,19 +165,31 @@ class ErrnoSaver {
   int saved_;
 };
 
-// A ProbeScope (below) for code that calls nothing of the C library: looks at errno only where the door itself has
-// work.
+// A ProbeScope (below) for code that is called all the time and calls nothing of the C library: looks at errno only
+// where the door itself has work, and leaves it to its user to look at the control block.
 class PlainProbeScope {
  public:
-  PlainProbeScope();
+  [[gnu::always_inline]] PlainProbeScope() : thread_(&t_lane) {
+    const auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    if (__builtin_expect(is_ready(t_lane) && t_lane.is_thread_end_hooked, 1))
+      t_lane.entered_at = frame;
+    else
+      thread_ = enter_slowly(frame);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
   PlainProbeScope(const PlainProbeScope&) = delete;
   PlainProbeScope& operator=(const PlainProbeScope&) = delete;
-  ~PlainProbeScope();
+  [[gnu::always_inline]] ~PlainProbeScope() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (thread_ != nullptr) thread_->entered_at = 0;
+  }
   explicit operator bool() const { return thread_ != nullptr; }
   ThreadLane& operator*() const { return *thread_; }
   ThreadLane* operator->() const { return thread_; }
 
  private:
+  static ThreadLane* enter_slowly(std::uintptr_t frame);
+
   ThreadLane* thread_;
 };
 
@@ -185,7 +199,11 @@ class PlainProbeScope {
 //   ProbeScope scope;
 //   if (!scope) return;
 //   write_record(*scope, RecordKind::kOpen, capture_above(*scope, __builtin_dwarf_cfa()), payload);
-class ProbeScope : ErrnoSaver, public PlainProbeScope {};
+class ProbeScope : ErrnoSaver, public PlainProbeScope {
+ public:
+  ProbeScope();
+  ~ProbeScope();
+};
 
 // The stack of the caller of the interposed function. `hook_frame` is __builtin_dwarf_cfa() in that function (or in the
 // slow path it ends in a tail call to). Only with the door shut, or in our own signal handler. 0: depot full.

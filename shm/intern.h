@@ -90,13 +90,14 @@ class InternTable {
     return 0;
   }
 
- private:
-  InternHeader* header() { return reinterpret_cast<InternHeader*>(base_ + index_offset_); }
-
-  bool holds(std::uint32_t id, std::uint32_t hash, const void* data, std::uint32_t bytes) {
+  // Whether the entry `id`, which intern() gave, has these bytes; `hash` is intern_hash() of them.
+  bool holds(std::uint32_t id, std::uint32_t hash, const void* data, std::uint32_t bytes) const {
     const auto* entry = reinterpret_cast<const InternEntry*>(base_ + arena_offset_ + std::uint64_t{id} * 8);
     return entry->hash == hash && entry->bytes == bytes && std::memcmp(entry + 1, data, bytes) == 0;
   }
+
+ private:
+  InternHeader* header() { return reinterpret_cast<InternHeader*>(base_ + index_offset_); }
 
   std::uint32_t append(std::uint32_t hash, const void* data, std::uint32_t bytes, bool leaves_room) {
     const std::uint64_t need = sizeof(InternEntry) + (std::uint64_t{bytes} + 7) / 8 * 8;

@@ -28,7 +28,7 @@
 namespace camprobe::shm {
 
 inline constexpr char kMagic[8] = {'C', 'A', 'M', 'P', 'R', 'O', 'B', 'E'};
-inline constexpr std::uint32_t kAbiVersion = 4;
+inline constexpr std::uint32_t kAbiVersion = 5;
 inline constexpr std::size_t kPage = 4096;
 
 // ---------------------------------------------------------------------------------------------------------- sizes
@@ -181,36 +181,46 @@ static_assert(sizeof(LiveSample) == 48);
 inline constexpr std::uint64_t kShortLifeNs = 1'000'000'000;
 
 struct DescriptorEntry {
+  // The cache line that each transfer touches.
   std::atomic<std::uint32_t>
       generation;  // odd: open; even: closed or never opened. Raised by one at each open and close
-  StackId stack;
-  Peer peer;
   DescriptorKind kind;
-  std::uint8_t flags;  // kFlagFound
-  std::uint16_t local_port;
-  std::uint64_t opened_ns;
-  SpanId span;
-  std::atomic<std::uint64_t> read_ops, read_bytes, read_errors, read_ns;
-  std::atomic<std::uint64_t> write_ops, write_bytes, write_errors, write_ns;
+  std::uint8_t flags;        // kFlagFound
   std::uint16_t stands_for;  // as in OpenPayload; 0: a plain file's opening that was not captured: no stack, no kOpen,
                              // and a kClose only after kShortLifeNs
+  std::atomic<std::uint64_t> read_ops, read_bytes, read_ns;
+  std::atomic<std::uint64_t> write_ops, write_bytes, write_ns;
+  SpanId span;
+  // What is written once, or seldom.
+  std::atomic<std::uint64_t> read_errors, write_errors;
+  std::uint64_t opened_ns;
+  StackId stack;
+  Peer peer;
+  std::uint16_t local_port;
   std::uint16_t reserved[3];
   std::uint64_t reserved2;
 };
+static_assert(offsetof(DescriptorEntry, read_errors) == 64);
 static_assert(sizeof(DescriptorEntry) == 128);
 
-struct SpanSlot {
-  std::atomic<SpanId> id;  // 0 free; the handle while open
+// What SpanSlot::id says of a slot that is not free and whose span is not open. No handle looks like that, since its
+// low half is a slot's number + 1.
+inline constexpr SpanId kSpanChanges = 0xffff;  // is being filled, or emptied
+inline constexpr SpanId kSpanKept = 0xfffe;     // free, and kept for the next span of some lane
+static_assert(kSpans < kSpanKept);
+
+struct alignas(64) SpanSlot {
+  std::atomic<SpanId> id;  // 0 free; the handle while open; else one of the above
   SpanId parent;
   std::uint64_t begin_ns;
   NameId name;
   std::uint32_t begin_tid;
   std::atomic<std::uint32_t> attributes;
-  std::uint32_t serial;  // counts the slot's uses
-  std::uint64_t reserved;
+  std::uint32_t serial;     // counts the slot's uses
+  std::uint64_t next_kept;  // of a slot that is kept: slot + 1 of the next; 0 none
   Attribute attribute[kSpanAttributes];
 };
-static_assert(sizeof(SpanSlot) == 48 + 16 * kSpanAttributes);
+static_assert(sizeof(SpanSlot) == 192 && offsetof(SpanSlot, attribute) == 48);
 
 // ---------------------------------------------------------------------------------------------------------- lanes
 
@@ -262,7 +272,9 @@ struct alignas(64) Lane {
   std::uint64_t began_ns;
   char name[16];
   std::atomic<SpanId> current_span;
-  std::uint64_t reserved2;
+  // Free span slots that are kept for this lane's next spans, a list: slot + 1 of the first, 0 none, and in the upper
+  // half how many there are. Passes on with the lane.
+  std::uint64_t kept_spans;
   // Rings: heads here, slots behind the lane.
   RingHeader ring;
   RingHeader signal_ring;

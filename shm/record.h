@@ -113,11 +113,20 @@ struct SpanPayload {  // time_ns: when it ended; span: its id
   std::uint32_t end_tid;
   std::uint32_t attributes;  // how many follow, two a record
 };
-enum class AttributeType : std::uint32_t { kNone, kNumber, kText };
+// The last four are a `traceparent` (shm/trace_context.h), together under one key and in this order.
+enum class AttributeType : std::uint32_t {
+  kNone,
+  kNumber,
+  kText,
+  kTraceHigh,
+  kTraceLow,
+  kTraceSpan,         // not sampled
+  kTraceSpanSampled,  // one of the two
+};
 struct Attribute {
   NameId key;
   AttributeType type;
-  std::uint64_t value;  // the bits of a double, or a NameId
+  std::uint64_t value;  // the bits of a double, a NameId, or a part of a traceparent
 };
 struct AttributesPayload {
   Attribute attribute[2];

@@ -249,34 +249,20 @@ DescriptorEntry* Region::descriptor(int fd) {
 
 SpanSlot* Region::claim_span(std::uint32_t hint, SpanId* id) {
   if (base_ == nullptr) return nullptr;
-  auto* slots = reinterpret_cast<SpanSlot*>(base_ + kSpansOffset);
   for (std::uint32_t probe = 0; probe < 128; ++probe) {
     const std::uint32_t at = (hint + probe) % kSpans;
     if (!reservation_.ensure(kSpansOffset + at * sizeof(SpanSlot), sizeof(SpanSlot))) {
       count_loss(Loss::kReserve);
       return nullptr;
     }
-    SpanSlot& slot = slots[at];
+    SpanSlot& slot = span_slot(at);
     SpanId free = 0;
     if (slot.id.load(std::memory_order_relaxed) != 0) continue;
-    // Ones in the low half mark "being filled": no handle looks like that, since a slot number is below kSpans.
-    if (!slot.id.compare_exchange_strong(free, 0xffff, std::memory_order_acquire)) continue;
-    slot.serial += 1;
-    slot.parent = 0;
-    slot.attributes.store(0, std::memory_order_relaxed);
-    *id = (static_cast<SpanId>(slot.serial) << 16) | (at + 1);
-    return &slot;
+    if (!slot.id.compare_exchange_strong(free, kSpanChanges, std::memory_order_acquire)) continue;
+    return begin_span(slot, at, id);
   }
   count_loss(Loss::kSpanFull);
   return nullptr;
-}
-
-SpanSlot* Region::span(SpanId id) const {
-  const std::uint64_t at = (id & 0xffff) - 1;
-  if (base_ == nullptr || at >= kSpans || !reservation_.is_reserved(kSpansOffset + at * sizeof(SpanSlot)))
-    return nullptr;
-  auto* slot = reinterpret_cast<SpanSlot*>(base_ + kSpansOffset) + at;
-  return slot->id.load(std::memory_order_acquire) == id ? slot : nullptr;
 }
 
 int Region::acquire_lane(std::uint32_t tid, std::uint64_t now_ns) {

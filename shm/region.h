@@ -49,6 +49,10 @@ class Region {
   ControlBlock* control() const { return reinterpret_cast<ControlBlock*>(base_ + kControlOffset); }
 
   NameId intern_name(const char* text, std::uint32_t bytes);
+  // Whether `id`, which intern_name() gave in this region, is that of these bytes.
+  bool is_name(NameId id, std::uint32_t hash, const char* text, std::uint32_t bytes) const {
+    return names_.holds(id, hash, text, bytes);
+  }
   StackId intern_stack(const std::uintptr_t* frames, std::uint32_t depth, bool complete);
   // The same without a copy (2 KiB of a stack that may be small): `frames` must have room for one more word.
   // `is_one_of_many`: a stack of CPU samples, of which there are new ones as long as a program runs, since each
@@ -63,10 +67,39 @@ class Region {
   // The same, but only where an entry was reserved before; never allocates.
   DescriptorEntry* known_descriptor(int fd) const;
 
-  // A free span slot, claimed: its id is set to a fresh handle, everything else zero. nullptr: table full (counted).
+  // A free span slot, claimed: no handle finds it until its id is set to the fresh one that `id` gets. Without parent
+  // and attributes. nullptr: table full (counted).
   SpanSlot* claim_span(std::uint32_t hint, SpanId* id);
+  // How many slots a lane may keep. A server that hands requests on has many spans open at once, so the first threads
+  // keep many; a thousand threads that only end what others begin still leave half of all slots.
+  static constexpr std::uint32_t kept_spans_of(int lane) { return lane < static_cast<int>(kLongLanes) ? 64 : 1; }
+  // The same of the slots that `lane` keeps; nullptr: it keeps none. And back to it (true) or to the table, with the
+  // slot's id kSpanChanges. Of the lane's own thread, behind its door. A slot that is used over and over by one thread
+  // stays in its caches, and needs no lock on the bus.
+  SpanSlot* claim_kept_span(Lane& lane, SpanId* id) {
+    const std::uint64_t kept = lane.kept_spans;
+    const std::uint32_t at = static_cast<std::uint32_t>(kept) - 1;
+    if (at >= kSpans) return nullptr;
+    SpanSlot& slot = span_slot(at);
+    lane.kept_spans = ((kept >> 32) - 1) << 32 | static_cast<std::uint32_t>(slot.next_kept);
+    return begin_span(slot, at, id);
+  }
+  void keep_span(int index, Lane& lane, SpanSlot& slot, SpanId id) {
+    const std::uint64_t kept = lane.kept_spans;
+    const bool has_room = kept >> 32 < kept_spans_of(index);
+    if (!has_room) return slot.id.store(0, std::memory_order_release);
+    slot.next_kept = kept & 0xffffffff;
+    slot.id.store(kSpanKept, std::memory_order_release);
+    lane.kept_spans = ((kept >> 32) + 1) << 32 | (id & 0xffff);
+  }
   // The slot of an open span; nullptr when it is not open any more.
-  SpanSlot* span(SpanId id) const;
+  SpanSlot* span(SpanId id) const {
+    const std::uint64_t at = (id & 0xffff) - 1;
+    if (base_ == nullptr || at >= kSpans || !reservation_.is_reserved(kSpansOffset + at * sizeof(SpanSlot)))
+      return nullptr;
+    SpanSlot& slot = span_slot(static_cast<std::uint32_t>(at));
+    return slot.id.load(std::memory_order_acquire) == id ? &slot : nullptr;
+  }
 
   // A lane for the calling thread, active and reserved but for its rings; -1: none free or no room (counted).
   int acquire_lane(std::uint32_t tid, std::uint64_t now_ns);
@@ -94,6 +127,15 @@ class Region {
   void say(const char* text);
 
  private:
+  SpanSlot& span_slot(std::uint32_t at) const { return reinterpret_cast<SpanSlot*>(base_ + kSpansOffset)[at]; }
+  static SpanSlot* begin_span(SpanSlot& slot, std::uint32_t at, SpanId* id) {
+    slot.serial += 1;
+    slot.parent = 0;
+    slot.attributes.store(0, std::memory_order_relaxed);
+    *id = (static_cast<SpanId>(slot.serial) << 16) | (at + 1);
+    return &slot;
+  }
+
   // Empty private memory in place of whatever is mapped at base_.
   bool clear_mapping();
 

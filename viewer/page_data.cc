@@ -11,6 +11,7 @@
 #include "viewer/page_stack_tree.h"
 #include "viewer/page_tables.h"
 #include "viewer/page_timeline.h"
+#include "viewer/page_traces.h"
 #include "viewer/page_values.h"
 
 namespace camprobe::viewer {
@@ -83,6 +84,7 @@ json page_data(run::Reader& run, const json& report, const PageLimits& limits, c
   page["nodes"] = tree.nodes_json();
   page["frames"] = tree.frames_json();
   page["spans"] = spans(run, limits, notes);
+  page["traces"] = traces(run, limits, notes);
 
   std::map<std::string, std::int64_t> lost_by_kind;
   for (const run::Lost& row : run.lost()) lost_by_kind[printable_utf8(row.kind)] += row.records;

@@ -20,6 +20,8 @@ struct PageLimits {
   std::size_t profile_entries = 120'000;  // per profile: (bucket, stack, weight)
   std::size_t stack_nodes = 200'000;      // of the tree all stacks share
   std::size_t table_rows = 200;
+  std::size_t traces = 50;          // the slowest, and as many at random
+  std::size_t trace_spans = 150;    // of one trace
   std::size_t processes_drawn = 8;  // with series of their own, besides the sum of all
 };
 

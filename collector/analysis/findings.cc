@@ -154,6 +154,9 @@ std::string advice_of(const LeakFinding& f, const std::string& kind, const std::
         return "One buffer that is replaced by a larger one each time. Whether it has a final size only a longer run "
                "shows.";
       }
+      if (v.reason == Reason::kFollowsLoad) {
+        return "Let the highest load go on, or come again: a pool has its size then, and what still comes is a leak.";
+      }
       if (v.reason == Reason::kClocksDisagree) {
         return "Grows with time rather than with requests, under a load that only rose. Repeat with a constant load, "
                "or with a pause in it.";
@@ -178,6 +181,8 @@ std::string why_of(const LeakFinding& f) {
       return "Old ones go: the population is bounded.";
     case Reason::kWithinBound:
       return "As many as the load has users.";
+    case Reason::kFollowsLoad:
+      return "It grew whenever there were more clients than ever before, and hardly between: as a pool does.";
     case Reason::kBelowMinimum:
       return "Too little to matter.";
     case Reason::kReplaced:

@@ -10,6 +10,7 @@
 #include <set>
 #include <string_view>
 
+#include "collector/analysis/load_rises.h"
 #include "collector/analysis/own_frame.h"
 #include "collector/metrics.h"
 #include "collector/proof_phases.h"
@@ -411,6 +412,8 @@ class Input {
     for (const auto& [source, n] : by_source) users += n;
     std::map<Key, std::size_t> known;
     std::map<run::ProcessId, CapturedFiles> files;
+    std::map<run::ProcessId, std::vector<Life>> accepted;
+    std::map<std::size_t, std::set<std::string>> peers;
     for (const run::Descriptor& d : reader_.descriptors()) {
       // Openings that were not captured are counted by those that were.
       if (d.kind == "listen" || d.stands_for == 0) continue;
@@ -424,6 +427,8 @@ class Input {
       if (d.kind == "file") files.try_emplace(d.process, run_end_).first->second.add(d);
       // As many accepted connections as the load has users are the load's, not the server's, to close.
       if (d.kind == "accept" && users > 0) p.bound = std::ceil(1.1 * users) + 2;
+      if (d.kind == "accept") accepted[d.process].push_back(p.lives.back());
+      if (d.kind == "connect") peers[i].insert(d.peer);
       if (died >= input_.stretch.end && d.opened_ns / kNs >= input_.stretch.warm_up) {
         ++input_.origins[i].peers[d.kind == "accept" ? d.peer.substr(0, d.peer.rfind(':')) : d.peer];
       }
@@ -431,10 +436,24 @@ class Input {
     for (const auto& [key, i] : known) {
       if (key.kind == "file") input_.populations[i].density = files.at(key.process).density();
     }
+    for (const auto& [process, lives] : accepted) concurrency_[process] = concurrency_of(lives);
+    for (const auto& [key, i] : known) {
+      // Those accepted are the clients themselves: their own number explains nothing of them.
+      if (key.kind != "accept") note_concurrency(key.process, i, std::max<std::size_t>(1, peers[i].size()));
+    }
     for (const run::DescriptorSum& sum : reader_.descriptor_sums()) {
       const auto found = known.find({sum.process, sum.stack, sum.kind});
       if (found != known.end()) be_active(found->second, sum.second, static_cast<double>(sum.opened));
     }
+  }
+
+  // So much of it as there were clients at a time, to each peer, may have had a use at once.
+  void note_concurrency(run::ProcessId process, std::size_t population, std::size_t peers) {
+    const auto found = concurrency_.find(process);
+    if (found == concurrency_.end()) return;
+    Population& p = input_.populations[population];
+    p.rises = found->second.rises;
+    p.concurrency = std::ceil(1.1 * found->second.peak * static_cast<double>(peers)) + 2;
   }
 
   void read_threads() {
@@ -446,6 +465,7 @@ class Input {
       input_.populations[i].lives.push_back(
           {seconds_of(t.began_ns), death(t.process, t.ended_ns), kept_of, kept_of, kept_of});
     }
+    for (const auto& [key, i] : known) note_concurrency(key.process, i, 1);
   }
 
   // The pages of V8's heap hold what all of a program's functions allocate, and are given back page by page, not stack
@@ -667,6 +687,7 @@ class Input {
   RunInput input_;
   std::vector<run::Process> processes_;
   std::map<run::ProcessId, Seconds> ends_;
+  std::map<run::ProcessId, Concurrency> concurrency_;  // by accepted connections
   Seconds run_end_ = 0;
   bool load_results_kept_ = true;
   bool have_intervals_ = false;

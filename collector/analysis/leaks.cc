@@ -79,6 +79,7 @@ Population join(const std::vector<Population>& populations, const std::vector<st
     const Population& other = populations[members[i]];
     joined.lives.insert(joined.lives.end(), other.lives.begin(), other.lives.end());
     joined.bound += other.bound;
+    joined.concurrency = std::max(joined.concurrency, other.concurrency);
     if (joined.activity.size() < other.activity.size()) joined.activity.resize(other.activity.size());
     for (std::size_t s = 0; s < other.activity.size(); ++s) joined.activity[s] += other.activity[s];
   }

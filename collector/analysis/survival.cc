@@ -9,6 +9,7 @@
 
 #include "collector/analysis/lifetimes.h"
 #include "collector/analysis/lives.h"
+#include "collector/analysis/load_rises.h"
 
 namespace camprobe::analysis {
 
@@ -538,6 +539,17 @@ SurvivalVerdict judge_survival(const Population& population, const Stretch& stre
     }
   }
   if (verdict.verdict == Verdict::kLeaks) {
+    const GrowthWithLoad growth = growth_with_load(population, stretch, clock, verdict, thresholds);
+    if (growth.follows) {
+      // More than there was work for at a time, or a few that came otherwise: it may be a pool and a leak.
+      const auto alive = std::count_if(population.lives.begin(), population.lives.end(),
+                                       [&](const Life& life) { return life.died >= stretch.end; });
+      const bool is_pool = growth.between < thresholds.min_survivors_exact && population.concurrency > 0 &&
+                           static_cast<double>(alive) <= population.concurrency;
+      verdict.verdict = is_pool ? Verdict::kNone : Verdict::kInconclusive;
+      verdict.reason = Reason::kFollowsLoad;
+      return verdict;
+    }
     const Seconds longer = stretch.begin + thresholds.warm_up_repeat * (stretch.warm_up - stretch.begin);
     // Less of the run is less evidence: a verdict that is only left open by that is no contradiction.
     Thresholds surely = thresholds;

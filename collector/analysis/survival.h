@@ -33,6 +33,7 @@ enum class Reason {
   kNoSurvivors,       // none: nothing, or next to nothing, stays
   kOldOnesDie,        // none: bounded population (cache with eviction, sessions with a lifetime)
   kWithinBound,       // none: as many as the load itself holds open
+  kFollowsLoad,       // none: grew with each rise of the load and not between (inconclusive where something did not)
   kBelowMinimum,      // none: stays, but too little to matter
   kReplaced,          // none: as many went as came
   kThinsOut,          // saturating

@@ -41,6 +41,8 @@ constexpr Named kNamed[] = {
     {"min_bytes_per_hour", &Thresholds::min_bytes_per_hour},
     {"min_daily_share_of_limit", &Thresholds::min_daily_share_of_limit},
     {"min_exact_events", &Thresholds::min_exact_events},
+    {"between_rises_share", &Thresholds::between_rises_share},
+    {"between_rises_probability", &Thresholds::between_rises_probability},
     {"unseen_load_share", &Thresholds::unseen_load_share},
     {"min_seconds", &Thresholds::min_seconds},
     {"min_requests", &Thresholds::min_requests},

@@ -13,7 +13,7 @@
 namespace camprobe::analysis {
 
 struct Thresholds {
-  int version = 3;
+  int version = 4;
 
   // What counts as evidence of survival. Ages and places are shares of the judged stretch on the clock in use.
   double warm_up_share = 0.1;   // births in the first tenth are start-up
@@ -60,6 +60,10 @@ struct Thresholds {
   double min_bytes_per_hour = 1024.0 * 1024.0;
   double min_daily_share_of_limit = 0.01;
   double min_exact_events = 1;  // growth in the stretch that a handful of late openings explains
+
+  // Growth that came with each rise of the load and not between (load_rises.h).
+  double between_rises_share = 0.25;        // of what a leak had done while the load stayed, at most
+  double between_rises_probability = 1e-3;  // of so few then if it were a leak
 
   double unseen_load_share = 0.2;  // of socket reads outside of what the load tool saw: its results are not of the load
 

@@ -54,7 +54,8 @@ std::vector<ActiveRecording> find_recordings() {
     if (ignored || (executable != own && executable.filename() != "camprobe")) continue;
     for (const auto& open : fs::directory_iterator(entry.path() / "fd", ignored)) {
       const fs::path target = fs::read_symlink(open.path(), ignored);
-      if (ignored || target.string().ends_with("-wal") || target.string().ends_with("-shm") || !is_run_file(target))
+      if (ignored || target.string().ends_with("-wal") || target.string().ends_with("-shm") ||
+          target.filename() == kObservationName || !is_run_file(target))
         continue;
       if (!is_open_for_writing(entry.path() / "fdinfo" / open.path().filename())) continue;
       found.push_back({pid, target.string()});

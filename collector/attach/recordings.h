@@ -15,6 +15,9 @@ struct ActiveRecording {
   std::string run;  // the file
 };
 
+// A run file of this name is somebody's own working file, and no recording that a user could mean.
+inline constexpr const char* kObservationName = "camprobe-observation.camrun";
+
 std::vector<ActiveRecording> find_recordings();
 
 }  // namespace camprobe::attach

@@ -20,20 +20,35 @@ run::StackId RegionContext::stack(shm::StackId id, std::uint64_t taken_ns) {
   return stack;
 }
 
+const run::StackId* RegionContext::known_sample_stack(const Instruction& key) {
+  const auto young = sample_stacks_.find(key);
+  if (young != sample_stacks_.end()) return &young->second;
+  const auto old = older_sample_stacks_.find(key);
+  if (old == older_sample_stacks_.end()) return nullptr;
+  remember_sample_stack(key, run::StackId(old->second));
+  return &sample_stacks_.find(key)->second;
+}
+
+void RegionContext::remember_sample_stack(const Instruction& key, run::StackId stack) {
+  if (sample_stacks_.size() >= kSampleStacksAGeneration) {
+    std::swap(older_sample_stacks_, sample_stacks_);
+    sample_stacks_.clear();
+  }
+  sample_stacks_.insert_or_assign(key, stack);
+}
+
 run::StackId RegionContext::stack_of_sample(const shm::ReadRecord& record) {
-  constexpr std::size_t kMostMade = 16 * kMostSampleStacks;  // in days; a target that makes its samples up ends here
+  constexpr std::size_t kMostMade = 16 * shm::kStackSlots;  // in days; a target that makes its samples up ends here
   const Instruction key{record.stack, record.cpu.program_counter};
-  const auto known = sample_stacks_.find(key);
-  if (known != sample_stacks_.end()) return known->second;
+  if (const run::StackId* known = known_sample_stack(key)) return *known;
   if (sample_stacks_made_ >= kMostMade) return run::kUnknownStack;
   auto raw = region.stack_of(record);
   if (!raw || raw->frames.empty()) return run::kUnknownStack;
   ++sample_stacks_made_;
-  if (sample_stacks_.size() >= kMostSampleStacks) sample_stacks_.clear();
   const run::StackId stack = writer.add_stack(
       process, !raw->complete,
       run::RegionStack{static_cast<std::int64_t>(record.stack), static_cast<std::int64_t>(record.cpu.program_counter)});
-  sample_stacks_.emplace(key, stack);
+  remember_sample_stack(key, stack);
   symbolizer.add_stack(symbol_process_, stack, std::move(raw->frames), true, record.time_ns);
   return stack;
 }
@@ -115,8 +130,7 @@ void RegionContext::restore(const DrainState& state, run::Reader& run) {
       continue;
     }
     ++sample_stacks_made_;
-    if (sample_stacks_.size() < kMostSampleStacks)
-      sample_stacks_.emplace(Instruction{id, static_cast<std::uint64_t>(*in_region.instruction)}, stack);
+    remember_sample_stack({id, static_cast<std::uint64_t>(*in_region.instruction)}, stack);
   }
   std::unordered_map<std::int64_t, run::Module> rows;
   for (run::Module& row : run.modules(process)) rows.emplace(row.id, std::move(row));

@@ -83,8 +83,9 @@ class RegionContext {
   std::size_t symbol_process_;
   std::size_t symbol_modules_ = 0;
   std::unordered_map<shm::StackId, run::StackId> stacks_;
-  // By caller's stack and instruction. Emptied when it is as large as the depot could be: what is then met again is a
-  // stack of the run's a second time, with the same frames.
+  // By caller's stack and instruction, of which there are new ones as long as a program runs. In two generations, so
+  // that memory is bounded and what comes again and again is kept: when the young one is full it becomes the old one,
+  // and the old one goes. What is met again after that is a stack of the run's a second time, with the same frames.
   struct Instruction {
     shm::StackId callers = 0;
     std::uint64_t program_counter = 0;
@@ -95,8 +96,11 @@ class RegionContext {
       return (key.program_counter ^ (std::uint64_t{key.callers} << 40)) * 0x9e3779b97f4a7c15u >> 16;
     }
   };
-  static constexpr std::size_t kMostSampleStacks = shm::kStackSlots;
-  std::unordered_map<Instruction, run::StackId, HashOfInstruction> sample_stacks_;
+  static constexpr std::size_t kSampleStacksAGeneration = 1 << 13;
+  using SampleStacks = std::unordered_map<Instruction, run::StackId, HashOfInstruction>;
+  const run::StackId* known_sample_stack(const Instruction& key);
+  void remember_sample_stack(const Instruction& key, run::StackId stack);
+  SampleStacks sample_stacks_, older_sample_stacks_;
   std::size_t sample_stacks_made_ = 0;
   std::unordered_map<shm::NameId, run::NameId> names_;
   std::unordered_map<shm::NameId, std::string> texts_;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "run/text.h"
+#include "shm/trace_context.h"
 
 namespace camprobe::drain {
 namespace {
@@ -14,6 +15,18 @@ namespace {
 // An attribute's text; ids that no name table holds are all the same nothing.
 shm::NameId id_of_text(const shm::Attribute& attribute) {
   return attribute.value < shm::kNameArenaBytes / 8 ? static_cast<shm::NameId>(attribute.value) : 0;
+}
+
+// The text that three attributes from `first` on stand for; nothing where they do not belong together.
+std::optional<std::string> traceparent_of(const shm::Attribute* first) {
+  using shm::AttributeType;
+  const bool is_sampled = first[2].type == AttributeType::kTraceSpanSampled;
+  if (first[1].type != AttributeType::kTraceLow || !(is_sampled || first[2].type == AttributeType::kTraceSpan) ||
+      first[1].key != first[0].key || first[2].key != first[0].key)
+    return std::nullopt;
+  std::string text(shm::kTraceparentBytes, '0');
+  shm::write_traceparent({first[0].value, first[1].value, first[2].value, is_sampled}, text.data());
+  return text;
 }
 
 }  // namespace
@@ -76,7 +89,50 @@ void SpanDrain::book(const Ended& span) {
   bucket.max_ns = std::max(bucket.max_ns, span.duration_ns());
   bucket.durations.record(span.duration_ns());
   book_attributes(bucket, span, static_cast<std::uint32_t>(second));
-  choose(bucket, span);
+  const bool is_chosen = choose(bucket, span);
+  if (span.parent == 0) {
+    if (is_chosen) begin_family(span, second);
+    return;
+  }
+  // Rings are read one after the other: a part may come after what it is a part of, or before.
+  if (const shm::SpanId* found = family_of_.find(span.parent)) {
+    const shm::SpanId root = *found;
+    if (join_family(span, root)) gather_inside(span, root);
+  }
+  if (recent_.size() < kRecent) {
+    recent_.push_back(span);
+  } else {
+    recent_[next_recent_] = span;
+    next_recent_ = (next_recent_ + 1) % kRecent;
+  }
+}
+
+void SpanDrain::begin_family(const Ended& root, std::int64_t second) {
+  constexpr std::size_t kMostFamilies = 512, kMostMembers = 1 << 15;
+  if (root.id == 0 || families_.size() >= kMostFamilies) return;
+  if (family_of_.size() >= kMostMembers) family_of_.clear();
+  families_[root.id].second = second;
+  *family_of_.at(root.id).first = root.id;
+  gather_inside(root, root.id);
+}
+
+void SpanDrain::gather_inside(const Ended& span, shm::SpanId root) {
+  // Newest first: what ended last lies outermost, so parents are met before their children.
+  for (std::size_t i = 0; i < recent_.size(); ++i) {
+    const Ended& other = recent_[(next_recent_ + recent_.size() - 1 - i) % recent_.size()];
+    if (other.end_ns < span.begin_ns || family_of_.find(other.id) != nullptr) continue;
+    const shm::SpanId* found = family_of_.find(other.parent);
+    if (found != nullptr && *found == root) join_family(other, root);
+  }
+}
+
+// Whether it had room.
+bool SpanDrain::join_family(const Ended& span, shm::SpanId root) {
+  const auto family = families_.find(root);
+  if (family == families_.end() || span.id == 0 || family->second.inside.size() >= kMostInside) return false;
+  family->second.inside.push_back(span);
+  *family_of_.at(span.id).first = root;
+  return true;
 }
 
 void SpanDrain::book_attributes(Bucket& bucket, const Ended& span, std::uint32_t second) {
@@ -105,7 +161,8 @@ void SpanDrain::book_attributes(Bucket& bucket, const Ended& span, std::uint32_t
   }
 }
 
-void SpanDrain::choose(Bucket& bucket, const Ended& span) {
+// Whether it is among the chosen now.
+bool SpanDrain::choose(Bucket& bucket, const Ended& span) {
   const auto ends_sooner = [](const Ended& a, const Ended& b) { return a.end_ns < b.end_ns; };
   const auto is_shorter = [](const Ended& a, const Ended& b) { return a.duration_ns() < b.duration_ns(); };
   const Ended* candidate = &span;  // for the slowest
@@ -113,7 +170,7 @@ void SpanDrain::choose(Bucket& bucket, const Ended& span) {
   if (bucket.first.size() < kFirstRows) {
     bucket.first.push_back(span);
     bucket.first_until_ns = std::max(bucket.first_until_ns, span.end_ns);
-    return;
+    return true;
   }
   // Rings are read one after the other, so an earlier one may come later.
   if (span.end_ns < bucket.first_until_ns) {
@@ -128,9 +185,10 @@ void SpanDrain::choose(Bucket& bucket, const Ended& span) {
   } else if (candidate->duration_ns() > bucket.slowest_from_ns) {
     *std::min_element(bucket.slowest.begin(), bucket.slowest.end(), is_shorter) = *candidate;
   } else {
-    return;
+    return candidate != &span;
   }
   bucket.slowest_from_ns = std::min_element(bucket.slowest.begin(), bucket.slowest.end(), is_shorter)->duration_ns();
+  return true;
 }
 
 std::optional<run::NameId> SpanDrain::name_of(shm::SpanId span) {
@@ -188,6 +246,11 @@ void SpanDrain::write_row(const Ended& span) {
   nlohmann::json attributes = nlohmann::json::object();
   for (std::uint32_t i = 0; i < span.attribute_count; ++i) {
     const shm::Attribute& attribute = span.attribute[i];
+    if (attribute.type == shm::AttributeType::kTraceHigh && i + 2 < span.attribute_count) {
+      if (const auto text = traceparent_of(&span.attribute[i])) attributes[context_.text(attribute.key)] = *text;
+      i += 2;
+      continue;
+    }
     const std::string& key = context_.text(attribute.key);
     if (attribute.type == shm::AttributeType::kNumber) attributes[key] = std::bit_cast<double>(attribute.value);
     if (attribute.type == shm::AttributeType::kText) attributes[key] = text_of(id_of_text(attribute));
@@ -226,9 +289,16 @@ void SpanDrain::write(const Bucket& bucket, shm::NameId name) {
     context_.writer.count(row);
   });
   for (const auto* chosen : {&bucket.first, &bucket.slowest}) {
-    for (const Ended& span : *chosen) {
-      if (rows_++ < kMostRows) write_row(span);
-    }
+    for (const Ended& span : *chosen) write_chosen(span);
+  }
+}
+
+void SpanDrain::write_chosen(const Ended& span) {
+  if (rows_++ < kMostRows) write_row(span);
+  const auto family = span.parent == 0 ? families_.find(span.id) : families_.end();
+  if (family == families_.end()) return;
+  for (const Ended& inside : family->second.inside) {
+    if (rows_++ < kMostRows) write_row(inside);
   }
 }
 
@@ -241,6 +311,7 @@ void SpanDrain::write_until(std::int64_t second) {
     std::erase_if(seconds, [&](const Bucket& bucket) { return bucket.second <= second; });
   }
   std::erase_if(buckets_, [](const auto& entry) { return entry.second.empty(); });
+  std::erase_if(families_, [&](const auto& entry) { return entry.second.second <= second; });
 }
 
 void SpanDrain::end_second(std::uint64_t now_ns, std::int64_t second) {

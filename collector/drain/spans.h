@@ -1,7 +1,8 @@
 // collector/drain/spans.h
 //
 // Ended spans of one region into the run: a latency histogram of all of them per second and name, sums of all their
-// attributes, and single rows for a bounded choice: of each name and second the slowest few and the first few.
+// attributes, and single rows for a bounded choice: of each name and second the slowest few and the first few. One of
+// them that lies in no other, a request, is kept with what lies inside it, so that it can be shown as a tree.
 //
 // Spans are the bulk of what a busy server records, with their attributes tens of thousands of records a second. So
 // they are taken from the rings as they come, added up here under the region's own ids, and given to the writer once a
@@ -34,6 +35,8 @@ class SpanDrain {
   static constexpr std::int64_t kMostRows = 500'000;               // per process
   static constexpr std::uint64_t kOrderingNs = 2 * 1'000'000'000ull;
   static constexpr std::size_t kMostWaiting = 1 << 16;  // texts, for their order to be known
+  static constexpr std::size_t kRecent = 1024;          // ended spans, for one around them that is chosen
+  static constexpr std::size_t kMostInside = 64;        // rows that come along with one request
 
   explicit SpanDrain(RegionContext& context) : context_(context) {}
 
@@ -79,6 +82,11 @@ class SpanDrain {
     std::uint64_t first_until_ns = 0;   // the latest end among `first`
     std::uint64_t slowest_from_ns = 0;  // the shortest duration among `slowest`
   };
+  // What lies inside a chosen span that lies in no other.
+  struct Family {
+    std::int64_t second = 0;  // of its bucket
+    std::vector<Ended> inside;
+  };
   struct TextValue {
     std::uint64_t begin_ns = 0;
     std::uint32_t second = 0;
@@ -94,7 +102,11 @@ class SpanDrain {
   std::string text_of(shm::NameId id);
   void book(const Ended& span);
   void book_attributes(Bucket& bucket, const Ended& span, std::uint32_t second);
-  static void choose(Bucket& bucket, const Ended& span);
+  static bool choose(Bucket& bucket, const Ended& span);
+  void begin_family(const Ended& root, std::int64_t second);
+  void gather_inside(const Ended& span, shm::SpanId root);
+  bool join_family(const Ended& span, shm::SpanId root);
+  void write_chosen(const Ended& span);
   void count_changes(std::uint64_t before_ns);
   void forget_sequences();
   void write(const Bucket& bucket, shm::NameId name);
@@ -102,7 +114,11 @@ class SpanDrain {
   void write_row(const Ended& span);
 
   RegionContext& context_;
-  std::vector<Ended> incomplete_;             // by lane
+  std::vector<Ended> incomplete_;  // by lane
+  std::vector<Ended> recent_;      // the last kRecent, in turns
+  std::size_t next_recent_ = 0;
+  std::map<shm::SpanId, Family> families_;    // by their outermost span
+  FlatMap<shm::SpanId> family_of_;            // the outermost span of each that is in a family
   FlatMap<shm::NameId> names_, older_names_;  // by span; two generations
   FlatMap<shm::NameId> open_names_;           // of spans that samples asked for, until the next second
   std::map<std::pair<shm::NameId, shm::NameId>, Sequence> sequences_;

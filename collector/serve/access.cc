@@ -54,11 +54,11 @@ run::Result<ListenAddress> parse_listen_address(std::string_view text) {
   return where;
 }
 
-run::Result<std::string> read_token(const std::string& path) {
+run::Result<std::string> read_token(const std::string& path, TokenLength length) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return run::Error{path + " cannot be read: " + std::strerror(errno)};
   struct stat status {};
-  std::string text(4096, '\0');
+  std::string text(8192, '\0');
   const bool is_file = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
   const ssize_t got = is_file ? ::read(fd, text.data(), text.size()) : 0;
   ::close(fd);
@@ -68,10 +68,9 @@ run::Result<std::string> read_token(const std::string& path) {
   text = text.substr(0, text.find('\n'));
   if (text.ends_with('\r')) text.pop_back();
   const bool is_visible = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
-  if (text.size() < 16 || text.size() > 512 || !is_visible)
-    return run::Error{path +
-                      ": its first line must be a token of 16 to 512 visible ASCII characters; "
-                      "make one with: openssl rand -hex 32"};
+  if (text.size() < length.least || text.size() > length.most || !is_visible)
+    return run::Error{path + ": its first line must be a token of " + std::to_string(length.least) + " to " +
+                      std::to_string(length.most) + " visible ASCII characters, as openssl rand -hex 32 makes one"};
   return text;
 }
 

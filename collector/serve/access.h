@@ -4,6 +4,7 @@
 // decided otherwise: an address that others can reach needs a token, and a Unix socket is the user's own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -23,8 +24,12 @@ struct ListenAddress {
 // what decides who can reach it.
 run::Result<ListenAddress> parse_listen_address(std::string_view text);
 
-// The token in a file: its first line, 16 to 512 visible ASCII characters. A file that others may read is refused.
-run::Result<std::string> read_token(const std::string& path);
+struct TokenLength {
+  std::size_t least = 16, most = 512;
+};
+
+// The token in a file: its first line, of visible ASCII characters. A file that others may read is refused.
+run::Result<std::string> read_token(const std::string& path, TokenLength length = {});
 
 // Whether a request's Authorization field is "Bearer <token>". Takes as long for a wrong one as for the right one.
 bool is_authorized(std::string_view authorization, std::string_view token);

@@ -4,7 +4,6 @@
 
 #include <sstream>
 
-#include "collector/serve/family_set.h"
 #include "collector/version.h"
 
 namespace camprobe::serve {
@@ -194,6 +193,15 @@ void add_probe(FamilySet& set, const Labels& labels, const Target& target) {
 
 }  // namespace
 
+void add_target(FamilySet& set, const Target& target) {
+  const Labels labels{{"process", target.program()}, {"pid", std::to_string(target.pid())}};
+  add_process(set, labels, target);
+  add_heap(set, labels, target);
+  add_io(set, labels, target);
+  add_spans(set, labels, target);
+  add_probe(set, labels, target);
+}
+
 std::vector<prometheus::MetricFamily> metric_families(const std::vector<const Target*>& targets,
                                                       const ExporterFigures& exporter) {
   FamilySet set;
@@ -202,14 +210,7 @@ std::vector<prometheus::MetricFamily> metric_families(const std::vector<const Ta
   set.gauge({"camprobe_targets", "Processes with the probe that are served."}, {}, static_cast<double>(targets.size()));
   set.gauge({"camprobe_targets_left_out", "Processes with the probe beyond --max-targets."}, {},
             static_cast<double>(exporter.targets_left_out));
-  for (const Target* target : targets) {
-    const Labels labels{{"process", target->program()}, {"pid", std::to_string(target->pid())}};
-    add_process(set, labels, *target);
-    add_heap(set, labels, *target);
-    add_io(set, labels, *target);
-    add_spans(set, labels, *target);
-    add_probe(set, labels, *target);
-  }
+  for (const Target* target : targets) add_target(set, *target);
   set.counter({"camprobe_exporter_cpu_seconds_total", "CPU time of camprobe serve itself."}, {}, exporter.cpu_seconds);
   set.gauge({"camprobe_exporter_resident_memory_bytes", "Resident memory of camprobe serve itself."}, {},
             exporter.resident_bytes);

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "collector/serve/family_set.h"
 #include "collector/serve/target.h"
 
 namespace camprobe::serve {
@@ -28,6 +29,10 @@ struct ExporterFigures {
   std::size_t most_targets = 0, targets_left_out = 0;
 };
 
+// One process's.
+void add_target(FamilySet& set, const Target& target);
+
+// Those of all, and of the serving process itself.
 std::vector<prometheus::MetricFamily> metric_families(const std::vector<const Target*>& targets,
                                                       const ExporterFigures& exporter);
 

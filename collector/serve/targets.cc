@@ -11,7 +11,7 @@ namespace camprobe::serve {
 
 void Targets::take(const attach::RegionFile& file) {
   constexpr int kPatience = 50;  // looks until a file without a header is taken for rubbish
-  if (!file.is_alive) {
+  if (!file.is_alive || (only_ && static_cast<pid_t>(file.name.pid) != *only_)) {
     known_paths_.insert(file.path);  // camprobe list and attach are for the dead
     return;
   }

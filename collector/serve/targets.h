@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,7 +24,8 @@ namespace camprobe::serve {
 
 class Targets {
  public:
-  explicit Targets(std::size_t most) : most_(most) {}
+  // `only`: no process but this one.
+  explicit Targets(std::size_t most, std::optional<pid_t> only = {}) : most_(most), only_(only) {}
 
   // Does what is due; gives how long until there is something to do again.
   std::chrono::milliseconds poll();
@@ -42,6 +44,7 @@ class Targets {
   void drop_ended();
 
   std::size_t most_, left_out_ = 0;
+  std::optional<pid_t> only_;
   std::map<pid_t, std::unique_ptr<Target>> targets_;
   std::set<std::string> known_paths_;     // served, or never will be
   std::map<std::string, int> not_ready_;  // could not be opened yet, and how often that was tried

@@ -20,10 +20,13 @@ class WeightedHistogram {
   // `bounds` in seconds, ascending; they must outlive the histogram.
   explicit WeightedHistogram(std::span<const double> bounds) : bounds_(bounds), counts_(bounds.size() + 1) {}
 
-  void add(double seconds, double weight = 1) {
+  void add(double seconds, double weight = 1) { add_some(seconds, weight, seconds * weight); }
+
+  // Some that lasted at most `seconds` each and `sum` together; weight and sum may be given apart.
+  void add_some(double seconds, double weight, double sum) {
     const auto at = std::lower_bound(bounds_.begin(), bounds_.end(), seconds);
     counts_[static_cast<std::size_t>(at - bounds_.begin())] += weight;
-    sum_ += seconds * weight;
+    sum_ += sum;
   }
 
   double sum_seconds() const { return sum_; }

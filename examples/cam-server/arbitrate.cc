@@ -82,6 +82,7 @@ class Arbitration : public std::enable_shared_from_this<Arbitration> {
     question.max_tokens = request_.max_tokens;
     CallSettings settings;
     settings.deadline = mesh_.settings.call_deadline;
+    settings.trace = exchange_->trace;
     if (std::exchange(leave_open_, false)) settings.leave_open = &mesh_.faults.unclosed_connections();
     call_provider(mesh_.io, decision_.provider, std::move(question), settings, parent(),
                   [self = shared_from_this()](const ProviderAnswer& answer) { self->on_answer(answer); });

@@ -80,6 +80,7 @@ class Collaboration : public std::enable_shared_from_this<Collaboration> {
   // For the agents, from any strand.
   const std::string& question() const { return question_; }
   camprobe_span span() const { return span_.id(); }
+  const TraceContext& trace() const { return exchange_->trace; }
   std::size_t size() const { return agents_.size(); }
   void tell_everyone(const Proposal& proposal) {
     for (const auto& agent : agents_) agent->hear(proposal);
@@ -171,6 +172,7 @@ void Agent::start_round(std::vector<std::string> candidates) {
     self->provider_ = decision->provider;
     CallSettings settings;
     settings.deadline = self->mesh_.settings.call_deadline;
+    settings.trace = owner->trace();
     call_provider(self->mesh_.io, decision->provider, std::move(question), settings, owner->span(), answered);
   });
 }

@@ -70,6 +70,9 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     keep_alive_ = exchange->request.keep_alive();
     version_ = exchange->request.version();
     if (server_.span_name_ != nullptr) exchange->span = AsyncSpan(server_.span_name_, 0);
+    const auto header = exchange->request["traceparent"];
+    exchange->trace = TraceContext::of({header.data(), header.size()});
+    if (exchange->trace.received() != nullptr) exchange->span.set("traceparent", exchange->trace.received());
     const camprobe_span span = exchange->span.id();
     // The exchange holds the session, and not the other way round, so there is no cycle. The span ends with the
     // exchange and not when the last byte is out: what a slow client adds is not the server's work.

@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "examples/cam-server/span.h"
+#include "examples/cam-server/trace_context.h"
 
 namespace cam {
 
@@ -42,6 +43,7 @@ struct HttpReply {
 struct Exchange {
   HttpRequest request;
   AsyncSpan span;                        // the root of everything done for this request
+  TraceContext trace;                    // which calls made for it go out with
   std::function<void(HttpReply)> reply;  // see answer()
   std::function<void()> hang_up;         // instead of answer(): close the connection without a word
 

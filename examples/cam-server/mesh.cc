@@ -56,6 +56,7 @@ void Mesh::keep_house() {
       CallSettings call;
       call.deadline = settings.call_deadline;
       call.span_name = "cam.health_check";
+      call.trace = TraceContext::of("");
       call_provider(io, provider, std::move(question), call, 0, [](const ProviderAnswer&) {});
     }
   }

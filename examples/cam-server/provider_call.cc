@@ -39,6 +39,9 @@ class ProviderCall : public std::enable_shared_from_this<ProviderCall> {
     request_.version(11);
     request_.set(http::field::host, "127.0.0.1");
     request_.set(http::field::content_type, "application/json");
+    const TraceContext::Text traceparent = settings.trace.for_a_call();
+    request_.set("traceparent", traceparent.data());
+    span_.set("traceparent", traceparent.data());
     request_.body() = nlohmann::json{{"prompt", std::move(question.prompt)},
                                      {"prompt_bytes", question.prompt_bytes},
                                      {"max_tokens", question.max_tokens},

@@ -14,6 +14,7 @@
 
 #include "camprobe.h"
 #include "examples/cam-server/provider.h"
+#include "examples/cam-server/trace_context.h"
 
 namespace cam {
 
@@ -40,6 +41,7 @@ struct ProviderAnswer {
 struct CallSettings {
   std::chrono::milliseconds deadline{1000};
   const char* span_name = "cam.provider_call";
+  TraceContext trace;                         // of the request it is made for
   UnclosedConnections* leave_open = nullptr;  // not null: this call's connection is to be leaked there
 };
 

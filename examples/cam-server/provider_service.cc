@@ -34,7 +34,8 @@ std::uint64_t hash(std::string_view text, std::uint64_t seed = 14695981039346656
 ProviderService::ProviderService(asio::io_context& io, ProviderConfig config, std::uint64_t seed)
     : io_(io),
       comes_back_(asio::make_strand(io)),
-      server_(io, provider_limits(), nullptr, [this](const std::shared_ptr<Exchange>& exchange) { serve(exchange); }),
+      server_(io, provider_limits(), "cam.provider",
+              [this](const std::shared_ptr<Exchange>& exchange) { serve(exchange); }),
       config_(std::move(config)),
       random_(seed) {}
 
@@ -79,6 +80,7 @@ void ProviderService::complete(const std::shared_ptr<Exchange>& exchange) {
   const auto& candidates = request.contains("candidates") ? request["candidates"] : nlohmann::json::array();
 
   const ProviderConfig behaviour = config();
+  exchange->span.set("provider", behaviour.name.c_str());
   double latency_ms = behaviour.latency_ms;
   bool fails = false;
   {
@@ -109,6 +111,7 @@ void ProviderService::complete(const std::shared_ptr<Exchange>& exchange) {
     std::string text = "The answer is " + answer + ".";
     text.resize(std::max<std::size_t>(text.size(), max_tokens * 4), '.');
     tokens_.fetch_add(tokens, std::memory_order_relaxed);
+    exchange->span.set("tokens", static_cast<double>(tokens));
     reply.json = nlohmann::json{{"answer", answer}, {"text", text}, {"tokens", tokens}}.dump(
         -1, ' ', false, nlohmann::json::error_handler_t::replace);
   }

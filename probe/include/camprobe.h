@@ -15,7 +15,8 @@
  * that carries on a request). Ending span 0, or ending twice, does nothing.
  *
  * Names and keys must be string literals or live as long as the process. Texts are copied (at most 128 bytes).
- * At most 8 attributes a span are kept; the rest are counted as lost.
+ * At most 8 attributes a span are kept; the rest are counted as lost. The text "traceparent" (W3C Trace Context: what a
+ * request came with, or a call goes out with) ties spans of several processes into one trace, and counts as three.
  */
 #ifndef CAMPROBE_H
 #define CAMPROBE_H

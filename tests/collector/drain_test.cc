@@ -204,6 +204,28 @@ TEST_F(DrainTest, SamplesOfOneCallerHaveTheInstructionAsTheirLeaf) {
   EXPECT_EQ(stacks.size(), 3u);
 }
 
+TEST_F(DrainTest, InstructionsThatComeAgainAndAgainStayKnownThoughNotAllAre) {
+  const shm::StackId callers = stack(0x410000);
+  const auto sample = [&](std::uint64_t program_counter) {
+    ring_.write(base_ + kMs, RecordKind::kCpu, 0, callers, 0, shm::CpuPayload{10, 10, program_counter, 0, 0});
+  };
+  constexpr std::uint64_t kHot = 0x420000, kRare = 0x420008, kRounds = 10, kNewOnes = 2000;
+  sample(kRare);
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
+    sample(kHot);
+    for (std::uint64_t i = 0; i < kNewOnes; ++i) sample(0x500000 + round * kNewOnes + i);
+    drain_->drain();
+  }
+  sample(kRare);
+  drain_->drain();
+  drain_->finish(0);
+  run::Reader run = read();
+  std::multiset<std::int64_t> samples;
+  run.each_cpu({}, [&](const run::CpuRow& row) { samples.insert(row.samples); });
+  EXPECT_EQ(samples.count(static_cast<std::int64_t>(kRounds)), 1u) << "one stack for the hot one";
+  EXPECT_EQ(samples.count(1), kRounds * kNewOnes + 2) << "the rare one was forgotten, and made a second time";
+}
+
 TEST_F(DrainTest, SamplesCarryTheNameOfTheirSpan) {
   shm::SpanId span = 0;
   shm::SpanSlot* slot = region_->claim_span(0, &span);
@@ -450,6 +472,52 @@ TEST_F(DrainTest, OfManySpansTheFirstAndTheSlowestHaveRowsWhicheverRingTheyCameF
     EXPECT_THAT(numbers, ::testing::Contains(first));
   EXPECT_THAT(numbers, ::testing::Contains(70));
   EXPECT_THAT(numbers, ::testing::Contains(170));
+}
+
+// What lies in a request comes from any ring, before or after it; of requests that were not chosen it is not kept.
+TEST_F(DrainTest, ARequestThatIsKeptIsKeptWithAllInsideIt) {
+  const shm::NameId request = name("cam.request"), call = name("cam.call"), part = name("cam.part"),
+                    key = name("traceparent");
+  shm::RingWriter other = region_.ring(region_->acquire_lane(4243, base_));
+  const auto id = [](unsigned number) { return 0x10000u * number + 1; };
+  for (unsigned i = 0; i < 100; ++i) {
+    const std::uint64_t end = base_ + 100 * kMs + i * kMs;
+    const std::uint64_t begin = end - (i == 60 ? 90 : 2) * kMs;
+    shm::RingWriter& ring = i % 2 == 0 ? ring_ : other;  // which is read before and after the request's own
+    ring.write(end - 2, RecordKind::kSpan, 0, 0, id(1000 + i),
+               shm::SpanPayload{id(2000 + i), begin + 1, part, 4243, 4243, 0});
+    ring.write(end - 1, RecordKind::kSpan, 0, 0, id(2000 + i),
+               shm::SpanPayload{id(1 + i), begin + 1, call, 4243, 4243, 3});
+    ring.write(end - 1, RecordKind::kSpanAttributes, 0, 0, id(2000 + i),
+               shm::AttributesPayload{
+                   {{key, shm::AttributeType::kTraceHigh, 0x10 + i}, {key, shm::AttributeType::kTraceLow, 0xab}}});
+    ring.write(end - 1, RecordKind::kSpanAttributes, 0, 0, id(2000 + i),
+               shm::AttributesPayload{{{key, shm::AttributeType::kTraceSpan, 0xc}, {}}});
+    ring_.write(end, RecordKind::kSpan, 0, 0, id(1 + i), shm::SpanPayload{0, begin, request, 4242, 4242, 0});
+  }
+  drain_->drain();
+  drain_->finish(0);
+  run::Reader run = read();
+  std::map<std::int64_t, std::vector<std::string>> inside;
+  std::map<std::int64_t, std::int64_t> parents;
+  for (const run::Span& span : run.spans()) parents[span.span] = span.parent;
+  for (const run::Span& span : run.spans()) {
+    if (span.span == id(2060)) {
+      EXPECT_EQ(span.attributes, R"({"traceparent":"00-000000000000004c00000000000000ab-000000000000000c-00"})");
+    }
+    if (span.parent == 0) {
+      inside[span.span];
+      continue;
+    }
+    const auto above = parents.find(span.parent);
+    const std::int64_t root = above == parents.end() || above->second == 0 ? span.parent : above->second;
+    if (parents.contains(root)) inside[root].push_back(run.name(span.name));
+  }
+  ASSERT_EQ(inside.size(), SpanDrain::kFirstRows + SpanDrain::kSlowestRows);
+  EXPECT_THAT(inside, ::testing::Contains(::testing::Key(id(61))));
+  for (const auto& [request_id, names] : inside)
+    EXPECT_THAT(names, ::testing::UnorderedElementsAre("cam.call", "cam.part")) << (request_id >> 16);
+  for (const run::SpanAttribute& row : run.span_attributes()) EXPECT_NE(run.name(row.key), "traceparent");
 }
 
 TEST_F(DrainTest, TheLiveTableIsReadOnlyWhereRecordsDoNotAddUpToIt) {

@@ -125,12 +125,12 @@ def dead_port():
 class ServerTest(unittest.TestCase):
     """Each test starts what it needs; all of it is ended after the test, whatever happened."""
 
-    def start_providers(self, providers=THREE):
+    def start_providers(self, providers=THREE, env=None):
         catalog = tempfile.NamedTemporaryFile("w", suffix=".json", delete=False)
         catalog.close()
         self.addCleanup(os.unlink, catalog.name)
         flags = [part for provider in providers for part in ("--provider", provider)]
-        started = Process([BIN / "cam-providers", "--free-ports", "--write-catalog", catalog.name, *flags], ports=len(providers))
+        started = Process([BIN / "cam-providers", "--free-ports", "--write-catalog", catalog.name, *flags], ports=len(providers), env=env)
         self.addCleanup(started.stop)
         started.catalog = catalog.name
         started.port_of = {entry["name"]: entry["port"] for entry in json.loads(pathlib.Path(catalog.name).read_text())}

@@ -1,5 +1,6 @@
 """The spans cam-server reports are whole, nested right, and never left standing on a thread they have gone from."""
 import collections
+import http.client
 import json
 import os
 import pathlib
@@ -83,9 +84,38 @@ class Spans(ServerTest):
             self.assertEqual(set(span["attributes"]), {"provider", "cost", "baseline_cost", "strategy"})
             self.assertGreaterEqual(span["attributes"]["baseline_cost"], span["attributes"]["cost"])
         for span in replay.named("cam.provider_call"):
-            self.assertEqual(set(span["attributes"]), {"provider", "cost", "tokens", "status"})
+            self.assertEqual(set(span["attributes"]), {"provider", "cost", "tokens", "status", "traceparent"})
             self.assertEqual((span["attributes"]["status"], span["attributes"]["tokens"]), (200, 164))
         self.assertTrue(any(len(threads) > 1 for threads in replay.threads_of.values()), "spans did cross threads")
+
+    def test_a_trace_goes_on_to_the_providers(self):
+        """What a request comes with is on its span, and its calls go out as parts of the same trace, or of a new one."""
+        trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+        headers = [f"00-{trace}-{parent}-01", None, "nonsense", f"00-{'0' * 32}-{parent}-01"]
+        with tempfile.TemporaryDirectory() as directory:
+            log = pathlib.Path(directory) / "providers"
+            providers = self.start_providers(env={"LD_PRELOAD": RECORDER, "SPAN_RECORDER": str(log)})
+
+            def work(server):
+                for header in headers:
+                    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+                    connection.request("GET", "/arbitrate?prompt_size=400", headers={"traceparent": header} if header else {})
+                    self.assertEqual(connection.getresponse().status, 200)
+                    connection.close()
+            replay = self.record(providers, work)
+            self.assertEqual(providers.stop(), 0)
+            answers = Replay(log.read_text().splitlines())
+        self.assertEqual(replay.breaches + answers.breaches, [])
+        self.assertEqual([span["attributes"].get("traceparent") for span in replay.named("cam.request")], [headers[0], None, None, None])
+        calls = [span["attributes"]["traceparent"] for span in replay.named("cam.provider_call")]
+        self.assertEqual([span["attributes"]["traceparent"] for span in answers.named("cam.provider")], calls)
+        for span in answers.named("cam.provider"):
+            self.assertEqual((span["attributes"]["status"], span["attributes"]["tokens"]), (200, 164))
+        for text in calls:
+            self.assertRegex(text, r"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01$")
+        self.assertEqual(calls[0][3:35], trace)
+        self.assertNotEqual(calls[0][36:52], parent)
+        self.assertEqual(len({text[3:35] for text in calls}), 4)
 
     def test_failover_holds_the_second_decision_and_call(self):
         providers = self.start_providers()

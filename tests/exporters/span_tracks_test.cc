@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 
+#include "exporters/trace_ids.h"
 #include "tests/exporters/export_runs.h"
 #include "tests/exporters/synthetic_run.h"
 
@@ -48,6 +49,30 @@ TEST_F(SpanTracksTest, SpansOfOneTrackNestAndOnlyInsideTheirParents) {
   ASSERT_EQ(laid.flows.size(), 1u);
   EXPECT_EQ(laid.spans[laid.flows[0].first].span.span, 1);
   EXPECT_EQ(laid.spans[laid.flows[0].second].span.span, 2);
+}
+
+TEST(TraceIds, ARequestThatCameWithoutATraceIsOfItsFirstCalls) {
+  const std::string trace(32, 'a'), call(16, 'b');
+  const auto span = [](std::int64_t process, std::int64_t id, std::int64_t parent, std::int64_t began,
+                       const std::string& attributes) {
+    run::Span row;
+    row.process = static_cast<run::ProcessId>(process);
+    row.span = id;
+    row.parent = parent;
+    row.began_ns = began;
+    row.attributes = attributes;
+    return row;
+  };
+  const std::string carried = R"({"traceparent":"00-)" + trace + "-" + call + R"(-01"})";
+  const auto ids = trace_ids("run", {span(1, 1, 0, 0, "{}"), span(1, 2, 1, 1, "{}"), span(1, 3, 2, 2, carried),
+                                     span(2, 1, 0, 3, carried), span(1, 4, 1, 9, "{}"), span(1, 5, 0, 10, "{}")});
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(ids[i].trace, trace) << i;
+  EXPECT_EQ(ids[0].parent, "");
+  EXPECT_EQ(ids[2].span, call);
+  EXPECT_EQ(ids[2].parent, ids[1].span);
+  EXPECT_EQ(ids[3].parent, call);
+  EXPECT_TRUE(ids[3].is_entry);
+  EXPECT_NE(ids[5].trace, trace);
 }
 
 TEST_F(SpanTracksTest, OfTooManyTheSlowestAreChosenWithAllInsideThem) {

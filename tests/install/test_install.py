@@ -32,6 +32,37 @@ class InstalledTree(unittest.TestCase):
         cls.command, cls.library = cls.prefix / "bin/camprobe", cls.prefix / LIBDIR / "libcamprobe.so"
 
 
+class Debugger(unittest.TestCase):
+    """gdb, attached to a program at work, finds the script beside the library and does not stop at the probe's ticks."""
+    WORK = """if 1:
+        import os, sys, time
+        while not os.path.exists(sys.argv[1]): time.sleep(0.01)
+        while time.process_time() < 1.5: pass"""
+
+    def session(self, *, may_load):
+        """What gdb says of a probed program that it is attached to while that waits, and lets go on; and how that ended."""
+        with harness.Scratch() as scratch:
+            prefix, go = scratch.directory / "prefix", scratch.directory / "go"
+            output_of("cmake", "--install", BUILD, "--prefix", prefix, "--component", "library")
+            environment = {**os.environ, "LD_PRELOAD": str(prefix / LIBDIR / "libcamprobe.so"), "CAMPROBE_CPU_HZ": "99"}
+            with harness.running([sys.executable, "-c", self.WORK, str(go)], env=environment) as program:
+                harness.wait_until(lambda: "libcamprobe.so" in pathlib.Path(f"/proc/{program.pid}/maps").read_text(), what="the probe is loaded")
+                trust = ["-iex", f"add-auto-load-scripts-directory {prefix}/share/gdb/auto-load", "-iex", f"add-auto-load-safe-path {prefix}"]
+                said = subprocess.run(["gdb", "-nx", "-batch", *(trust if may_load else []), "-iex", "set debuginfod enabled off", "-p", str(program.pid),
+                                       "-ex", f"shell touch {go}", "-ex", "continue"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=100, check=False).stdout
+                if may_load:
+                    self.assertEqual(program.wait(20), 0, said)
+                return said
+
+    @unittest.skipIf(harness.need("gdb"), "gdb is not installed")
+    def test_gdb_attached_does_not_stop_at_the_probes_ticks(self):
+        self.assertIn("received signal SIG64", self.session(may_load=False))
+        said = self.session(may_load=True)
+        self.assertNotIn("SIG64", said)
+        self.assertIn("exited normally", said)
+
+
 class Installed(InstalledTree):
     def record(self, name, *program):
         """The rows of what the consumers' spans hold, recorded by the installed command."""

@@ -43,6 +43,18 @@ class Packages(unittest.TestCase):
         # Into any program's process goes what needs libc, and nothing else.
         self.assertRegex(library["Depends"], r"^libc6 \(>= [^)]*\)$")
 
+    def test_libraries_of_several_architectures_go_together(self):
+        fields = {path.name.split("_")[0]: [output_of("dpkg", "-f", path, field).strip() for field in ("Multi-Arch", "Section", "Maintainer")] for path in self.packages}
+        self.assertEqual([fields[name][:2] for name in ("camprobe", "libcamprobe-dev", "libcamprobe0")],
+                         [["no", "devel"], ["same", "libdevel"], ["same", "libs"]])
+        # Two architectures' packages own the same file only where it has the same bytes: nothing else may name one.
+        for path in self.packages[1:]:
+            for line in output_of("dpkg", "-c", path).splitlines():
+                if not line.startswith("d") and f"usr/{LIBDIR}/" not in line:
+                    self.assertRegex(line, r"/(changelog\.Debian\.gz|copyright|camprobe\.h|share/lintian/overrides/\S+)$")
+        for name, (_, _, maintainer) in fields.items():
+            self.assertRegex(maintainer, r"^[^<>]+ <[^<>@ ]+@[^<>@ ]+>$", name)
+
     @unittest.skipIf(os.geteuid() != 0, "a root of its own needs root")
     def test_install_run_and_leave_nothing_in_a_clean_root(self):
         root = self.scratch.directory / "root"
@@ -81,6 +93,8 @@ class Packages(unittest.TestCase):
         inside("camprobe run -q -o /tmp/test.camrun -- sleep 0.3")
         run = harness.Run(root / "tmp/test.camrun")
         self.assertEqual(run.rows("SELECT probe_state, exit_status FROM process"), [("sampling", 0)])
+        # Where gdb looks for it.
+        self.assertTrue((root / f"usr/share/gdb/auto-load/usr/{LIBDIR}/libcamprobe.so-gdb.gdb").is_file())
         # As LD_PRELOAD alone: by its path for any architecture, and by its name, which the loader looks for in its own directories.
         for name in ("/usr/$LIB/libcamprobe.so", "libcamprobe.so"):
             self.assertIn("libcamprobe.so", inside(f"LD_PRELOAD='{name}' /bin/sh -c 'while read -r line; do echo \"$line\"; done < /proc/self/maps'"))

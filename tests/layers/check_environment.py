@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 
-LAYERS = ("shm", "sampler", "probe", "run", "collector", "exporters", "viewer", "cli", "examples")
+LAYERS = ("shm", "sampler", "probe", "run", "collector", "exporters", "viewer", "push", "cli", "examples")
 SOURCE = {".h", ".cc", ".c", ".S", ".ts", ".js", ".mjs"}
 LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 

@@ -18,8 +18,9 @@ MAY_INCLUDE = {
     "collector": {"shm", "run"},
     "exporters": {"run"},
     "viewer": {"run", "exporters"},
+    "push": {"collector", "run", "exporters"},
     "suite": {"collector", "run", "exporters", "viewer"},
-    "cli": {"collector", "run", "exporters", "viewer", "suite"},
+    "cli": {"collector", "run", "exporters", "viewer", "push", "suite"},
     "examples": {"probe"},
 }
 # Inside collector/ these stand alone: they know no region and no run file's writer.

@@ -41,9 +41,9 @@ for name in ("_ZSt", "__cxa_throw", "__cxa_guard", "__gxx_personality", "_Unwind
 # What every hook reads lies in one page (shm/placement.h says why).
 HOT = {"camprobe::sampler::g_ns_per_cycle", "camprobe::sampler::g_families", "camprobe::sampler::g_region", "camprobe::sampler::g_own_memory",
        "camprobe::sampler::g_heap_draw", "camprobe::sampler::g_control_seen", "camprobe::sampler::g_has_threads",
-       "camprobe::probe::g_real", "camprobe::probe::g_real_is_resolved"}
+       "camprobe::probe::g_real", "camprobe::probe::g_real_is_resolved", "camprobe::probe::(anonymous namespace)::g_counted"}
 hot = [(int(address, 16), int(size, 16), name) for address, size, _, name in
-       (line.split(maxsplit=3) for line in run("nm", "-CS", library).splitlines() if line.split(maxsplit=3)[-1] in HOT and len(line.split()) == 4)]
+       (line.split(maxsplit=3) for line in run("nm", "-CS", library).splitlines() if line.split(maxsplit=3)[-1] in HOT)]
 check({name for _, _, name in hot} == HOT, f"not found: {sorted(HOT - {name for _, _, name in hot})}")
 if hot:
     first, last = min(hot), max(hot)
@@ -53,7 +53,9 @@ if hot:
 # always taken, and how many of them load from memory (an addition to memory loads too, so does the jump). A change of
 # these numbers is a decision.
 EXPECTED = {"malloc": (6, 5), "free": (10, 5), "calloc": (9, 5), "realloc": (15, 7), "memalign": (7, 5), "aligned_alloc": (7, 5), "posix_memalign": (6, 5),
-            "_Znwm": (3, 2), "_ZdlPvm": (3, 2)}
+            "_Znwm": (13, 6), "_ZdlPvm": (12, 6)}
+# Looks at what the real function gives, so it calls it instead of jumping: a new_handler is asked where there is no memory.
+CALLING = {"_Znwm"}
 BRANCH = re.compile(r"^j[a-z]+$")
 
 
@@ -88,16 +90,15 @@ if platform.machine() == "x86_64":
             path.append(f"{mnemonic} {operands}")
             count += 1
             loaded += loads(mnemonic, operands)
-            check(mnemonic not in ("call", "syscall", "lock", "xchg", "rdtsc", "push", "cpuid"), f"{name}: {mnemonic} {operands} on the fast path")
+            if name in CALLING and mnemonic == "call" and operands.startswith("*"):
+                break
+            banned = ("call", "syscall", "lock", "xchg", "rdtsc", "cpuid") + (() if name in CALLING else ("push",))
+            check(mnemonic not in banned, f"{name}: {mnemonic} {operands} on the fast path")
             if mnemonic == "jmp":
                 check(operands.startswith("*"), f"{name}: ends in {mnemonic} {operands}")
                 break
             following = [a for a in addresses if a > at]
-            # The operators' one test of who counts: in nearly every program the C library's malloc does, and it jumps.
-            if mnemonic == "je" and name.startswith("_Z"):
-                at = int(operands.split()[0], 16)
-            else:
-                at = following[0] if following else None
+            at = following[0] if following else None
         check((count, loaded) == expected, f"{name}: {count} instructions and {loaded} loads, {expected} expected:\n    " + "\n    ".join(path))
 
 for failure in failures:

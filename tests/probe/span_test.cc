@@ -19,6 +19,7 @@ struct Seen {
   shm::SpanId id = 0;
   std::map<std::string, double> numbers;
   std::map<std::string, std::string> texts;
+  std::vector<std::pair<shm::AttributeType, std::uint64_t>> trace;
 };
 
 TEST(Spans, NestCarryAttributesAndEndOnOtherThreads) {
@@ -50,6 +51,7 @@ TEST(Spans, NestCarryAttributesAndEndOnOtherThreads) {
         if (attribute.type == shm::AttributeType::kNumber) seen[name_of[record.span]].numbers[key] = number;
         if (attribute.type == shm::AttributeType::kText)
           seen[name_of[record.span]].texts[key] = region.name(static_cast<shm::NameId>(attribute.value)).value();
+        if (key == "traceparent") seen[name_of[record.span]].trace.emplace_back(attribute.type, attribute.value);
       }
     }
     if (record.kind == RecordKind::kAlloc) span_of_size[record.alloc.size] = record.span;
@@ -64,6 +66,14 @@ TEST(Spans, NestCarryAttributesAndEndOnOtherThreads) {
   EXPECT_EQ(seen["outer"].texts["provider"], "openai");
   EXPECT_EQ(seen["outer"].numbers["cost"], 0.25);
   EXPECT_EQ(seen["inner"].numbers["tokens"], 42);
+  // A traceparent is no text: every request has another one, and the name table forgets none.
+  using shm::AttributeType;
+  const decltype(Seen::trace) trace{{AttributeType::kTraceHigh, 0x0123456789abcdef},
+                                    {AttributeType::kTraceLow, 0xfedcba9876543211},
+                                    {AttributeType::kTraceSpanSampled, 0x00f067aa0ba902b8}};
+  EXPECT_EQ(seen["root"].trace, trace);
+  EXPECT_EQ(seen["root"].span.attributes, 5u);
+  EXPECT_EQ(seen["root"].numbers["after"], 2);
   EXPECT_EQ(seen["outer"].span.attributes, 8u);
   EXPECT_EQ(region.status()->lost[static_cast<int>(shm::Loss::kAttributeFull)], 4u);
 

@@ -391,6 +391,11 @@ void spans() {
     camprobe_end(handed);
   }).join();
   camprobe_span root = camprobe_begin_under("root", 0);
+  camprobe_set_number(root, "before", 1);
+  for (const char* text : {"00-0123456789abcdeffedcba9876543210-00f067aa0ba902b7-00", "no traceparent at all",
+                           "00-0123456789abcdeffedcba9876543211-00f067aa0ba902b8-01"})
+    camprobe_set_text(root, "traceparent", text);
+  camprobe_set_number(root, "after", 2);
   g_sink = malloc(50'005);
   camprobe_end(root);
   g_sink = malloc(50'006);

@@ -122,7 +122,7 @@ int main(int count, char** arguments) {
   }
   stop = true;
   for (auto& thread : threads) thread.join();
-  printf("main %d\n", getpid());
+  printf("main %d\nfunction %.17g\n", getpid(), static_cast<double>(module_code.load() - 4));
   for (const Visit& visit : visits)
     printf("which %.17g\nopened %.17g\nclosed %.17g\nreturn %.17g\n", visit.which, visit.opened_ns, visit.closed_ns,
            visit.return_address);

@@ -483,6 +483,8 @@ TEST_F(UnwindTest, WalksWhatItKnowsWhileAModuleIsUnloaded) {
 }
 
 TEST_F(UnwindTest, WalksWhatStaysWhileAModuleIsUnloaded) {
+  if (CAMPROBE_TEST_INSTRUMENTED)
+    GTEST_SKIP() << "the sanitizer's qsort() lies between, in a library that may be what goes";
   module_closing_begin();
   module_closing_end();  // forget every rule
   EXPECT_TRUE(module_closing_begin());
@@ -564,7 +566,8 @@ TEST_F(UnwindTest, WalksWhileOthersLoadAndUnload) {
     });
   }
   int given_up = 0;
-  for (int i = 0; i < 200; ++i) {
+  // On a busy machine the walkers may not have begun before the first two hundred are over.
+  for (int i = 0; i < 200 || (walks.load() <= 100 && i < 100'000); ++i) {
     void* plugin = dlopen(CAMPROBE_TEST_PLUGIN_LARGE, RTLD_NOW);
     ASSERT_NE(plugin, nullptr);
     reinterpret_cast<Through>(dlsym(plugin, "camprobe_test_through"))([](void*) {}, nullptr);

@@ -12,8 +12,8 @@
 namespace camprobe::shm {
 namespace {
 
-TEST(Layout, IsThatOfAbiVersionTwo) {
-  EXPECT_EQ(kAbiVersion, 4u);
+TEST(Layout, IsThatOfThisAbiVersion) {
+  EXPECT_EQ(kAbiVersion, 5u);
   EXPECT_EQ(sizeof(RegionHeader), 632u);
   EXPECT_EQ(offsetof(RegionHeader, state), 68u);
   EXPECT_EQ(offsetof(RegionHeader, message), 136u);
@@ -24,11 +24,11 @@ TEST(Layout, IsThatOfAbiVersionTwo) {
   EXPECT_EQ(sizeof(ModuleEntry), 80u);
   EXPECT_EQ(sizeof(LiveSample), 48u);
   EXPECT_EQ(sizeof(DescriptorEntry), 128u);
-  EXPECT_EQ(sizeof(SpanSlot), 176u);
+  EXPECT_EQ(sizeof(SpanSlot), 192u);
   EXPECT_EQ(sizeof(Lane), 512u);
   EXPECT_EQ(sizeof(InternHeader), 64u);
-  EXPECT_EQ(kLanesOffset, 11714560u);
-  EXPECT_EQ(kRegionBytes, 45400064u);
+  EXPECT_EQ(kLanesOffset, 11780096u);
+  EXPECT_EQ(kRegionBytes, 45465600u);
 }
 
 TEST(Layout, PartsFollowEachOtherWithoutOverlap) {

@@ -224,6 +224,38 @@ TEST(Spans, HandleIsDeadAfterItsSlotWasFreed) {
   EXPECT_NE(id, again);
 }
 
+TEST(Spans, ALaneKeepsAFewSlotsAndTakesTheLastOneFirst) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  for (const auto& [index, most] : {std::pair{0, 64}, std::pair{static_cast<int>(kLongLanes), 1}}) {
+    ASSERT_EQ(region->acquire_lane(1000, 1), 0);
+    Lane& lane = *region->lane(0);
+    SpanId id = 0;
+    EXPECT_EQ(region->claim_kept_span(lane, &id), nullptr);
+    std::vector<std::pair<SpanSlot*, SpanId>> open;
+    for (int i = 0; i < 100; ++i) {
+      SpanSlot* slot = region->claim_span(0, &id);
+      ASSERT_NE(slot, nullptr);
+      slot->id.store(id);
+      open.emplace_back(slot, id);
+    }
+    for (auto& [slot, handle] : open) region->keep_span(index, lane, *slot, handle);
+    EXPECT_TRUE(region.reader().open_spans().empty());
+    for (int kept = most; kept-- > 0;) {
+      SpanId fresh = 0;
+      EXPECT_EQ(region->claim_kept_span(lane, &fresh), open[static_cast<std::size_t>(kept)].first);
+      EXPECT_NE(fresh, open[static_cast<std::size_t>(kept)].second);
+      EXPECT_EQ(region->span(open[static_cast<std::size_t>(kept)].second), nullptr);
+      open[static_cast<std::size_t>(kept)].first->id.store(0);
+    }
+    EXPECT_EQ(region->claim_kept_span(lane, &id), nullptr);
+    // What was not kept went back to the table.
+    EXPECT_EQ(region->claim_span(static_cast<std::uint32_t>(open.back().second & 0xffff) - 1, &id), open.back().first);
+    open.back().first->id.store(0);
+    region->release_lane(0);
+  }
+}
+
 TEST(Spans, ForgedHandlesFindNothing) {
   TestRegion region;
   ASSERT_TRUE(region.created()) << region.error();

@@ -262,6 +262,53 @@ await check('the function table finds its function, tables sort', () =>
     assert.ok(await page.locator('#help').isVisible());
   }));
 
+await check('a request is one tree over the processes it went through', () =>
+  open('mesh.html', {}, async (page) => {
+    const entries = page.locator('.trace-entry');
+    assert.equal(await entries.count(), 4);
+    assert.match(await entries.first().innerText(), /cam\.request\s+never ended/);
+    await page.locator('.trace-filter').fill('PROVIDER.answer');
+    assert.equal(await entries.count(), 1);
+    assert.match(await entries.first().innerText(), /cam\.request\s+100 ms\s+gateway → provider\s+4 spans · 0:01/);
+    await entries.first().click();
+    const rows = page.locator('.trace-row:not(.axis)');
+    const tree = await rows.evaluateAll((list) => list.map((row) => [row.dataset.depth, row.querySelector('.name').textContent, row.querySelector('.span-time').textContent]));
+    assert.deepEqual(tree, [['0', 'cam.request', '100 ms'], ['1', 'cam.arbitration', '20 ms'], ['1', 'cam.provider_call', '50 ms'], ['2', 'provider.answer', '30 ms']]);
+    assert.match(await page.locator('.trace-head').innerText(), /trace 4bf92f3577b34da6a3ce929d0e0e4736/);
+    // On the axis: the answer lies within the call that asked for it, and each begins where it began.
+    const lane = await rows.first().locator('.span-lane').boundingBox();
+    const bars = await rows.locator('.span-bar').evaluateAll((list) => list.map((bar) => bar.getBoundingClientRect()).map((r) => [r.left, r.right]));
+    const share = bars.map(([from, to]) => [(from - lane.x) / lane.width, (to - lane.x) / lane.width].map((x) => Math.round(x * 100)));
+    assert.deepEqual(share, [[0, 100], [10, 30], [40, 90], [50, 80]]);
+    assert.ok(await rows.nth(3).evaluate((row) => parseFloat(row.querySelector('.span-label').style.paddingLeft)) > await rows.nth(2).evaluate((row) => parseFloat(row.querySelector('.span-label').style.paddingLeft)));
+    assert.match(await rows.nth(1).innerText(), /provider=atlas cost=0\.25 tokens=120/);
+    await rows.nth(1).locator('.span-label').click();
+    assert.match(await page.locator('.span-details:visible').innerText(), /process\s+gateway, thread 102 worker\s+began\s+10 ms into the trace\s+lasted\s+20 ms\s+provider\s+atlas\s+cost\s+0\.25\s+tokens\s+120/);
+    await page.locator('#traces').scrollIntoViewIfNeeded();
+    await page.locator('#traces').screenshot({ path: path.join(screenshots, 'traces-light.png') });
+    await page.locator('.trace-filter').fill('no such span');
+    assert.match(await page.locator('.trace-list').innerText(), /No trace has a span/);
+  }));
+
+await check('the slowest traces come first, keys walk through them, and they fit a narrow and dark page', async () => {
+  await open('server.html', { scheme: 'dark' }, async (page) => {
+    const ms = await page.evaluate(() => JSON.parse(document.getElementById('camprobe-data').textContent).traces.list.map((t) => t.ms));
+    assert.equal(ms.length, 50);
+    assert.deepEqual(ms, [...ms].sort((a, b) => b - a));
+    assert.equal(await page.locator('.trace-entry').count(), 50);
+    await page.locator('.trace-list').focus();
+    for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowDown');
+    assert.equal(await page.locator('.trace-entry').nth(3).getAttribute('aria-selected'), 'true');
+    await page.locator('#traces').screenshot({ path: path.join(screenshots, 'traces-dark.png') });
+  });
+  await open('mesh.html', { width: 390, height: 844, scheme: 'dark' }, async (page) => {
+    assert.ok((await overflow(page)) <= 0);
+    await page.locator('.trace-filter').fill('provider.answer');
+    await page.locator('.trace-entry').first().click();
+    await page.locator('#traces').screenshot({ path: path.join(screenshots, 'traces-narrow.png') });
+  });
+});
+
 await check('another series can be drawn', () =>
   open('server.html', {}, async (page) => {
     await page.locator('select.more').selectOption({ label: 'process context switches voluntary' });

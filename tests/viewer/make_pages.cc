@@ -14,6 +14,7 @@
 #include "exporters/flamegraph_svg.h"
 #include "exporters/safe_text.h"
 #include "run/reader.h"
+#include "tests/exporters/export_runs.h"
 #include "tests/exporters/synthetic_run.h"
 #include "viewer/html.h"
 #include "viewer/page_data.h"
@@ -252,6 +253,8 @@ int main(int argc, char** argv) {
   page("empty", nullptr);
   tests::hostile_run(directory / "hostile.camrun");
   page("hostile", hostile_report());
+  tests::mesh_run(directory / "mesh.camrun");
+  page("mesh", nullptr);
   tests::large_run(directory / "large.camrun");
   page("large", report_of("pass", "No leak and no degradation found", json::array()));
   svg("server", camprobe::exporters::What::kCpu);

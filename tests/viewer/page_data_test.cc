@@ -6,10 +6,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "run/histogram.h"
 #include "tests/exporters/synthetic_run.h"
@@ -231,6 +235,51 @@ TEST_F(PageDataTest, NothingOutOfARunEndsTheDataBlock) {
   EXPECT_THAT(html, HasSubstr("connect-src 'none'"));
   EXPECT_THAT(served_page(), HasSubstr("connect-src 'self'"));
   EXPECT_THAT(served_page(), HasSubstr("id=\"camprobe-data\"></script>"));
+}
+
+TEST_F(PageDataTest, TheSlowestTracesAndAsManyAtRandomAreWhole) {
+  {
+    RunBuilder run(path_);
+    run.meta("ended_ns", std::to_string(2000 * kSecondNs));
+    const std::int64_t server = run.process(5, "/bin/server"), provider = run.process(6, "/bin/provider");
+    const auto span = [&](std::int64_t process, std::int64_t id, std::int64_t parent, const char* name,
+                          std::int64_t from, std::int64_t ns, const std::string& attributes) {
+      run.insert("span",
+                 {process, id, parent, run.name(name), from, from + ns, std::int64_t{1}, std::int64_t{1}, attributes});
+    };
+    for (std::int64_t i = 0; i < 1000; ++i) {
+      const std::int64_t began = i * kSecondNs, ns = 1'000'000 * (1 + i * 7919 % 1000);
+      char carried[128];
+      std::snprintf(carried, sizeof carried, R"({"traceparent":"00-%032x-%016x-01","cost":0.5})",
+                    static_cast<unsigned>(i + 1), static_cast<unsigned>(i + 1));
+      span(server, 3 * i + 1, 0, "cam.request", began, ns, "{}");
+      span(server, 3 * i + 2, 3 * i + 1, "cam.provider_call", began + ns / 4, ns / 2, carried);
+      span(provider, i + 1, 0, "cam.provider", began + ns / 3, ns / 4, carried);
+    }
+    run.finish();
+  }
+  PageLimits limits;
+  limits.traces = 20;
+  const json traces = page(limits)["traces"];
+  EXPECT_EQ(traces["recorded"], 2000);
+  std::map<std::string, std::vector<double>> ms;
+  std::set<std::string> ids;
+  for (const json& trace : traces["list"]) {
+    ms[trace["chosen"]].push_back(trace["ms"]);
+    ids.insert(trace["id"]);
+    ASSERT_EQ(trace["spans"].size(), 3u);
+    const auto name = [&](int at) { return traces["texts"].at(trace["spans"][at][1].get<std::size_t>()); };
+    EXPECT_EQ(json::array({name(0), name(1), name(2)}),
+              json::array({"cam.request", "cam.provider_call", "cam.provider"}));
+    for (int depth = 0; depth < 3; ++depth) EXPECT_EQ(trace["spans"][depth][0], depth);
+    EXPECT_NE(trace["spans"][1][2], trace["spans"][2][2]) << "of another process";
+    EXPECT_EQ(trace["spans"][2][6].size(), 1u) << "the traceparent is the tree itself";
+  }
+  EXPECT_EQ(ids.size(), 40u);
+  ASSERT_EQ(ms["slowest"].size(), 20u);
+  ASSERT_EQ(ms["random"].size(), 20u);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(ms["slowest"][i], 1000.0 - static_cast<double>(i));
+  EXPECT_LT(*std::min_element(ms["random"].begin(), ms["random"].end()), 500);
 }
 
 }  // namespace

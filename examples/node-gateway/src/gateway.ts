@@ -7,6 +7,7 @@ import { Arbiter, strategies, type Decision, type Strategy } from "./arbiter.js"
 import { FaultBoard } from "./faults.js";
 import { BadRequest, Fields, parseJson } from "./fields.js";
 import { CallError, type Provider, type ProviderAnswer } from "./provider.js";
+import { traceOf } from "./trace_context.js";
 
 const maxBodyBytes = 64 * 1024;
 const answerTokens = 64;
@@ -61,7 +62,7 @@ export class Gateway {
     const check = () => {
       for (const provider of this.providers) {
         // A failure has been counted where it counts: at the provider.
-        provider.ask({ prompt: "", prompt_bytes: 4, max_tokens: 1, candidates: [] }).catch(() => {});
+        provider.ask({ prompt: "", prompt_bytes: 4, max_tokens: 1, candidates: [] }, traceOf(undefined)).catch(() => {});
       }
     };
     setInterval(check, everyMs).unref();
@@ -90,9 +91,9 @@ export class Gateway {
     const fields = () => (isPost ? Fields.ofBody(body) : Fields.ofQuery(url.searchParams));
     switch (url.pathname) {
       case "/arbitrate":
-        return this.arbitrate(fields());
+        return this.arbitrate(fields(), traceOf(request.headers.traceparent));
       case "/collaborate":
-        return this.collaborate(fields());
+        return this.collaborate(fields(), traceOf(request.headers.traceparent));
       case "/health":
         return this.health();
       case "/stats":
@@ -105,7 +106,7 @@ export class Gateway {
     }
   }
 
-  private async arbitrate(fields: Fields): Promise<object> {
+  private async arbitrate(fields: Fields, trace: string): Promise<object> {
     const prompt = fields.text("prompt", "");
     if (fields.has("prompt_size") && prompt !== "") throw new BadRequest("give prompt or prompt_size, not both");
     const promptBytes = fields.whole("prompt_size", Buffer.byteLength(prompt), 0, 10_000_000);
@@ -126,7 +127,7 @@ export class Gateway {
       return { ...cached, cached: true, cost: 0 };
     }
     const question = { prompt, prompt_bytes: promptBytes, max_tokens: maxTokens, candidates: [] };
-    const answer = await this.askUntilAnswered(strategy, Math.ceil(promptBytes / 4) + maxTokens, (decision, agent) => decision.provider.ask(question, agent));
+    const answer = await this.askUntilAnswered(strategy, Math.ceil(promptBytes / 4) + maxTokens, (decision, agent) => decision.provider.ask(question, trace, agent));
     if (mayCache) this.cache.put(key, answer);
     return answer;
   }
@@ -170,7 +171,7 @@ export class Gateway {
   }
 
   /** cam-server's rule of consensus: see examples/cam-server/collaborate.h. */
-  private async collaborate(fields: Fields): Promise<object> {
+  private async collaborate(fields: Fields, trace: string): Promise<object> {
     const question = fields.text("question", "");
     const agents = fields.whole("agents", 5, 2, 32);
     const maxRounds = fields.whole("max_rounds", 4, 1, 10);
@@ -181,7 +182,7 @@ export class Gateway {
     let candidates: string[] = [];
     for (let round = 1; ; round++) {
       this.counters.rounds++;
-      const proposals = await Promise.all(Array.from({ length: agents }, (_, agent) => this.propose(question, agent, candidates)));
+      const proposals = await Promise.all(Array.from({ length: agents }, (_, agent) => this.propose(question, agent, candidates, trace)));
       const heard = tallyVotes(proposals);
       const votes = proposals.map((own) => {
         const [strongest, weight] = heard[0] ?? ["", 0];
@@ -199,13 +200,13 @@ export class Gateway {
     }
   }
 
-  private async propose(question: string, agent: number, candidates: string[]): Promise<{ agent: number; answer: string; provider: string; weight: number }> {
+  private async propose(question: string, agent: number, candidates: string[], trace: string): Promise<{ agent: number; answer: string; provider: string; weight: number }> {
     const bytes = Buffer.byteLength(question);
     const decision = this.arbiter.chooseAtPlace("balanced", Math.floor(bytes / 4) + answerTokens, agent);
     if (decision === undefined) return { agent, answer: "", provider: "", weight: 0 };
     const provider = decision.provider.config.name;
     try {
-      const { answer } = await decision.provider.ask({ prompt: question, prompt_bytes: bytes, max_tokens: answerTokens, candidates });
+      const { answer } = await decision.provider.ask({ prompt: question, prompt_bytes: bytes, max_tokens: answerTokens, candidates }, trace);
       return { agent, answer, provider, weight: 1 - decision.provider.errorShare };
     } catch (error) {
       if (!(error instanceof CallError)) throw error;

@@ -4,6 +4,7 @@
 // row, for a second), and calls over kept-alive sockets, at most 64 of them.
 import { readFileSync } from "node:fs";
 import * as http from "node:http";
+import { traceparentOfACall } from "./trace_context.js";
 import { UsageError } from "./fields.js";
 
 export interface ProviderConfig {
@@ -70,14 +71,14 @@ export class Provider {
     return (tokens / 1000) * this.config.price_per_1k;
   }
 
-  /** With another agent than the pool's, the connection is that agent's affair. Throws CallError. */
-  async ask(question: Question, agent: http.Agent = this.agent): Promise<ProviderAnswer> {
+  /** `trace`: the trace id it is asked for. With another agent than the pool's, the connection is that agent's affair. Throws CallError. */
+  async ask(question: Question, trace: string, agent: http.Agent = this.agent): Promise<ProviderAnswer> {
     if (!this.isHealthy) throw new CallError("circuit breaker open");
     this.trialUnderWay = this.breaker === "half-open";
     this.inFlight++;
     const begin = performance.now();
     try {
-      const { status, body } = await this.post(JSON.stringify(question), agent);
+      const { status, body } = await this.post(JSON.stringify(question), traceparentOfACall(trace), agent);
       if (status !== 200) throw new CallError(`answered ${status}`, status);
       const json = JSON.parse(body) as { answer: string; text: string; tokens: number };
       if (typeof json.answer !== "string" || typeof json.tokens !== "number") throw new CallError("answered something else than agreed", status);
@@ -110,12 +111,12 @@ export class Provider {
     if (this.openUntil !== 0 || this.failuresInARow >= failuresToOpen) this.openUntil = performance.now() + openForMs;
   }
 
-  private post(body: string, agent: http.Agent): Promise<{ status: number; body: string }> {
+  private post(body: string, traceparent: string, agent: http.Agent): Promise<{ status: number; body: string }> {
     return new Promise((resolve, reject) => {
       const request = http.request(
         {
           host: "127.0.0.1", port: this.config.port, path: "/v1/complete", method: "POST", agent, timeout: this.deadlineMs,
-          headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
+          headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body), traceparent },
         },
         (response) => {
           let received = "";

@@ -3,11 +3,12 @@ import collections
 import json
 import unittest
 
-from exported import HOSTILE, MESH, SERVER, Directory, export, in_speedscope, self_weights
+from exported import CPU_BY_FUNCTION, HOSTILE, MESH, ODD_NAME, SERVER, Directory, export, in_speedscope, self_weights
 
 # Which members an event of a phase must have ("Trace Event Format"), beside ph, pid and tid.
 MEMBERS = {"X": {"name", "cat", "ts", "dur"}, "C": {"name", "ts", "args"}, "s": {"name", "cat", "id", "ts"},
-           "f": {"name", "cat", "id", "ts", "bp"}, "i": {"name", "cat", "s", "ts"}, "M": {"name", "args"}}
+           "f": {"name", "cat", "id", "ts", "bp"}, "i": {"name", "cat", "s", "ts"}, "M": {"name", "args"},
+           "P": {"name", "cat", "ts", "sf"}}
 
 
 def check(events, test):
@@ -73,6 +74,26 @@ class Chrome(Directory):
         windows = [(event["name"], event["ts"], event["dur"]) for event in events if event.get("cat") == "load"]
         self.assertEqual(windows, [("warm-up", 0, 3e6), ("steady 10/s", 3e6, 3e6), ("steady again", 8e6, 2e6)])
         self.assertIn(("failover of \"atlas\"", 7e6, "g"), [(event["name"], event["ts"], event["s"]) for event in events if event["ph"] == "i"])
+
+    def test_cpu_samples_have_their_stacks(self):
+        trace = json.loads(export(MESH, "--format", "chrome"))
+        frames, samples = trace["stackFrames"], [event for event in trace["traceEvents"] if event["ph"] == "P"]
+
+        def stack(frame):
+            names = []
+            while frame is not None:
+                names.append(frames[frame]["name"])
+                self.assertLess(len(names), 100, "frames form a ring")
+                frame = frames[frame].get("parent")
+            return names
+        by_leaf = collections.Counter(stack(sample["sf"])[0] for sample in samples)
+        # A sample is 10 ms; the time that exported.py has of each function is its own.
+        self.assertEqual({name: count * 10_000_000 for name, count in by_leaf.items()}, {**CPU_BY_FUNCTION, ODD_NAME: 60_000_000})
+        self.assertIn(["memcpy", "cam::compute(int)", "cam::compute(int)", "main"], [stack(sample["sf"]) for sample in samples])
+        self.assertTrue(any(frame["category"] == "/srv/bin/gateway" for frame in frames.values()))
+        of_a_second = [sample for sample in samples if sample["tid"] == 101 and 2e6 <= sample["ts"] < 3e6]
+        self.assertEqual((len(of_a_second), len({sample["ts"] for sample in of_a_second})), (10, 10), "spread over their second")
+        self.assertEqual(len([event for event in self.events(MESH, "--thread", "worker") if event["ph"] == "P"]), 88)
 
     def test_filters_leave_only_their_part(self):
         spans = [event["name"] for event in self.events(MESH, "--thread", "worker") if event["ph"] == "X"]

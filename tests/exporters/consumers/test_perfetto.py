@@ -4,10 +4,10 @@ import struct
 import subprocess
 import unittest
 
-from exported import HOSTILE, MESH, SERVER, SOURCE, export, need
+from exported import CPU_BY_FUNCTION, HOSTILE, MESH, ODD_NAME, SERVER, SOURCE, export, need
 
 # TracePacket, TrackEvent and TrackDescriptor, as perfetto.dev/docs/reference/trace-packet-proto numbers them.
-CLOCKS, TIMESTAMP, SEQUENCE, EVENT, INTERNED, FLAGS, DEFAULTS, TRACK = 6, 8, 10, 11, 12, 13, 59, 60
+CLOCKS, TIMESTAMP, SEQUENCE, EVENT, INTERNED, FLAGS, DEFAULTS, TRACK, SAMPLE = 6, 8, 10, 11, 12, 13, 59, 60, 66
 BEGIN, END, INSTANT, COUNTER = 1, 2, 3, 4
 
 
@@ -45,6 +45,7 @@ class Trace:
     def __init__(self, data):
         self.tracks, self.slices, self.counters, self.instants = {}, [], collections.defaultdict(list), []
         names, keys, open_slices = {}, {}, collections.defaultdict(list)
+        self.samples, functions, frames, callstacks, paths, mappings = [], {}, {}, {}, {}, {}
         for number, packet in enumerate(fields(data)[1]):
             packet = fields(packet)
             assert packet[SEQUENCE] == [1]
@@ -57,6 +58,17 @@ class Trace:
             for interned in map(fields, packet[INTERNED]):
                 names.update((entry[1][0], entry[2][0].decode()) for entry in map(fields, interned[2]))
                 keys.update((entry[1][0], entry[2][0].decode()) for entry in map(fields, interned[3]))
+                for table, number_of in ((functions, 5), (paths, 17)):
+                    table.update((entry[1][0], entry[2][0].decode()) for entry in map(fields, interned[number_of]))
+                mappings.update((entry[1][0], paths[entry[7][0]]) for entry in map(fields, interned[19]))
+                for frame in map(fields, interned[6]):
+                    assert not frame[3] or frame[4], "an address where there is a mapping"
+                    frames[frame[1][0]] = (functions[frame[2][0]], mappings[frame[3][0]] if frame[3] else "")
+                callstacks.update((entry[1][0], [frames[frame] for frame in entry[2]]) for entry in map(fields, interned[7]))
+            if SAMPLE in packet:
+                assert packet[FLAGS] == [2], "a stack is interned"
+                sample = fields(packet[SAMPLE][0])
+                self.samples.append((packet[TIMESTAMP][0], *((sample[field] or [0])[0] for field in (2, 3)), callstacks[sample[4][0]]))
             if TRACK in packet:
                 track = fields(packet[TRACK][0])
                 assert track[1][0] not in self.tracks
@@ -115,6 +127,16 @@ class Perfetto(unittest.TestCase):
         request = next(row for row in spans if row["ts"] == began + 1_000_000_000)
         self.assertEqual(request["out"], arbitration["in"])
         self.assertEqual(len(request["out"]), 1)
+
+    def test_cpu_samples_have_their_stacks(self):
+        trace = Trace(export(MESH, "--format", "perfetto"))
+        by_leaf = collections.Counter(stack[-1][0] for _, _, _, stack in trace.samples)
+        self.assertEqual({name: count * 10_000_000 for name, count in by_leaf.items()}, {**CPU_BY_FUNCTION, ODD_NAME: 60_000_000})
+        self.assertEqual({(pid, tid) for _, pid, tid, _ in trace.samples}, {(100, 101), (100, 102), (200, 201)})
+        times = [at for at, _, _, _ in trace.samples]
+        self.assertEqual(times, sorted(times))
+        self.assertTrue(all(5_000_000_000 <= at < 15_000_000_000 for at in times))
+        self.assertIn([("main", "/srv/bin/provider"), ("answer()", "/srv/bin/provider")], [stack for _, _, _, stack in trace.samples])
 
     def test_counters_windows_and_marks(self):
         trace = Trace(export(MESH, "--format", "perfetto"))

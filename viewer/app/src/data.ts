@@ -20,6 +20,7 @@ export interface PageData {
   profiles: Profile[];
   sockets: Socket[];
   spans: Span[];
+  traces: Traces;
   lost: { kind: string; records: number }[];
   /** What was folded to keep the page small, a sentence each. */
   notes: string[];
@@ -162,6 +163,39 @@ export interface Span {
   p95_ms: number | null;
   p99_ms: number | null;
 }
+
+/** Requests as trees over all processes, longest first; made by viewer/page_traces.cc. */
+export interface Traces {
+  /** Single spans that lie in no other, of which the list is a choice. */
+  recorded: number;
+  /** What the numbers in a TraceSpan stand for. */
+  texts: string[];
+  list: Trace[];
+}
+
+export interface Trace {
+  /** 32 hexadecimal digits. */
+  id: string;
+  chosen: 'slowest' | 'random';
+  at_s: number;
+  ms: number;
+  is_complete: boolean;
+  /** Spans beyond the page's bound. */
+  left_out: number;
+  /** A parent before its children, which follow by time. */
+  spans: TraceSpan[];
+}
+
+/** depth, name, process id, thread ("tid name"), beginning since the trace's (ms), length (ms; null: never ended), attributes. */
+export type TraceSpan = [
+  depth: number,
+  name: number,
+  process: number,
+  thread: number | null,
+  from_ms: number,
+  ms: number | null,
+  attributes: [key: number, value: string | number | boolean][],
+];
 
 // ---- camprobe.report/1 (docs/report.schema.json), as far as the page shows it.
 

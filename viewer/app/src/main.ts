@@ -11,6 +11,7 @@ import { State, type Theme, type What } from './state';
 import { recommendationsSection, summarySection } from './summary';
 import { tablesSections } from './tables';
 import { Timeline } from './timeline';
+import { Traces } from './traces';
 import './style.css'; // after the libraries', which it amends
 
 const kKeys: [string, string][] = [
@@ -58,6 +59,7 @@ function start(page: PageData): void {
   const timeline = new Timeline(page, state);
   const heat = new Heatmap(page, state);
   const flame = new Flame(page, state);
+  const traces = new Traces(page);
   const keys = help();
   const app = document.getElementById('app')!;
   const parts = [
@@ -69,6 +71,7 @@ function start(page: PageData): void {
     timeline.element,
     heat.element,
     flame.element,
+    traces.element,
     ...tablesSections(page),
   ].filter((part): part is HTMLElement => Boolean(part));
   replace(app, headerSection(page, state), contents(parts), h('main', {}, ...parts), keys);
@@ -81,6 +84,7 @@ function start(page: PageData): void {
     timeline.redraw();
     heat.redraw();
     flame.redraw();
+    traces.redraw();
   };
   state.listen((_view, changed) => changed.has('theme') && recolour());
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', recolour);

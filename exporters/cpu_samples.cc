@@ -1,0 +1,79 @@
+// exporters/cpu_samples.cc: see cpu_samples.h.
+#include "exporters/cpu_samples.h"
+
+#include <algorithm>
+
+namespace camprobe::exporters {
+
+namespace {
+
+constexpr std::int64_t kSecondNs = 1'000'000'000;
+
+class Spreader {
+ public:
+  Spreader(CpuSamples& out) : out_(out) {}
+
+  void add(const run::CpuRow& row, std::uint64_t count) {
+    if (row.process != first_.process || row.second != first_.second || row.thread != first_.thread) spread();
+    if (stacks_.empty()) first_ = row;
+    stacks_.push_back({row.stack, count});
+    count_ += count;
+  }
+
+  void spread() {
+    const std::int64_t from_ns = ns_of_second(first_.second);
+    const double each_ns = static_cast<double>(first_.width * kSecondNs) / static_cast<double>(count_);
+    std::uint64_t at = 0;
+    for (const auto& [stack, count] : stacks_) {
+      for (std::uint64_t next = until_next_; next < count; next += out_.one_of) {
+        const double middle = static_cast<double>(at + next) + 0.5;
+        out_.samples.push_back(
+            {first_.process, first_.thread, stack, from_ns + static_cast<std::int64_t>(middle * each_ns)});
+        until_next_ = next + out_.one_of;
+      }
+      until_next_ -= std::min(until_next_, count);
+      at += count;
+    }
+    stacks_.clear();
+    count_ = 0;
+  }
+
+ private:
+  struct Counted {
+    run::StackId stack;
+    std::uint64_t count;
+  };
+  CpuSamples& out_;
+  run::CpuRow first_;  // of those that are being gathered: one thread's in one second
+  std::vector<Counted> stacks_;
+  std::uint64_t count_ = 0;
+  std::uint64_t until_next_ = 0;  // samples to leave out before the next one
+};
+
+}  // namespace
+
+CpuSamples cpu_samples(run::Reader& run, const Filter& filter, std::size_t most) {
+  // Read twice: how many there are says how many of them to take.
+  const auto each = [&](const auto& use) {
+    const TimeRange outer = filter.outer();
+    run.each_cpu({.from_ns = outer.from_ns, .to_ns = outer.to_ns}, [&](const run::CpuRow& row) {
+      constexpr std::int64_t kMostOfARow = std::int64_t{1} << 32;  // a damaged run may say anything
+      if (row.samples <= 0 || !filter.has(row.process) || !filter.has(row.thread) || !filter.has(row.span_name) ||
+          !filter.has_time(ns_of_second(row.second)))
+        return;
+      use(row, static_cast<std::uint64_t>(std::min(row.samples, kMostOfARow)));
+    });
+  };
+  std::uint64_t all = 0;
+  each([&](const run::CpuRow&, std::uint64_t count) { all += count; });
+  CpuSamples out;
+  out.one_of = std::max<std::uint64_t>(1, (all + most - 1) / std::max<std::size_t>(1, most));
+  Spreader spreader(out);
+  each([&](const run::CpuRow& row, std::uint64_t count) { spreader.add(row, count); });
+  spreader.spread();
+  std::stable_sort(out.samples.begin(), out.samples.end(),
+                   [](const CpuSample& a, const CpuSample& b) { return a.at_ns < b.at_ns; });
+  return out;
+}
+
+}  // namespace camprobe::exporters

@@ -1,0 +1,32 @@
+// exporters/cpu_samples.h
+//
+// Samples of CPU time one by one, for a timeline. A run counts them by thread, stack and second (later ten seconds, or
+// a minute), so when in it each was taken is not known: they are spread evenly over it, those of a stack beside each
+// other.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "exporters/filter.h"
+#include "run/reader.h"
+
+namespace camprobe::exporters {
+
+struct CpuSample {
+  run::ProcessId process{};
+  run::ThreadId thread{};
+  run::StackId stack{};
+  std::int64_t at_ns = 0;
+};
+
+struct CpuSamples {
+  std::vector<CpuSample> samples;  // by time
+  std::uint64_t one_of = 1;        // each stands for so many that were taken
+};
+
+// Those of the filter's time, processes, threads and spans; of more than `most` every so-manieth.
+CpuSamples cpu_samples(run::Reader& run, const Filter& filter, std::size_t most = 500'000);
+
+}  // namespace camprobe::exporters

@@ -1,0 +1,184 @@
+#include "push/outbox.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "push/back_off.h"
+#include "run/units.h"
+
+namespace camprobe::push {
+
+using std::chrono::steady_clock;
+
+Outbox::Outbox(std::function<Delivery(const Parcel&)> send, OutboxOptions options)
+    : send_(std::move(send)), options_(std::move(options)), thread_([this] { run(); }) {}
+
+Outbox::~Outbox() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_to_end_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void Outbox::say(const std::string& sentence) {
+  if (!options_.say) return;
+  const std::lock_guard lock(saying_);
+  options_.say(sentence);
+}
+
+void Outbox::note_lost(const Parcel& parcel) {
+  if (figures_.dropped + figures_.refused == 0) {
+    figures_.lost_from_ms = parcel.from_ms;
+    figures_.lost_to_ms = parcel.to_ms;
+  }
+  figures_.lost_from_ms = std::min(figures_.lost_from_ms, parcel.from_ms);
+  figures_.lost_to_ms = std::max(figures_.lost_to_ms, parcel.to_ms);
+}
+
+void Outbox::drop_beyond_bound() {
+  while (bytes_ > options_.most_bytes && !parcels_.empty()) {
+    note_lost(*parcels_.front());
+    ++figures_.dropped;
+    bytes_ -= parcels_.front()->bytes();
+    parcels_.pop_front();
+  }
+}
+
+void Outbox::put(Parcel parcel) {
+  bool begins_to_drop = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (options_.newest_only) {
+      parcels_.clear();  // what they said is said anew by this one, so nothing is lost
+      bytes_ = 0;
+    }
+    bytes_ += parcel.bytes();
+    parcels_.push_back(std::make_shared<const Parcel>(std::move(parcel)));
+    const std::uint64_t dropped_before = figures_.dropped;
+    drop_beyond_bound();
+    if (figures_.dropped != dropped_before) begins_to_drop = !std::exchange(has_said_dropping_, true);
+  }
+  changed_.notify_all();
+  if (begins_to_drop)
+    say(fmt::format("more than {} wait for the receiver: the oldest are dropped from here on",
+                    run::in_bytes(static_cast<double>(options_.most_bytes))));
+}
+
+void Outbox::run() {
+  BackOff back_off(options_.seed);
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return is_to_end_ || !parcels_.empty(); });
+    if (is_to_end_) return;
+    const std::shared_ptr<const Parcel> parcel = parcels_.front();
+    lock.unlock();
+    Delivery delivery = send_(*parcel);
+    lock.lock();
+    if (is_to_end_) return;
+    if (delivery.outcome == Outcome::kBarred && figures_.delivered == 0) {
+      barred_ = delivery.why;
+      changed_.notify_all();
+      return;
+    }
+    std::string sentence;
+    if (delivery.outcome == Outcome::kDelivered || delivery.outcome == Outcome::kRefused) {
+      // It may have been dropped or replaced while it was on its way.
+      const bool is_still_first = !parcels_.empty() && parcels_.front() == parcel;
+      if (is_still_first) {
+        bytes_ -= parcel->bytes();
+        parcels_.pop_front();
+      }
+      if (delivery.outcome == Outcome::kDelivered) {
+        ++figures_.delivered;
+        if (!is_still_first && !options_.newest_only) --figures_.dropped;
+      } else {
+        note_lost(*parcel);
+        ++figures_.refused;
+        if (!is_still_first && !options_.newest_only) --figures_.dropped;
+        if (figures_.refused == 1) {
+          figures_.refused_why = delivery.why;
+          sentence = fmt::format("refused, and not sent again: {}", delivery.why);
+        }
+      }
+      if (away_since_) {
+        const std::chrono::duration<double> away = steady_clock::now() - *away_since_;
+        if (sentence.empty())
+          sentence =
+              fmt::format("the receiver is back after {}; {} waiting", run::in_seconds(away.count()), parcels_.size());
+        away_since_.reset();
+        has_said_dropping_ = false;
+      }
+      away_why_.clear();
+      back_off.reset();
+      changed_.notify_all();
+    } else {
+      ++figures_.attempts_failed;
+      if (!away_since_) {
+        away_since_ = steady_clock::now();
+        sentence = fmt::format("{}; trying again, up to {} are kept meanwhile", delivery.why,
+                               run::in_bytes(static_cast<double>(options_.most_bytes)));
+      }
+      away_why_ = delivery.why;
+      changed_.notify_all();
+      const auto until = steady_clock::now() + back_off.next(delivery.retry_after);
+      if (!sentence.empty()) {
+        lock.unlock();
+        say(sentence);
+        lock.lock();
+      }
+      changed_.wait_until(lock, until, [&] { return is_to_end_ || is_in_a_hurry_; });
+      is_in_a_hurry_ = false;
+      continue;
+    }
+    if (!sentence.empty()) {
+      lock.unlock();
+      say(sentence);
+      lock.lock();
+    }
+  }
+}
+
+bool Outbox::wait_until_at_most(std::size_t parcels, std::chrono::seconds patience,
+                                const std::function<bool()>& is_to_end) {
+  constexpr std::chrono::milliseconds kLook{50};  // at what a signal's handler has set
+  const auto began = steady_clock::now();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (parcels_.size() <= parcels) return true;
+    if (barred_ || is_to_end()) return false;
+    if (away_since_ && steady_clock::now() - std::max(began, *away_since_) >= patience) return false;
+    changed_.wait_for(lock, kLook);
+  }
+}
+
+void Outbox::try_now() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_in_a_hurry_ = true;
+  }
+  changed_.notify_all();
+}
+
+Outbox::Figures Outbox::figures() const {
+  const std::lock_guard lock(mutex_);
+  Figures figures = figures_;
+  figures.waiting = parcels_.size();
+  figures.waiting_bytes = bytes_;
+  return figures;
+}
+
+std::optional<std::string> Outbox::barred() const {
+  const std::lock_guard lock(mutex_);
+  return barred_;
+}
+
+std::string Outbox::away_why() const {
+  const std::lock_guard lock(mutex_);
+  return away_why_;
+}
+
+}  // namespace camprobe::push

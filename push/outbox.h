@@ -1,0 +1,93 @@
+// push/outbox.h
+//
+// Parcels on their way: kept in order until the receiver has them, in bounded memory, sent by a thread of its own, so
+// that whoever makes them (and drains rings meanwhile) never waits.
+//
+//   - One at a time and in order. A receiver that is away is asked again (back_off.h); nothing is skipped for that.
+//   - Beyond `most_bytes` the oldest are dropped, counted and said.
+//   - A parcel that the receiver refuses is dropped, counted and said: it would refuse it again, and those behind it
+//     may be fine.
+//   - Where the receiver lets us in for nothing before it has taken a single parcel (certificate, token, path), that is
+//     final: the settings are wrong. Later it counts as being away: tokens and certificates are renewed.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "push/delivery.h"
+#include "push/parcel.h"
+
+namespace camprobe::push {
+
+struct OutboxOptions {
+  std::size_t most_bytes = 64 << 20;
+  bool newest_only = false;  // each parcel replaces those before it
+  std::uint64_t seed = 0;    // of the waits between attempts
+  // One sentence: the receiver went away or came back, parcels are dropped. Called from either thread, one at a time.
+  std::function<void(const std::string&)> say{};
+};
+
+class Outbox {
+ public:
+  struct Figures {
+    std::uint64_t delivered = 0, dropped = 0, refused = 0, attempts_failed = 0;
+    std::uint64_t waiting = 0;
+    std::size_t waiting_bytes = 0;
+    std::int64_t lost_from_ms = 0, lost_to_ms = 0;  // the time that dropped and refused ones were about
+    std::string refused_why{};                      // of the first
+  };
+
+  // `send` makes one attempt; it is called from the outbox's thread and may take its time.
+  Outbox(std::function<Delivery(const Parcel&)> send, OutboxOptions options);
+  // Ends at once; what waits is gone.
+  ~Outbox();
+  Outbox(const Outbox&) = delete;
+  Outbox& operator=(const Outbox&) = delete;
+
+  // Never waits. Parcels for the same time in the order that the receiver is to see them.
+  void put(Parcel parcel);
+
+  // Waits until at most `parcels` wait. False: the receiver was away for `patience` meanwhile, `is_to_end` says so, or
+  // it bars us.
+  bool wait_until_at_most(std::size_t parcels, std::chrono::seconds patience, const std::function<bool()>& is_to_end);
+
+  // Does not wait any longer for the next attempt.
+  void try_now();
+
+  Figures figures() const;
+  // Why it lets us in for nothing.
+  std::optional<std::string> barred() const;
+  // What the last attempt failed with; empty where it did not.
+  std::string away_why() const;
+
+ private:
+  void run();
+  void note_lost(const Parcel& parcel);
+  void drop_beyond_bound();
+  void say(const std::string& sentence);
+
+  const std::function<Delivery(const Parcel&)> send_;
+  const OutboxOptions options_;
+  std::mutex saying_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::shared_ptr<const Parcel>> parcels_;
+  std::size_t bytes_ = 0;
+  Figures figures_;
+  std::optional<std::string> barred_;
+  std::string away_why_;
+  std::optional<std::chrono::steady_clock::time_point> away_since_;
+  bool has_said_dropping_ = false, is_to_end_ = false, is_in_a_hurry_ = false;
+  std::thread thread_;
+};
+
+}  // namespace camprobe::push
