@@ -160,12 +160,27 @@ bool Measurement::is_ready(const Ready& ready) {
   return true;
 }
 
+// Of a target in several instances each one.
+bool Measurement::are_ready(const Program& program, bool is_target) {
+  const int instances = is_target ? out_.plan.instances.value_or(1) : 1;
+  const std::string first = instances > 1 ? variables_.port("instance1") : "";
+  for (int i = 1; i <= instances; ++i) {
+    Ready ready = program.ready;
+    for (std::string* text : {&ready.http, &ready.tcp, &ready.file}) {
+      const std::size_t at = i > 1 ? text->find(first) : std::string::npos;
+      if (at != std::string::npos) text->replace(at, first.size(), variables_.port("instance" + std::to_string(i)));
+    }
+    if (!is_ready(ready)) return false;
+  }
+  return true;
+}
+
 bool Measurement::wait_until_ready(Child& child, const Program& program) {
   const bool is_target = target_ && &child == &*target_;
   const double began = steady_s();
   while (steady_s() - began < program.ready.within_s) {
     if (interrupts() > 0) return fail(State::kInterrupted, "interrupted before the load began");
-    if (is_ready(program.ready)) return true;
+    if (are_ready(program, is_target)) return true;
     if (is_target ? !target_lives() : !child.is_running()) {
       child.is_running();
       return fail(State::kNotStarted,

@@ -68,6 +68,7 @@ class Measurement {
   bool start_target();
   bool wait_until_ready(Child& child, const Program& program);
   bool is_ready(const Ready& ready);
+  bool are_ready(const Program& program, bool is_target);
   void drive();
   bool run_step(const Step& step);
   bool start_tool(const Invocation& one, std::vector<Child>& tools);

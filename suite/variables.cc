@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cstdlib>
 #include <sstream>
 
@@ -37,6 +38,15 @@ run::Result<std::string> Variables::fill(const std::string& text) {
     const std::string name = text.substr(at + 2, end - at - 2);
     if (name == "port" || name.starts_with("port:")) {
       out += port(name == "port" ? "" : name.substr(5));
+    } else if (name.starts_with("fill:")) {
+      constexpr unsigned kMost = 1 << 26;
+      unsigned bytes = 0;
+      const char* const last = name.data() + name.size();
+      if (const auto [at, error] = std::from_chars(name.data() + 5, last, bytes);
+          error != std::errc() || at != last || bytes > kMost)
+        return run::Error{fmt::format("${{{}}}: write a number of bytes up to {}, as in ${{fill:60000}}", name, kMost)};
+      // Words of seven letters: what reads it may treat it as text.
+      for (unsigned i = 0; i < bytes; ++i) out += i % 8 == 7 ? ' ' : static_cast<char>('a' + (i / 8 + i) % 26);
     } else if (name.starts_with("env:")) {
       const char* value = std::getenv(name.substr(4).c_str());
       if (value == nullptr) return run::Error{fmt::format("${{{}}}: the environment has no {}", name, name.substr(4))};
@@ -44,9 +54,10 @@ run::Result<std::string> Variables::fill(const std::string& text) {
     } else if (const auto found = values_.find(name); found != values_.end()) {
       out += found->second;
     } else {
-      return run::Error{fmt::format(
-          "there is no variable ${{{}}}; known are port, port:NAME, dir, bin, suite, cores, instances and env:NAME",
-          name)};
+      return run::Error{
+          fmt::format("there is no variable ${{{}}}; known are port, port:NAME, dir, bin, suite, cores, instances, "
+                      "fill:BYTES and env:NAME",
+                      name)};
     }
     at = end + 1;
   }

@@ -34,6 +34,7 @@ class Workflow(unittest.TestCase):
         self.checkout.mkdir()
         (self.checkout / "examples").mkdir()
         shutil.copytree(ROOT / "examples/ci", self.checkout / "examples/ci")
+        (self.checkout / "examples/suites").symlink_to(ROOT / "examples/suites")
         (self.checkout / "build").mkdir()
         (self.checkout / "build/bin").symlink_to(BIN)
         (self.checkout / "build/lib").symlink_to(BIN.parent / "lib")
@@ -45,7 +46,7 @@ class Workflow(unittest.TestCase):
         self.steps = {step["name"]: step for step in self.workflow["jobs"]["leak-and-regression"]["steps"] if "run" in step}
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CAMPROBE", "GITHUB"))}
         self.environment = {**environment, **self.workflow["env"], "SOAK_SECONDS": "4", "COMPARE_SECONDS": "3",
-                            "COMPARE_RUNS": "1", "PATH": f"{gh.parent}:{os.environ['PATH']}",
+                            "COMPARE_RUNS": "1", "SUITES": "load-basic", "SUITE_SCALE": "0.01", "PATH": f"{gh.parent}:{os.environ['PATH']}",
                             "GITHUB_STEP_SUMMARY": str(self.scratch / "summary.md"), "GH_LOG": str(self.scratch / "gh.log"),
                             "GH_BODY": str(self.scratch / "body.md")}
 
@@ -58,7 +59,7 @@ class Workflow(unittest.TestCase):
 
     def test_its_steps_check_compare_and_comment(self):
         self.assertEqual(list(self.steps), ["Build", "Build the base", "Soak", "Leak check", "Record base and branch",
-                                            "Regression check", "Summary", "Comment", "Verdict"])
+                                            "Regression check", "Suites", "Summary", "Comment", "Verdict"])
         out = self.checkout / self.environment["OUT"]
         for name in self.steps:
             if name == "Verdict":
@@ -73,7 +74,13 @@ class Workflow(unittest.TestCase):
         self.assertIn("### Gates", comment)
         self.assertIn("| base |", comment)
         self.assertLess(len(comment.encode()), 65536)
-        self.assertEqual((self.scratch / "summary.md").read_text(), comment)
+        summary = (self.scratch / "summary.md").read_text()
+        self.assertTrue(summary.endswith(comment))
+        # Each suite's report comes before it, and stays among the job's files.
+        suite = (out / "load-basic/report.md").read_text()
+        self.assertEqual(summary, suite + comment)
+        xml.etree.ElementTree.parse(out / "load-basic/report.xml")
+        self.assertNotIn("exit code 2", (out / "failed").read_text() if (out / "failed").exists() else "")
         # The first comment of a pull request has no predecessor to edit.
         self.assertEqual((self.scratch / "gh.log").read_text().splitlines(),
                          ["pr comment 7 --edit-last --body-file camprobe-results/comment.md",

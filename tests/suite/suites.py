@@ -1,7 +1,10 @@
 """What the suites' tests share: small suites written for a test, the built command run on them, its report read."""
+import concurrent.futures
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,9 +60,48 @@ class Suites(unittest.TestCase):
         return json.loads(((directory or self.out) / "report.json").read_text())
 
 
+class OneTool(Suites):
+    def run_tool(self, tool, rate=True):
+        if shutil.which(tool) is None and not (ROOT / "tests/e2e/node_modules/.bin" / tool).exists():
+            self.skipTest(f"{tool} is not installed")
+        text = (ROOT / "examples/suites/load-basic.yaml").read_text()
+        text = re.sub(r"phases:.*", "", text, flags=re.S)
+        text += "phases:\n  - {name: steady, duration: 3 s, users: 5" + (", rate: 60" if rate else "") + "}\n"
+        path = self.write(text)
+        (self.path / "node_modules").symlink_to(ROOT / "tests/e2e/node_modules")
+        done = self.run_suite(path, "--tool", tool)
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        run = self.report()["runs"][0]
+        self.assertEqual("complete", run["state"], run["why"])
+        self.assertGreater(run["load"]["requests"], 20)
+        self.assertIsNotNone(run["load"]["latency_ms"]["p50"])
+        self.assertTrue(any("coordinated omission" in note for note in run["notes"]), run["notes"])
+        return run
+
+
+def main(at_a_time=4):
+    """Each test in a process of its own, some at a time: they mostly wait for a load to be over. A name as argument: that one here."""
+    if len([word for word in sys.argv[1:] if not word.startswith("-")]) > 0:
+        unittest.main(module="__main__")
+    script = sys.modules["__main__"].__file__
+
+    def run(test):
+        return test, subprocess.run([sys.executable, "-B", script, "-v", test], capture_output=True, text=True, check=False)
+
+    tests = [".".join(one.id().split(".")[-2:]) for case in unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]) for one in case]
+    failed = []
+    with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
+        for test, done in pool.map(run, tests):
+            print(f"--- {test}\n{done.stdout}{done.stderr}", flush=True)
+            if done.returncode != 0:
+                failed.append(test)
+    print(f"{len(tests)} tests, failed: {', '.join(failed) or 'none'}")
+    sys.exit(1 if failed or not tests else 0)
+
+
 def start(arguments, out):
     return subprocess.Popen([harness.CAMPROBE, "suite", "run", *map(str, arguments), "-o", str(out)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             text=True, cwd=ROOT)
 
 
-__all__ = ["ROOT", "Suites", "harness", "json", "os", "pathlib", "signal", "start", "suite_text", "subprocess", "time", "unittest"]
+__all__ = ["OneTool", "ROOT", "Suites", "harness", "json", "main", "os", "pathlib", "signal", "start", "suite_text", "subprocess", "time", "unittest"]

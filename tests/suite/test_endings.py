@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """However a run ends: in bounded time, with a report that says how, and with nothing left running."""
 from suites import *  # noqa: F403
-from suites import Suites, pathlib, signal, start, suite_text, time, unittest
+from suites import Suites, main, pathlib, signal, start, suite_text, time
 
 PYTHON_SERVER = '''import http.server, os, sys, threading, time
 what, port = sys.argv[1], int(sys.argv[2])
@@ -104,4 +104,4 @@ class Endings(Suites):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

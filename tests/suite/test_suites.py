@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
-"""The suites of examples/, each once at a small time scale with real load tools: what they measure, count and write."""
-import re
-import shutil
-
+"""Suites of examples/ at a small time scale with real load tools: what they measure, count and write. test_more_suites.py has
+those that take longer."""
 from suites import *  # noqa: F403
-from suites import ROOT, Suites, harness, json, pathlib, suite_text, subprocess, unittest
+from suites import ROOT, OneTool, Suites, harness, main, pathlib, subprocess
 
 
 class Load(Suites):
@@ -61,24 +59,7 @@ class Load(Suites):
         self.assertRegex(wrong.stderr, r"there is no suite load-basics; known are .*load-basic")
 
 
-class Tools(Suites):
-    def run_tool(self, tool, rate=True):
-        if shutil.which(tool) is None and not (ROOT / "tests/e2e/node_modules/.bin" / tool).exists():
-            self.skipTest(f"{tool} is not installed")
-        text = (ROOT / "examples/suites/load-basic.yaml").read_text()
-        text = re.sub(r"phases:.*", "", text, flags=re.S)
-        text += "phases:\n  - {name: steady, duration: 3 s, users: 5" + (", rate: 60" if rate else "") + "}\n"
-        path = self.write(text)
-        (self.path / "node_modules").symlink_to(ROOT / "tests/e2e/node_modules")
-        done = self.run_suite(path, "--tool", tool)
-        self.assertIn(done.returncode, (0, 99), done.stderr)
-        run = self.report()["runs"][0]
-        self.assertEqual("complete", run["state"], run["why"])
-        self.assertGreater(run["load"]["requests"], 20)
-        self.assertIsNotNone(run["load"]["latency_ms"]["p50"])
-        self.assertTrue(any("coordinated omission" in note for note in run["notes"]), run["notes"])
-        return run
-
+class Tools(OneTool):
     def test_autocannon(self):
         self.run_tool("autocannon")
 
@@ -163,4 +144,4 @@ class Names(Suites):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

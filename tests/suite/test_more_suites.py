@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""The suites of examples/ that test_suites.py has no time for, and load tools that start slowly."""
+from suites import *  # noqa: F403
+from suites import ROOT, OneTool, Suites, harness, main
+
+
+class Tools(OneTool):
+    def test_k6(self):
+        self.run_tool("k6")
+
+    def test_artillery(self):
+        self.run_tool("artillery")
+
+    def test_vegeta(self):
+        self.run_tool("vegeta")
+
+
+class Load(Suites):
+    def check_counts(self, suite, *arguments):
+        done = self.run_suite(suite, *arguments, timeout=200)
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        run = self.report()["runs"][0]
+        self.assertEqual("complete", run["state"], run["why"])
+        self.assertTrue(run["counts"]["reconciled"], run["counts"])
+        self.assertTrue(all(check["passed"] for check in run["checks"]), run["checks"])
+        return run
+
+    def test_heavy(self):
+        run = self.check_counts("load-heavy", "--time-scale", "0.02")
+        self.assertEqual(200, max(phase["users"] for phase in run["phases"]))
+
+    def test_peak(self):
+        self.assertEqual(500, max(phase["users"] for phase in self.check_counts("load-peak", "--time-scale", "0.01")["phases"]))
+
+    def test_a_thousand_users_are_driven_at_their_rate(self):
+        run = self.check_counts("load-enterprise", "--time-scale", "0.15")
+        steady = next(phase for phase in run["phases"] if phase["name"] == "steady")
+        self.assertGreater(steady["requests"], 0.95 * 2200 * steady["asked_s"], steady)
+        # However busy the machine: not all of them ask at the same moment, twice a second.
+        self.assertLess(steady["fds_peak"], 1000 + 3 * 256 + 64)
+
+    def test_the_node_gateway(self):
+        if not (ROOT / "examples/node-gateway/dist/gateway.js").exists():
+            self.skipTest("the Node.js gateway is not built")
+        run = self.check_counts("node-basic", "--time-scale", "0.1")
+        self.assertIsNone(run["counts"]["probe"])
+        self.assertGreater(run["counts"]["server"], 1000)
+
+
+class Beside(Suites):
+    def benchmark(self, name, *arguments):
+        missing = harness.need("nginx", "haproxy")
+        if missing:
+            self.skipTest(f"{missing} is not installed")
+        done = self.run_suite(name, "--time-scale", "0.1", "--repeats", "2", *arguments, timeout=300)
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        report = self.report()
+        self.assertEqual(["complete"] * 8, [run["state"] for run in report["runs"]], [run["why"] for run in report["runs"]])
+        return report, [run for run in report["runs"] if run["variant"] == ""]
+
+    def test_arbitration_chooses_the_best_provider(self):
+        report, own = self.benchmark("benchmark-arbitration")
+        for run in own:
+            # By price alone the thrifty provider is the best for every request.
+            self.assertGreater(run["figures"]["selection_accuracy"], 0.999, run["figures"])
+            self.assertLessEqual(run["figures"]["selection_accuracy"], 1, run["figures"])
+            self.assertGreater(run["metrics"]["arbitration_p95_ms"], 0)
+        section = next(one for one in report["analyses"] if "baselines" in one["title"])
+        self.assertEqual({"direct", "nginx-round-robin", "haproxy-leastconn"}, {one["baseline"] for one in section["data"]})
+
+    def test_agents_agree(self):
+        _, own = self.benchmark("benchmark-collaboration")
+        for run in own:
+            figures = run["figures"]
+            self.assertGreater(figures["completion_rate"], 0.9, figures)
+            self.assertGreaterEqual(figures["rounds_a_question"], 1)
+            self.assertAlmostEqual(figures["coordination_efficiency"], figures["completion_rate"] / figures["rounds_a_question"], places=9)
+            self.assertGreater(run["metrics"]["consensus_p95_ms"], 0)
+
+
+if __name__ == "__main__":
+    main(at_a_time=2)
