@@ -30,8 +30,9 @@ ended the program after its load or --duration; with 1 where the load failed or 
 cannot be read, or nothing was started. A gate (--tier, --gates) that is not passed makes it 99, whatever the program says.
 
 With --load, the command is started by sh -c once the program (or a child of it) listens on TCP. When it is done,
-the program is ended by SIGTERM, and the load tool's results go into the run. h2load, autocannon, Artillery and k6
-are recognised in the command and asked for results; for a script of yours, name the file with --load-results.
+the program is ended by SIGTERM, and the load tool's results go into the run. h2load, autocannon, Artillery, k6, JMeter,
+vegeta, Locust, Gatling, wrk, ab and siege are recognised in the command and asked for results; for a script of yours,
+name the file with --load-results.
 
 With --prove-leak the load runs twice, with an idle of --idle after each: what leaks is left by both loads alike and
 outlives the idles, what a cache or a pool keeps is not. Choose an idle longer than the longest lifetime of a session or

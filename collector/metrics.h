@@ -40,6 +40,14 @@ inline const run::Metric kHeapFrees{0, "heap_frees", "count", "counter"};
 inline const run::Metric kMappedBytes{0, "mapped_live_bytes", "bytes", "gauge"};
 inline const run::Metric kProbeNanoseconds{0, "probe_ns", "ns", "counter"};
 
+// Of a process, from its allocator by way of the probe (docs/memory.md).
+inline const run::Metric kAllocatorKind{0, "allocator", "kind", "gauge"};  // shm::AllocatorKind
+inline const run::Metric kAllocatorInUse{0, "allocator_in_use_bytes", "bytes", "gauge"};
+inline const run::Metric kAllocatorCached{0, "allocator_cached_bytes", "bytes", "gauge"};
+inline const run::Metric kAllocatorFree{0, "allocator_free_bytes", "bytes", "gauge"};
+inline const run::Metric kAllocatorHeld{0, "allocator_held_bytes", "bytes", "gauge"};
+inline const run::Metric kAllocatorReleased{0, "allocator_released_bytes", "bytes", "gauge"};
+
 // Of the machine (process 0).
 inline const run::Metric kMachineCpuUser{0, "machine_cpu_user_ns", "ns", "counter"};
 inline const run::Metric kMachineCpuSystem{0, "machine_cpu_system_ns", "ns", "counter"};

@@ -39,8 +39,7 @@ std::optional<double> resident_bytes(pid_t pid) {
 }  // namespace
 
 Watch::Watch(WatchOptions options, Instant began)
-    : options_(options), began_(began), next_status_(began + kStatusEvery) {
-  has_terminal_ = !options_.is_quiet && ::isatty(STDERR_FILENO) == 1;
+    : options_(options), began_(began), next_status_(began + kStatusEvery), line_(!options.is_quiet) {
   const double length = options_.duration ? static_cast<double>(options_.duration->count()) : 0;
   next_look_ = analysis::next_look(0, length, analysis::Thresholds{});
 }
@@ -51,13 +50,11 @@ Watch::~Watch() {
 
 void Watch::end() {
   if (looking_.valid()) looking_.wait();
-  if (has_line_) fmt::print(stderr, "\r\033[K");
-  has_line_ = false;
+  line_.erase();
 }
 
 void Watch::say(const std::string& line) {
-  if (has_line_) fmt::print(stderr, "\r\033[K");
-  has_line_ = false;
+  line_.erase();
   if (!options_.is_quiet) fmt::print(stderr, "camprobe: {}\n", line);
 }
 
@@ -141,20 +138,20 @@ std::optional<double> Watch::socket_reads_a_second(Recording& recording) {
 
 void Watch::show_status(Instant now, Recording& recording, pid_t child) {
   const double elapsed = seconds(now - began_);
-  std::string line = run::in_seconds(elapsed);
+  std::string time = run::in_seconds(elapsed);
   if (options_.duration)
-    line += fmt::format(" of {} ({:.0f} %)", run::in_seconds(static_cast<double>(options_.duration->count())),
+    time += fmt::format(" of {} ({:.0f} %)", run::in_seconds(static_cast<double>(options_.duration->count())),
                         100 * std::min(1.0, elapsed / static_cast<double>(options_.duration->count())));
-  if (const auto reads = socket_reads_a_second(recording)) line += fmt::format(" | {:.0f} socket reads/s", *reads);
+  std::vector<StatusPart> parts = {{std::move(time), 0}};
+  if (const auto reads = socket_reads_a_second(recording))
+    parts.push_back({fmt::format("{:.0f} socket reads/s", *reads), 3});
   if (const auto resident = child != 0 ? resident_bytes(child) : std::nullopt)
-    line += " | RSS " + run::in_bytes(*resident);
-  line += told_.empty() ? "" : fmt::format(" | leaks: {}", told_.size());
-  line += fmt::format(" | suspects: {}", suspects_.empty() ? "none so far" : std::to_string(suspects_.size()));
-  if (!suspects_.empty()) line += ", " + suspects_.front();
-  if (line.size() > 110) line.resize(110);
-  fmt::print(stderr, "\r\033[K{}", line);
-  std::fflush(stderr);
-  has_line_ = true;
+    parts.push_back({"RSS " + run::in_bytes(*resident), 2});
+  if (!told_.empty()) parts.push_back({fmt::format("leaks: {}", told_.size()), 0});
+  parts.push_back(
+      {fmt::format("suspects: {}", suspects_.empty() ? "none so far" : std::to_string(suspects_.size())), 1});
+  if (!suspects_.empty()) parts.push_back({suspects_.front(), 4});
+  line_.show(std::move(parts));
 }
 
 void Watch::poll(Instant now, Recording& recording, pid_t child) {
@@ -166,7 +163,7 @@ void Watch::poll(Instant now, Recording& recording, pid_t child) {
     const double length = options_.duration ? static_cast<double>(options_.duration->count()) : 0;
     next_look_ = analysis::next_look(elapsed, length, analysis::Thresholds{});
   }
-  if (has_terminal_ && now >= next_status_) {
+  if (line_.is_possible() && now >= next_status_) {
     next_status_ = now + kStatusEvery;
     show_status(now, recording, child);
   }

@@ -20,6 +20,7 @@
 
 #include "collector/analysis/early.h"
 #include "collector/recording.h"
+#include "collector/status_line.h"
 #include "run/reader.h"
 
 namespace camprobe {
@@ -63,7 +64,8 @@ class Watch {
   std::set<std::string> told_;
   std::vector<std::string> suspects_;
   std::optional<run::Reader> reader_;
-  bool has_escalated_ = false, has_terminal_ = false, has_line_ = false;
+  StatusLine line_;
+  bool has_escalated_ = false;
 };
 
 }  // namespace camprobe

@@ -248,6 +248,25 @@ std::string held_text(const run::ReportHeld& held) {
   return text;
 }
 
+// What resident memory was made of, of the first few processes.
+void write_memory(Page& page, const run::Report& r) {
+  constexpr std::size_t kMostProcesses = 4;
+  std::size_t shown = 0;
+  for (const run::ReportProcess& p : r.processes) {
+    if (!p.memory || (!p.memory->live && !p.memory->retained) || ++shown > kMostProcesses) continue;
+    const run::ReportMemory& m = *p.memory;
+    std::string text = in_bytes(m.resident) + " resident:";
+    if (m.live) text += fmt::format(" {} live,", in_bytes(*m.live));
+    if (m.retained)
+      text += fmt::format(" {} kept by {}{},", in_bytes(*m.retained), m.allocator.empty() ? "malloc" : m.allocator,
+                          m.retained_is_told ? "" : " (what it holds less what is live)");
+    if (m.mappings && *m.mappings > 0) text += fmt::format(" {} mapped,", in_bytes(*m.mappings));
+    if (m.rest) text += fmt::format(" {} code, stacks and the rest,", in_bytes(*m.rest));
+    text.back() = '.';
+    page.paragraph("  pid " + std::to_string(p.pid), text, 14);
+  }
+}
+
 // Which intervals held when, and what the probe took.
 void write_sampling(Page& page, const run::Report& r) {
   constexpr std::size_t kMostProcesses = 4;
@@ -373,6 +392,7 @@ void write_tables(Page& page, const run::Report& r) {
                       p.peak_rss_bytes ? in_bytes(*p.peak_rss_bytes) : "-", p.probe_state, ended});
     }
     page.table(std::move(rows));
+    write_memory(page, r);
     constexpr std::size_t kMostNotes = 6;
     std::size_t notes = 0;
     for (const auto& p : r.processes) {

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "probe/real.h"
+#include "sampler/allocator_watch.h"
 #include "sampler/session.h"
 #include "sampler/thread_lane.h"
 
@@ -94,6 +95,7 @@ struct CloneBegin {
 };
 int run_clone(void* raw) {
   const CloneBegin begin = *static_cast<CloneBegin*>(raw);
+  sampler::never_ask_allocator_again();
   sampler::after_fork_in_child();
   return begin.run(begin.argument);
 }
@@ -161,6 +163,7 @@ CAMPROBE_HOOK pid_t _Fork() noexcept {
   const pid_t pid = real()._Fork();
   const sampler::ErrnoSaver keep_errno;
   if (pid == 0) {
+    sampler::never_ask_allocator_again();
     sampler::after_fork_in_child();
   } else {
     sampler::after_fork_in_parent();

@@ -12,6 +12,7 @@
 
 #include "probe/real.h"
 #include "probe/signals.h"
+#include "sampler/allocator_watch.h"
 #include "sampler/control.h"
 #include "shm/raw_syscall.h"
 
@@ -63,6 +64,7 @@ CAMPROBE_HOOK int nanosleep(const timespec* wanted, timespec* left) {
   timespec own_left;
   timespec* out = left != nullptr ? left : &own_left;
   timespec again;
+  sampler::look_at_allocator(sampler::CallStart());
   for (;;) {
     clear_interruption();
     const int result = real().nanosleep(wanted, out);
@@ -79,6 +81,7 @@ CAMPROBE_HOOK int clock_nanosleep(clockid_t clock, int flags, const timespec* wa
   timespec own_left;
   timespec* out = left != nullptr ? left : &own_left;
   timespec again;
+  sampler::look_at_allocator(sampler::CallStart());
   for (;;) {
     clear_interruption();
     const int error = real().clock_nanosleep(clock, flags, wanted, out);

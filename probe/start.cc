@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "probe/mappings.h"
+#include "probe/allocator.h"
 #include "probe/process.h"
 #include "probe/real.h"
 #include "probe/span.h"
@@ -106,24 +106,6 @@ sampler::StackBounds bounds_of_first_stack() {
   return {end - size, shm::page_up(end)};
 }
 
-// Where the allocator is neither libc nor us, what it maps for itself is not the program's own mapping.
-int find_allocator(dl_phdr_info* info, std::size_t, void*) {
-  const auto malloc_at = reinterpret_cast<std::uintptr_t>(g_real.malloc);
-  const auto libc_at = reinterpret_cast<std::uintptr_t>(g_real.read);
-  std::uintptr_t low = UINTPTR_MAX, high = 0;
-  for (int i = 0; i < info->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& header = info->dlpi_phdr[i];
-    if (header.p_type != PT_LOAD) continue;
-    const std::uintptr_t begin = info->dlpi_addr + header.p_vaddr;
-    if (begin < low) low = begin;
-    if (begin + header.p_memsz > high) high = begin + header.p_memsz;
-  }
-  const auto holds = [&](std::uintptr_t at) { return at >= low && at < high; };
-  if (!holds(malloc_at)) return 0;
-  if (!holds(libc_at)) exclude_mappings_of(low, high);
-  return 1;
-}
-
 // Whoever comes before us in the search order has the program's calls: an allocator named before us in LD_PRELOAD, or
 // one that is part of the program itself.
 void say_if_heap_is_elsewhere() {
@@ -186,7 +168,7 @@ void say_if_heap_is_elsewhere() {
       settings.may_tick = false;
       settings.cpu_hz = 0;
     }
-    dl_iterate_phdr(find_allocator, nullptr);
+    find_allocator();
     start_process_hooks();
     start_thread_hooks();
     sampler::g_forget_in_child = forget_spans;

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 
 #include "probe/io_hooks.h"
+#include "sampler/allocator_watch.h"
 
 namespace {
 
@@ -41,6 +42,7 @@ template <typename Timeout, typename Call>
 [[gnu::always_inline]] inline int wait_by(int fd, const char* name, Timeout timeout_ns, Call call) {
   sampler::clear_interruption();
   const sampler::CallStart began;
+  sampler::look_at_allocator(began);
   int result = call(nullptr);
   if (result < 0 && errno == EFAULT) return result;
   const std::uint64_t wanted = timeout_ns();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <string>
@@ -27,14 +28,8 @@ constexpr double kDeadObjects = 15;  // of those that died in one minute
   "process IN (SELECT 0 UNION ALL SELECT id FROM process WHERE ended_ns IS NULL OR ended_ns >= (?2 - 60) * " \
   "1000000000) AND second >= ?2 AND second < ?3"
 
-// Sixty-four well mixed bits: which rows of a bucket are kept depends on nothing that a program has a hand in.
-std::uint64_t mixed(std::uint64_t bits) {
-  bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9ull;
-  bits = (bits ^ bits >> 27) * 0x94d049bb133111ebull;
-  return bits ^ bits >> 31;
-}
+}  // namespace
 
-// How many of each group to keep on average, the same for all that have more: q with sum of min(n, q) = most.
 double quota(std::vector<double> sizes, double most) {
   std::sort(sizes.begin(), sizes.end());
   double left = most;
@@ -45,8 +40,6 @@ double quota(std::vector<double> sizes, double most) {
   }
   return sizes.empty() ? most : sizes.back();
 }
-
-}  // namespace
 
 std::vector<double> chances_to_keep(const std::vector<double>& weights, std::size_t most) {
   std::vector<double> chances(weights.size(), 1);
@@ -72,29 +65,37 @@ const Folder::StackTable kCpu{"cpu", 3, 1, 50, {"thread", "stack", "span_name", 
 const Folder::StackTable kWait{"wait", 3, 1, 25, {"thread", "stack", "call", "weight_ns"}};
 const Folder::StackTable kAlloc{"alloc", 2, 3, 50, {"stack", "span_name", "bytes", "objects", "temporary_objects"}};
 
-Folder::Folder(sqlite3* database) : database_(database) {
+Folder::Folder(sqlite3* database, std::string_view run_id)
+    : database_(database), lot_(mixed(std::hash<std::string_view>{}(run_id))), ended_(database, lot_) {
   Statement rows(database_, "SELECT width, until FROM folded");
   while (rows.step()) {
     const std::int64_t width = rows.integer();
-    (width == kMinute ? minute_ : ten_).until = rows.integer();
+    const std::int64_t until = rows.integer();
+    for (Fold& level : folded_.levels) {
+      if (level.width == width) level.until = until;
+    }
   }
-  spans_until_ = ten_.until;
+  spans_until_ = folded_.levels[0].until;
 }
 
 bool Folder::fold(std::int64_t now) {
-  return advance(ten_, kTen, now, kTenAfter) && advance(minute_, kMinute, now, kMinuteAfter) && thin_spans(now);
+  auto& [ten, minute, ten_minutes] = folded_.levels;
+  return advance(ten, now, kTenAfter) && advance(minute, now, kMinuteAfter) &&
+         advance(ten_minutes, now, kTenMinutesAfter) && thin_spans(now) && ended_.thin_recent(now, *this);
 }
 
-bool Folder::advance(Fold& level, std::int64_t piece, std::int64_t now, std::int64_t after) {
-  if (level.until + piece > now - after) return true;
+bool Folder::advance(Fold& level, std::int64_t now, std::int64_t after) {
+  if (level.until + level.width > now - after) return true;
   from_ = level.until;
-  to_ = from_ + piece;
+  to_ = from_ + level.width;
   width_ = level.width;
   level.until = to_;
   if (!(fold_points() && fold_sums() && fold_span_stats() && fold_stacks(kCpu) && fold_stacks(kWait) &&
         fold_stacks(kAlloc)))
     return false;
-  if (level.width == kTen && to_ % kMinute == 0 && !thin_objects()) return false;
+  if (level.width == kTen && to_ % kMinute == 0 &&
+      !(thin_objects() && ended_.thin(to_ - kMinute, to_, EndedRows::kMostAMinute, *this)))
+    return false;
   Statement note(database_, "INSERT OR REPLACE INTO folded(width, until) VALUES (?, ?)");
   return note.bind(level.width).bind(level.until).run();
 }
@@ -205,16 +206,24 @@ bool Folder::fold_stacks(const StackTable& table) {
     std::array<double, 3> weights{};
   };
   std::vector<std::vector<Row>> buckets(static_cast<std::size_t>((to_ - from_) / width_));
-  std::string keys, sums, put;
-  for (int i = 0; i < table.keys; ++i) keys += fmt::format(", {}", table.columns[i]);
+  std::string keys, sums, put, group = "1, 2";
+  for (int i = 0; i < table.keys; ++i) {
+    keys += fmt::format(", {}", table.columns[i]);
+    group += fmt::format(", {}", i + 3);
+  }
+  std::string known_keys = keys;  // a thread whose row is folded is nobody any more
+  if (table.columns[0] == std::string_view("thread")) {
+    known_keys.replace(
+        2, 6, fmt::format("ifnull((SELECT id FROM thread t WHERE t.id = {0}.thread), 0) AS thread", table.name));
+  }
   for (int i = table.keys; i < table.keys + table.weights; ++i) {
     sums += fmt::format(", sum({})", table.columns[i]);
     put += fmt::format(", {}", table.columns[i]);
   }
   Statement rows(database_, fmt::format("SELECT process, second / ?1 * ?1 AS at{}, " CAMPROBE_SUM(
                                             samples) "{} FROM {} "
-                                                     "WHERE " CAMPROBE_OF_THE_PIECE " GROUP BY process, at{}",
-                                        keys, sums, table.name, keys));
+                                                     "WHERE " CAMPROBE_OF_THE_PIECE " GROUP BY {}",
+                                        known_keys, sums, table.name, group));
   rows.bind(width_).bind(from_).bind(to_);
   while (rows.step()) {
     Row row;
@@ -233,8 +242,9 @@ bool Folder::fold_stacks(const StackTable& table) {
     for (const Row& row : bucket) weights.push_back(row.weights[0] + 1);  // what weighs nothing has a chance too
     const std::vector<double> chances = chances_to_keep(weights, table.most);
     // Systematic sampling: one draw for the bucket, so that just so many are kept as the chances add up to.
-    double mark =
-        bucket.empty() ? 0 : static_cast<double>(mixed(static_cast<std::uint64_t>(bucket[0].key[1])) >> 11) * 0x1p-53;
+    double mark = bucket.empty()
+                      ? 0
+                      : static_cast<double>(mixed(lot_ ^ static_cast<std::uint64_t>(bucket[0].key[1])) >> 11) * 0x1p-53;
     for (std::size_t i = 0; i < bucket.size(); ++i) {
       mark -= chances[i];
       if (mark > 0 && chances[i] < 1) continue;
@@ -274,7 +284,8 @@ bool Folder::thin_objects() {
   while (rows.step()) {
     const std::int64_t process = rows.integer(), sample = rows.integer();
     const double chance = std::min(1.0, most / sizes[{process, rows.integer()}]);
-    const double draw = static_cast<double>(mixed(static_cast<std::uint64_t>(sample * 64 + process)) >> 11) * 0x1p-53;
+    const double draw =
+        static_cast<double>(mixed(lot_ ^ static_cast<std::uint64_t>(sample * 64 + process)) >> 11) * 0x1p-53;
     if (chance < 1) changes.push_back({process, sample, draw < chance ? chance : 0});
   }
   if (!rows.ok()) return false;

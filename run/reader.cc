@@ -90,19 +90,21 @@ std::vector<Process> Reader::processes() {
 
 std::vector<Thread> Reader::threads(std::optional<ProcessId> process) {
   const ProcessFilter filter{process};
-  return state_->all<Thread>(
-      "SELECT id, process, tid, name, began_ns, ended_ns, stack FROM thread" + filter.where() + " ORDER BY id", filter,
-      [](Statement& s) {
-        Thread row;
-        row.id = s.id<ThreadId>();
-        row.process = s.id<ProcessId>();
-        row.tid = s.integer();
-        row.name = s.text();
-        row.began_ns = s.integer();
-        row.ended_ns = s.optional_integer();
-        row.stack = s.id<StackId>();
-        return row;
-      });
+  return state_->all<Thread>("SELECT id, process, tid, name, began_ns, ended_ns, stack, " +
+                                 state_->column_or("thread", "kept_of", "1") + " FROM thread" + filter.where() +
+                                 " ORDER BY id",
+                             filter, [](Statement& s) {
+                               Thread row;
+                               row.id = s.id<ThreadId>();
+                               row.process = s.id<ProcessId>();
+                               row.tid = s.integer();
+                               row.name = s.text();
+                               row.began_ns = s.integer();
+                               row.ended_ns = s.optional_integer();
+                               row.stack = s.id<StackId>();
+                               row.kept_of = s.integer();
+                               return row;
+                             });
 }
 
 std::vector<Module> Reader::modules(std::optional<ProcessId> process) {

@@ -7,14 +7,11 @@ namespace camprobe::run {
 
 std::vector<Descriptor> Reader::descriptors(std::optional<ProcessId> process) {
   const ProcessFilter filter{process};
-  // In files of before every opening was captured.
-  const bool may_stand_for_others =
-      sqlite3_table_column_metadata(state_->database, nullptr, "descriptor", "stands_for", nullptr, nullptr, nullptr,
-                                    nullptr, nullptr) == SQLITE_OK;
   return state_->all<Descriptor>(
       "SELECT id, process, fd, generation, kind, peer, stack, opened_ns, closed_ns, read_ops, read_bytes, write_ops, "
       "write_bytes, " +
-          std::string(may_stand_for_others ? "stands_for" : "1") + " FROM descriptor" + filter.where() + " ORDER BY id",
+          state_->column_or("descriptor", "stands_for", "1") + ", " + state_->column_or("descriptor", "kept_of", "1") +
+          " FROM descriptor" + filter.where() + " ORDER BY id",
       filter, [](Statement& s) {
         Descriptor row;
         row.id = s.integer();
@@ -31,6 +28,7 @@ std::vector<Descriptor> Reader::descriptors(std::optional<ProcessId> process) {
         row.write_ops = s.integer();
         row.write_bytes = s.integer();
         row.stands_for = s.integer();
+        row.kept_of = s.integer();
         return row;
       });
 }

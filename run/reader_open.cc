@@ -153,8 +153,9 @@ void Reader::State::read_folds() {
     Fold fold;
     fold.width = s.integer();
     fold.until = s.integer();
-    if (fold.width == Folder::kMinute) minute = fold;
-    if (fold.width == Folder::kTen) ten = fold;
+    for (Fold& level : folded.levels) {
+      if (level.width == fold.width) level.until = fold.until;
+    }
   });
 }
 

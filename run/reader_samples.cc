@@ -175,8 +175,9 @@ std::vector<Lifetime> Reader::lifetimes(const Slice& slice) {
 
 std::vector<Mapping> Reader::mappings(std::optional<ProcessId> process) {
   const ProcessFilter filter{process};
-  return state_->all<Mapping>("SELECT id, process, address, bytes, stack, mapped_ns, unmapped_ns FROM mapping" +
-                                  filter.where() + " ORDER BY id",
+  return state_->all<Mapping>("SELECT id, process, address, bytes, stack, mapped_ns, unmapped_ns, " +
+                                  state_->column_or("mapping", "kept_of", "1") + " FROM mapping" + filter.where() +
+                                  " ORDER BY id",
                               filter, [](Statement& s) {
                                 Mapping row;
                                 row.id = s.integer();
@@ -186,6 +187,7 @@ std::vector<Mapping> Reader::mappings(std::optional<ProcessId> process) {
                                 row.stack = s.id<StackId>();
                                 row.mapped_ns = s.integer();
                                 row.unmapped_ns = s.optional_integer();
+                                row.kept_of = s.integer();
                                 return row;
                               });
 }

@@ -28,9 +28,9 @@ struct Reader::State {
   std::string private_copy;  // a directory of ours to remove, where the run could only be read from a copy
   sqlite3* database = nullptr;
   std::optional<Error> error;
-  bool is_current = false;       // the schema is the present one: that before named stacks early and folded nothing
-  Fold ten{1, 0}, minute{1, 0};  // folded buckets
-  std::string symbol_problems;   // found while reading
+  bool is_current = false;  // the schema is the present one: that before named stacks early and folded nothing
+  Folds folded;
+  std::string symbol_problems;  // found while reading
   std::unordered_map<NameId, std::string> names;
   std::unordered_map<StackId, Stack> stacks;
   std::unordered_map<FrameId, Frame> frames;
@@ -45,11 +45,7 @@ struct Reader::State {
     }
   }
 
-  std::int64_t width_at(std::int64_t second) const {
-    if (second < 0) return 1;
-    if (second < minute.until) return minute.width;
-    return second < ten.until ? ten.width : 1;
-  }
+  std::int64_t width_at(std::int64_t second) const { return folded.width_at(second); }
   void read_folds();
 
   // Keeps the first failure: what follows from it would only hide it.
@@ -65,6 +61,13 @@ struct Reader::State {
     bind(statement);
     while (statement.step()) row(statement);
     check(statement);
+  }
+
+  // A column by its name, or what it always was in files of before it was there.
+  std::string column_or(const char* table, const char* column, const char* otherwise) const {
+    const bool is_there = sqlite3_table_column_metadata(database, nullptr, table, column, nullptr, nullptr, nullptr,
+                                                        nullptr, nullptr) == SQLITE_OK;
+    return is_there ? column : otherwise;
   }
 
   template <class Value, class Bind, class Row>

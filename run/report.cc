@@ -137,6 +137,14 @@ Json probe(const ReportProcess& p) {
           {"not_recorded", gaps}};
 }
 
+Json memory(const std::optional<ReportMemory>& m) {
+  if (!m) return nullptr;
+  return {{"allocator", text_or_null(m->allocator)}, {"resident_bytes", number(m->resident)},
+          {"live_bytes", or_null(m->live)},          {"retained_bytes", or_null(m->retained)},
+          {"retained_is_told", m->retained_is_told}, {"mapping_bytes", or_null(m->mappings)},
+          {"rest_bytes", or_null(m->rest)}};
+}
+
 Json processes(const Report& report) {
   Json list = Json::array();
   for (const ReportProcess& p : report.processes) {
@@ -154,6 +162,7 @@ Json processes(const Report& report) {
                     {"last_rss_bytes", or_null(p.last_rss_bytes)},
                     {"cpu_seconds", or_null(p.cpu_seconds)},
                     {"memory_limit_bytes", or_null(p.memory_limit_bytes)},
+                    {"memory", memory(p.memory)},
                     {"probe", probe(p)}});
   }
   return list;

@@ -99,6 +99,17 @@ struct ReportGap {
   double from_s = 0, to_s = 0;
 };
 
+// What resident memory was made of when it was last read; nothing where a part is not known.
+struct ReportMemory {
+  std::string allocator;  // glibc, tcmalloc, jemalloc, mimalloc; empty: not known
+  double resident = 0;
+  std::optional<double> live;      // heap that the program has, estimated from samples
+  std::optional<double> retained;  // kept by the allocator for reuse
+  bool retained_is_told = false;   // by the allocator; else it is what it holds less what is live
+  std::optional<double> mappings;  // large ones of the program's own, whole
+  std::optional<double> rest;      // of resident: code, stacks, what is in no part
+};
+
 struct ReportProcess {
   std::int64_t id = 0, pid = 0;
   std::string executable, command;
@@ -108,6 +119,7 @@ struct ReportProcess {
   std::optional<std::int64_t> exit_status;
   std::string probe_state, note;
   std::optional<double> peak_rss_bytes, last_rss_bytes, cpu_seconds, memory_limit_bytes;
+  std::optional<ReportMemory> memory;
   std::optional<double> probe_cpu_share;  // of the process's CPU time, as the probe measured its own
   std::optional<double> probe_budget;     // what it was to keep to
   std::vector<ReportHeld> settings;

@@ -79,6 +79,7 @@ struct Thread {
   std::int64_t began_ns = 0;
   std::optional<std::int64_t> ended_ns;
   StackId stack = kUnknownStack;
+  std::int64_t kept_of = 1;  // one row kept of so many that ended; set by the Reader
 };
 
 struct Module {
@@ -212,6 +213,7 @@ struct Mapping {
   StackId stack{};
   std::int64_t mapped_ns = 0;
   std::optional<std::int64_t> unmapped_ns;
+  std::int64_t kept_of = 1;  // one row kept of so many that were unmapped; set by the Reader
 };
 
 struct Descriptor {
@@ -226,6 +228,7 @@ struct Descriptor {
   std::optional<std::int64_t> closed_ns;
   std::int64_t read_ops = 0, read_bytes = 0, write_ops = 0, write_bytes = 0;
   std::int64_t stands_for = 1;  // so many openings; 0: its own was not captured, its stack is unknown
+  std::int64_t kept_of = 1;     // one row kept of so many that closed; set by the Reader
 };
 
 struct DescriptorSum {

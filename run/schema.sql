@@ -32,8 +32,10 @@ CREATE TABLE process (
 CREATE TABLE thread (
   id INTEGER PRIMARY KEY, process INTEGER NOT NULL, tid INTEGER NOT NULL, name TEXT,
   began_ns INTEGER NOT NULL, ended_ns INTEGER,
-  stack INTEGER NOT NULL DEFAULT 0       -- where it was created
+  stack INTEGER NOT NULL DEFAULT 0,      -- where it was created
+  kept_of INTEGER NOT NULL DEFAULT 1     -- of very many that ended, one row of so many is kept (run/fold_ended.h)
 );
+CREATE INDEX thread_ended ON thread (ended_ns) WHERE ended_ns IS NOT NULL;
 
 CREATE TABLE module (
   id INTEGER PRIMARY KEY, process INTEGER NOT NULL, path TEXT NOT NULL, build_id TEXT,
@@ -96,9 +98,12 @@ CREATE TABLE lifetime (process INTEGER NOT NULL, second INTEGER NOT NULL, octave
 
 -- Large mappings made by the program itself (mmap, not malloc's own).
 CREATE TABLE mapping (id INTEGER PRIMARY KEY, process INTEGER NOT NULL, address INTEGER NOT NULL, bytes INTEGER NOT NULL,
-  stack INTEGER NOT NULL, mapped_ns INTEGER NOT NULL, unmapped_ns INTEGER);
+  stack INTEGER NOT NULL, mapped_ns INTEGER NOT NULL, unmapped_ns INTEGER,
+  kept_of INTEGER NOT NULL DEFAULT 1);   -- as in thread
+CREATE INDEX mapping_ended ON mapping (unmapped_ns) WHERE unmapped_ns IS NOT NULL;
 
--- Descriptors that were open at least 1 s or still are; shorter ones are added up in descriptor_sum.
+-- Descriptors that were open at least 1 s or still are; shorter ones are added up in descriptor_sum, and so are, of very many
+-- that closed, all but one of `kept_of`.
 -- kind: listen | accept | connect | socket | file | pipe | epoll | event | other.
 -- Of plain files that a thread opens hundreds of a second only some openings are captured. stands_for: how many openings a
 -- row is an estimate of; 0: not captured, stack unknown. In descriptor_sum the captured ones are multiplied by it.
@@ -107,7 +112,9 @@ CREATE TABLE descriptor (id INTEGER PRIMARY KEY, process INTEGER NOT NULL, fd IN
   read_ops INTEGER NOT NULL DEFAULT 0, read_bytes INTEGER NOT NULL DEFAULT 0,
   write_ops INTEGER NOT NULL DEFAULT 0, write_bytes INTEGER NOT NULL DEFAULT 0,
   stands_for INTEGER NOT NULL DEFAULT 1,
+  kept_of INTEGER NOT NULL DEFAULT 1,    -- its lifetime stands for so many; its counts are its own
   UNIQUE (process, fd, generation));
+CREATE INDEX descriptor_ended ON descriptor (closed_ns) WHERE closed_ns IS NOT NULL;
 CREATE TABLE descriptor_sum (process INTEGER NOT NULL, second INTEGER NOT NULL, kind TEXT NOT NULL, peer TEXT NOT NULL,
   stack INTEGER NOT NULL, opened INTEGER NOT NULL, closed INTEGER NOT NULL,
   read_ops INTEGER NOT NULL, read_bytes INTEGER NOT NULL, write_ops INTEGER NOT NULL, write_bytes INTEGER NOT NULL,

@@ -54,8 +54,8 @@ Result<Writer> Writer::create(const std::string& path, Meta meta) {
     return give_up();
   }
 
-  state->folder.emplace(state->database);
   if (meta.run_id.empty()) meta.run_id = random_id();
+  state->folder.emplace(state->database, meta.run_id);
   if (meta.state.empty()) meta.state = kRecording;
   state->run_id = meta.run_id;
   Writer writer(std::move(state));
@@ -129,7 +129,20 @@ Result<Writer> Writer::resume(const std::string& path) {
   if (run_id.step()) state->run_id = run_id.text();
   if (!names.ok() || !metrics.ok() || !frames.ok() || state->run_id.empty())
     return Error{fmt::format("{} is damaged and cannot be gone on with: {}", path, sqlite3_errmsg(state->database))};
-  state->folder.emplace(state->database);
+  // A run that was begun before rows of what ended could stand for others.
+  for (const auto& [table, ended] :
+       {std::pair{"thread", "ended_ns"}, {"mapping", "unmapped_ns"}, {"descriptor", "closed_ns"}}) {
+    if (sqlite3_table_column_metadata(state->database, nullptr, table, "kept_of", nullptr, nullptr, nullptr, nullptr,
+                                      nullptr) == SQLITE_OK)
+      continue;
+    const std::string add = fmt::format(
+        "ALTER TABLE {0} ADD COLUMN kept_of INTEGER NOT NULL DEFAULT 1; "
+        "CREATE INDEX IF NOT EXISTS {0}_ended ON {0} ({1}) WHERE {1} IS NOT NULL",
+        table, ended);
+    if (!state->execute(add.c_str()))
+      return Error{fmt::format("{} cannot be written to: {}", path, sqlite3_errmsg(state->database))};
+  }
+  state->folder.emplace(state->database, state->run_id);
   Writer writer(std::move(state));
   writer.set_meta("state", kRecording);
   return writer;

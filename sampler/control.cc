@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "sampler/allocator_watch.h"
 #include "sampler/cpu_sampler.h"
 #include "sampler/heap_budget.h"
 #include "sampler/heap_sampler.h"
@@ -272,6 +273,7 @@ void look_at_news() {
 }
 
 void control_step(ThreadLane& thread, std::uint64_t now, bool is_in_handler) {
+  if (!is_in_handler) ask_allocator_if_due(thread, now);
   const std::uint32_t asked = g_region.control()->version.load(std::memory_order_acquire);
   const bool is_asked = asked != g_control_seen.load(std::memory_order_relaxed);
   // A storm of samples does not wait for the next step: while a program starts, each of its stacks is walked for the

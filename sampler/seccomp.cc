@@ -94,6 +94,7 @@ constexpr Trial kTrials[] = {
     {SYS_clock_gettime, {CLOCK_THREAD_CPUTIME_ID, kPointer}},
     {SYS_nanosleep, {kPointer, 0}},
     {SYS_sched_yield, {}},
+    {SYS_getrusage, {RUSAGE_SELF, kPointer}},
     {SYS_fstat, {kNoFile, kPointer}},
     {SYS_getsockname, {kNoFile, kPointer, kPointer}},
     {SYS_getpeername, {kNoFile, kPointer, kPointer}},

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "sampler/allocator_watch.h"
 #include "sampler/clock.h"
 #include "sampler/control.h"
 #include "sampler/cpu_sampler.h"
@@ -98,6 +99,7 @@ bool open_region(const char** why, int* error) {
   }
   if (g_limits[0] != '\0') g_region.say(g_limits);
   begin_control(g_settings);
+  begin_allocator_watch();
   return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/prctl.h>
 
+#include "sampler/allocator_watch.h"
 #include "sampler/control.h"
 #include "sampler/cpu_sampler.h"
 #include "sampler/heap_sampler.h"
@@ -247,7 +248,10 @@ void forget_lane(ThreadLane& thread) {
 
 ThreadLane* this_thread_slow() {
   ThreadLane& thread = t_lane;
-  if (!owns_region()) after_fork_in_child();
+  if (!owns_region()) {
+    never_ask_allocator_again();
+    after_fork_in_child();
+  }
   if (thread.mode == LaneMode::kUnarmed) arm_thread(thread, false);
   if (thread.mode != LaneMode::kArmed) return nullptr;
   if (thread.entered_at != 0) {

@@ -256,6 +256,7 @@ Walk walk(Registers* registers, std::uintptr_t* out, std::uint32_t max, StackBou
   std::uint32_t depth = 0;
   std::uint64_t steps = std::uint64_t{max} + start.skip + 64;  // and the frames below `above`
   bool interrupted = start.interrupted;
+  bool has_passed_handler = false;
   if (interrupted) {
     if (max == 0) {
       return {0, WalkEnd::truncated_depth};
@@ -279,7 +280,7 @@ Walk walk(Registers* registers, std::uintptr_t* out, std::uint32_t max, StackBou
     if (step != Step::caller) [[unlikely]] {
       switch (step) {
         case Step::root:
-          return {depth, WalkEnd::root};
+          return {depth, WalkEnd::root, has_passed_handler || !modules_are_known()};
         case Step::no_rule:
           if (!interrupted && depth > 0 && !memory.code_is_readable(lookup, 1)) {
             return {depth - 1,
@@ -289,6 +290,7 @@ Walk walk(Registers* registers, std::uintptr_t* out, std::uint32_t max, StackBou
         case Step::closing:
           return {depth, WalkEnd::closing};
         case Step::interrupted:
+          has_passed_handler = true;
           break;
         default:
           return {depth, WalkEnd::bad_frame};
@@ -296,7 +298,8 @@ Walk walk(Registers* registers, std::uintptr_t* out, std::uint32_t max, StackBou
       memory.enter(registers->value[kRsp]);
       ++pc;
     } else if (pc == 0) [[unlikely]] {
-      return {depth, WalkEnd::root};  // makecontext() and hand-made stacks end so
+      // makecontext() and hand-made stacks end so.
+      return {depth, WalkEnd::root, has_passed_handler || !modules_are_known()};
     } else if (!is_code_address(pc)) [[unlikely]] {
       return {depth, WalkEnd::bad_frame};
     }
@@ -396,14 +399,14 @@ Walk walk_frame_records(std::uint64_t frame, std::uint64_t stack_pointer, std::u
     std::uint64_t caller_frame;
     std::uint64_t pc;
     if (frame == 0) {
-      return {depth, WalkEnd::root};
+      return {depth, WalkEnd::root, true};
     }
     if (frame % 8 != 0 || frame < lowest || frame - lowest > kLargestPlainFrame || !memory.read(frame, &caller_frame) ||
         !memory.read(frame + 8, &pc)) {
       return {depth, WalkEnd::no_rule};
     }
     if (pc == 0) {
-      return {depth, WalkEnd::root};
+      return {depth, WalkEnd::root, true};
     }
     if (skip > 0) {
       --skip;

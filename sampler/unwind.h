@@ -45,6 +45,9 @@ enum class WalkEnd : std::uint8_t {
 struct Walk {
   std::uint32_t depth;  // frames written to `out`, leaf first
   WalkEnd end;
+  // Of a walk that ended at the root: whether a signal's handler is on the stack, or there is no telling (frame
+  // pointers alone lead through the kernel's frame unseen).
+  bool may_be_in_handler = false;
 };
 
 // Finds the loader's lock-free module look-up. Called once, at start-up, where dlsym() is allowed; until then, and on a

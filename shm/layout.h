@@ -28,7 +28,7 @@
 namespace camprobe::shm {
 
 inline constexpr char kMagic[8] = {'C', 'A', 'M', 'P', 'R', 'O', 'B', 'E'};
-inline constexpr std::uint32_t kAbiVersion = 5;
+inline constexpr std::uint32_t kAbiVersion = 6;
 inline constexpr std::size_t kPage = 4096;
 
 // ---------------------------------------------------------------------------------------------------------- sizes
@@ -82,6 +82,53 @@ enum class Loss : std::uint32_t {
 inline constexpr std::uint32_t kLossSlots = 16;
 static_assert(static_cast<std::uint32_t>(Loss::kLosses) <= kLossSlots);
 
+enum class AllocatorKind : std::uint32_t {
+  kUnknown = 0,  // or one that tells nothing of itself
+  kGlibc = 1,
+  kTcmalloc = 2,
+  kJemalloc = 3,
+  kMimalloc = 4,
+  kKinds
+};
+
+enum class AllocatorState : std::uint32_t {
+  kNever = 0,  // not read yet, or not to be read
+  kRead = 1,
+  kTooDear = 2,  // reading took so long that it is given up; the figures are the last ones
+};
+
+inline constexpr std::uint64_t kUnknownBytes = ~std::uint64_t{0};
+
+// What the program's allocator says of itself, bytes; kUnknownBytes where it does not say. docs/memory.md has what each
+// allocator's figures are made of.
+struct AllocatorFigures {
+  std::uint64_t in_use = kUnknownBytes;    // in blocks that the program has
+  std::uint64_t cached = kUnknownBytes;    // free, in caches of threads or of sizes
+  std::uint64_t free = kUnknownBytes;      // free otherwise, and not given back to the system
+  std::uint64_t held = kUnknownBytes;      // all that it has of the system
+  std::uint64_t released = kUnknownBytes;  // given back, its addresses kept
+};
+
+// Written by whichever of the program's threads read the allocator, one at a time, while readers copy: `check` tells a
+// copy that is half old and half new. One that was killed meanwhile leaves such a block behind.
+struct AllocatorBlock {
+  std::atomic<std::uint32_t> kind;   // AllocatorKind
+  std::atomic<std::uint32_t> state;  // AllocatorState
+  std::atomic<std::uint64_t> read_ns;
+  std::atomic<std::uint64_t> cost_ns;  // CPU time of that reading
+  std::atomic<std::uint64_t> in_use, cached, free, held, released;
+  std::atomic<std::uint64_t> check;
+};
+static_assert(sizeof(AllocatorBlock) == 72);
+
+constexpr std::uint64_t check_of(const AllocatorFigures& figures, std::uint64_t read_ns, std::uint64_t cost_ns) {
+  std::uint64_t sum = 0x63616d70726f6265;  // so that zeros do not add up
+  for (const std::uint64_t word :
+       {read_ns, cost_ns, figures.in_use, figures.cached, figures.free, figures.held, figures.released})
+    sum = (sum ^ word) * 0x9e3779b97f4a7c15 + (sum >> 29);
+  return sum;
+}
+
 struct RegionHeader {
   char magic[8];
   std::uint32_t abi_version;
@@ -116,10 +163,12 @@ struct RegionHeader {
   std::atomic<std::uint64_t> stray_frees;
   std::atomic<std::uint64_t> stray_bytes;
   std::atomic<std::uint64_t> probe_ns;  // time the probe spent in sampled paths and handlers
+  AllocatorBlock allocator;
 };
 static_assert(sizeof(RegionHeader) <= kPage);
 static_assert(offsetof(RegionHeader, run_id) == 72);
 static_assert(offsetof(RegionHeader, lanes_used) == 392);
+static_assert(offsetof(RegionHeader, allocator) == 632);
 
 enum class Family : std::uint32_t {
   kHeap = 1,

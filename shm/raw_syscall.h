@@ -22,7 +22,7 @@
   X(getpid) X(getppid) X(gettid) X(geteuid) X(kill) X(tgkill) \
   X(rt_sigaction) X(rt_sigreturn) X(rt_sigprocmask) X(rt_sigpending) X(rt_sigsuspend) \
   X(timer_create) X(timer_settime) X(timer_delete) \
-  X(clock_gettime) X(nanosleep) X(sched_yield) \
+  X(clock_gettime) X(nanosleep) X(sched_yield) X(getrusage) \
   X(fstat) X(getsockname) X(getpeername)
 // clang-format on
 

@@ -44,6 +44,26 @@ std::string hex(const std::uint8_t* bytes, std::size_t count) {
   return out;
 }
 
+std::optional<ReadAllocator> allocator_of(const AllocatorBlock& block) {
+  ReadAllocator allocator;
+  const std::uint32_t kind = plain(block.kind), state = plain(block.state);
+  allocator.read_ns = plain(block.read_ns);
+  allocator.cost_ns = plain(block.cost_ns);
+  allocator.figures = {plain(block.in_use), plain(block.cached), plain(block.free), plain(block.held),
+                       plain(block.released)};
+  if (state == static_cast<std::uint32_t>(AllocatorState::kNever) ||
+      kind >= static_cast<std::uint32_t>(AllocatorKind::kKinds) ||
+      plain(block.check) != check_of(allocator.figures, allocator.read_ns, allocator.cost_ns))
+    return std::nullopt;
+  allocator.kind = static_cast<AllocatorKind>(kind);
+  allocator.is_too_dear = state == static_cast<std::uint32_t>(AllocatorState::kTooDear);
+  constexpr std::uint64_t kAddresses = std::uint64_t{1} << 57;
+  AllocatorFigures& figures = allocator.figures;
+  for (std::uint64_t* bytes : {&figures.in_use, &figures.cached, &figures.free, &figures.held, &figures.released})
+    if (*bytes > kAddresses) *bytes = kUnknownBytes;
+  return allocator;
+}
+
 }  // namespace
 
 RegionReader::RegionReader(RegionReader&& other) noexcept
@@ -181,6 +201,7 @@ std::optional<RegionStatus> RegionReader::status() const {
   status.stray_frees = plain(header.stray_frees);
   status.stray_bytes = plain(header.stray_bytes);
   status.probe_ns = plain(header.probe_ns);
+  status.allocator = allocator_of(header.allocator);
   return status;
 }
 

@@ -62,6 +62,14 @@ struct RegionInfo {
   std::string run_id;
 };
 
+// What the allocator said of itself the last time that it was read.
+struct ReadAllocator {
+  AllocatorKind kind = AllocatorKind::kUnknown;
+  bool is_too_dear = false;  // it is not read any more
+  std::uint64_t read_ns = 0, cost_ns = 0;
+  AllocatorFigures figures;
+};
+
 // What changes in the header.
 struct RegionStatus {
   RegionState state = RegionState::kCreating;
@@ -76,6 +84,7 @@ struct RegionStatus {
   std::int64_t exit_status = -1;
   std::uint64_t lost[kLossSlots] = {};
   std::uint64_t stray_allocs = 0, stray_frees = 0, stray_bytes = 0, probe_ns = 0;
+  std::optional<ReadAllocator> allocator;  // no value: not read yet, or copied while it was written
 };
 
 // What was asked for by the control block.

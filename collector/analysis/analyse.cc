@@ -10,6 +10,7 @@
 
 #include "collector/analysis/findings.h"
 #include "collector/analysis/from_run.h"
+#include "collector/analysis/memory_split.h"
 #include "collector/analysis/sampling.h"
 #include "collector/metrics.h"
 #include "run/rfc3339.h"
@@ -54,6 +55,7 @@ void describe_run(run::Reader& reader, run::Report& report) {
     const auto at = in.find(id);
     return at == in.end() ? std::nullopt : std::optional(at->second);
   };
+  const std::map<run::ProcessId, run::ReportMemory> memory = memory_at_the_end(reader);
   for (const run::Process& p : reader.processes()) {
     if (p.id == run::kMachine) continue;
     run::ReportProcess out;
@@ -70,6 +72,7 @@ void describe_run(run::Reader& reader, run::Report& report) {
     out.peak_rss_bytes = found(peak, p.id);
     out.last_rss_bytes = found(last, p.id);
     out.cpu_seconds = found(cpu, p.id);
+    if (const auto split = memory.find(p.id); split != memory.end()) out.memory = split->second;
     if (p.memory_limit_bytes) out.memory_limit_bytes = static_cast<double>(*p.memory_limit_bytes);
     report.processes.push_back(std::move(out));
   }

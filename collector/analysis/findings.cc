@@ -641,8 +641,11 @@ std::vector<run::Finding> memory_findings(const RunInput& input, const MemoryVer
          memory.retained_growth});
   }
   out.advice =
-      "Fragmentation or retention by the allocator, most likely: try MALLOC_ARENA_MAX, malloc_trim() or another "
-      "allocator, and see whether it levels off in a longer run.";
+      retained && memory.retained_known
+          ? "The allocator keeps what was freed: nothing leaks. If the memory is wanted back, try MALLOC_ARENA_MAX, "
+            "malloc_trim(), the allocator's own decay settings or another allocator (--allocator)."
+          : "Fragmentation or retention by the allocator, most likely: try MALLOC_ARENA_MAX, malloc_trim() or another "
+            "allocator, and see whether it levels off in a longer run.";
   return {out};
 }
 

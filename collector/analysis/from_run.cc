@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "collector/analysis/load_rises.h"
+#include "collector/analysis/memory_split.h"
 #include "collector/analysis/own_frame.h"
 #include "collector/metrics.h"
 #include "collector/proof_phases.h"
@@ -168,6 +169,18 @@ class Input {
     return most == counts.end() ? std::nullopt : std::optional(most->first);
   }
 
+  // To better than the second that a bucket is wide: a server is ended right behind its load, and what it frees then
+  // must not count as deaths under load.
+  Seconds end_of_load() {
+    const Seconds end = input_.clock.body_end(), before = std::floor(end);
+    if (input_.clock.source() == WorkSource::kLoadTool) {
+      Seconds last = 0;
+      for (const run::LoadWindow& window : reader_.load_windows()) last = std::max(last, seconds_of(window.to_ns));
+      if (last >= before && last <= end + 1) return last;
+    }
+    return before;
+  }
+
   void read_stretch() {
     Stretch& s = input_.stretch;
     Seconds last_end = 0;
@@ -183,7 +196,7 @@ class Input {
     if (!any) first_begin = 0, last_end = run_end_;
     if (input_.clock.counts_requests()) {
       s.begin = std::max(input_.clock.body_begin(), first_begin);
-      s.end = std::min(input_.clock.body_end(), last_end);
+      s.end = std::min({input_.clock.body_end(), end_of_load(), last_end});
     } else {
       s.begin = first_begin;
       // What a program frees while it shuts down proves nothing.
@@ -326,7 +339,12 @@ class Input {
     double intervals = 0, samples = 0;
     reader_.each_heap_object({}, [&](const run::HeapObject& o) {
       const std::size_t i = population(known, {o.process, o.stack, ""}, Resource::kHeap);
-      input_.populations[i].lives.push_back({seconds_of(o.born_ns), death(o.process, o.died_ns), o.bytes, o.objects});
+      // What its weight is above that of a sample of its size, it has from others that were folded.
+      const double sampled =
+          o.interval > 0 ? -std::expm1(-static_cast<double>(o.size) / static_cast<double>(o.interval)) : 1;
+      const double kept_of = o.died_ns && o.objects * sampled > 1.001 ? o.objects * sampled : 1;
+      input_.populations[i].lives.push_back(
+          {seconds_of(o.born_ns), death(o.process, o.died_ns), o.bytes, o.objects, kept_of});
       intervals += static_cast<double>(o.interval);
       samples += 1;
     });
@@ -404,7 +422,8 @@ class Input {
       Population& p = input_.populations[i];
       const Seconds died = death(d.process, d.closed_ns);
       const auto openings = static_cast<double>(d.stands_for);
-      p.lives.push_back({seconds_of(d.opened_ns), died, openings, openings});
+      const auto kept_of = static_cast<double>(d.kept_of);
+      p.lives.push_back({seconds_of(d.opened_ns), died, openings * kept_of, openings * kept_of, kept_of});
       be_active(i, d.opened_ns / 1'000'000'000, openings);
       if (d.kind == "file") files.try_emplace(d.process, run_end_).first->second.add(d);
       // As many accepted connections as the load has users are the load's, not the server's, to close.
@@ -443,7 +462,9 @@ class Input {
     for (const run::Thread& t : reader_.threads()) {
       if (t.stack == run::kUnknownStack) continue;  // there before the probe was, or the main thread
       const std::size_t i = population(known, {t.process, t.stack, ""}, Resource::kThreads);
-      input_.populations[i].lives.push_back({seconds_of(t.began_ns), death(t.process, t.ended_ns), 1, 1});
+      const auto kept_of = static_cast<double>(t.kept_of);
+      input_.populations[i].lives.push_back(
+          {seconds_of(t.began_ns), death(t.process, t.ended_ns), kept_of, kept_of, kept_of});
     }
     for (const auto& [key, i] : known) note_concurrency(key.process, i, 1);
   }
@@ -473,7 +494,8 @@ class Input {
       } else {
         i = population(known, {m.process, m.stack, ""}, Resource::kMappings);
       }
-      input_.populations[i].lives.push_back({born, died, static_cast<double>(m.bytes), 1});
+      const auto kept_of = static_cast<double>(m.kept_of);
+      input_.populations[i].lives.push_back({born, died, static_cast<double>(m.bytes) * kept_of, kept_of, kept_of});
     }
     for (const auto& [i, stacks] : kept) {
       struct Asker {
@@ -500,6 +522,7 @@ class Input {
     input_.memory.rss = {metrics::kResidentBytes.name, "bytes", sum_of(metrics::kResidentBytes)};
     input_.memory.live_heap = {metrics::kHeapLiveBytes.name, "bytes", sum_of(metrics::kHeapLiveBytes)};
     input_.memory.mappings = {metrics::kMappedBytes.name, "bytes", sum_of(metrics::kMappedBytes)};
+    input_.memory.retained = {"retained by the allocator", "bytes", retained_by_allocators(reader_)};
     const double live = last_value(input_.memory.live_heap.points, input_.stretch.end);
     input_.memory.live_heap_error =
         std::sqrt(std::max(0.0, live * input_.heap_interval));  // T/B of B, squared (Poisson)

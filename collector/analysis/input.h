@@ -42,6 +42,7 @@ struct Life {
   Seconds died = kAlive;
   double amount = 1;   // unbiased weight: bytes it stands for, or 1
   double objects = 1;  // how many objects it stands for
+  double kept_of = 1;  // this is one of so many lives that ended; the run file of days keeps not all of them
 };
 
 // The chance that one of a population's objects was sampled, from an instant on; only ratios matter. The sampling

@@ -30,6 +30,7 @@ struct Ages {
   };
   std::vector<Bin> bins;
   double deaths = 0, alive = 0;
+  double scale = 1;  // counts are those of lives, times this: as many as they are worth where some stand for others
 };
 
 Ages ages_of(const std::vector<Placed>& lives, double born_after, double from) {
@@ -37,13 +38,20 @@ Ages ages_of(const std::vector<Placed>& lives, double born_after, double from) {
   Ages ages;
   const double width = (1 - from) / kBins;
   for (int i = 0; i < kBins; ++i) ages.bins.push_back({from + i * width, from + (i + 1) * width, 0, 0});
+  double sum = 0, squares = 0;
   for (const Placed& life : lives) {
     const bool died = life.died <= 1;
     const double age = (died ? life.died : 1) - life.born;
     if (life.born <= born_after || age <= from) continue;
     Ages::Bin& bin = ages.bins[std::min(static_cast<std::size_t>((age - from) / width), ages.bins.size() - 1)];
-    (died ? bin.deaths : bin.alive) += 1;
-    (died ? ages.deaths : ages.alive) += 1;
+    (died ? bin.deaths : bin.alive) += life.kept_of;
+    (died ? ages.deaths : ages.alive) += life.kept_of;
+    sum += life.kept_of, squares += life.kept_of * life.kept_of;
+  }
+  if (squares > sum) {
+    ages.scale = sum / squares;  // their effective number over their number
+    ages.deaths *= ages.scale, ages.alive *= ages.scale;
+    for (Ages::Bin& bin : ages.bins) bin.deaths *= ages.scale, bin.alive *= ages.scale;
   }
   return ages;
 }
@@ -151,7 +159,7 @@ LifetimeMixture fit_lifetimes(const std::vector<Placed>& lives, double born_afte
   const TwoKinds kinds = fit_two_kinds(ages, 0);
   mixture.fitted = true;
   mixture.staying_share = kinds.share;
-  mixture.staying = kinds.share * (ages.deaths + ages.alive);
+  mixture.staying = kinds.share * (ages.deaths + ages.alive) / ages.scale;
   mixture.death_rate = kinds.rate;
   mixture.log_likelihood = kinds.log_likelihood - best_that_ends(ages, slowest);
   return mixture;

@@ -52,8 +52,10 @@ Hazard hazard_past(double age, const std::vector<Placed>& lives, double born_aft
   Hazard hazard{age};
   for (const Placed& life : lives) {
     if (life.born <= born_after) continue;
-    hazard.exposure += std::max(0.0, std::min(life.died, 1.0) - life.born - age);
-    if (life.died <= 1 && life.died - life.born > age) hazard.deaths += 1;
+    const double exposure = std::max(0.0, std::min(life.died, 1.0) - life.born - age);
+    hazard.exposure += exposure * life.kept_of;
+    hazard.seen += exposure;
+    if (life.died <= 1 && life.died - life.born > age) hazard.deaths += life.kept_of;
   }
   return hazard;
 }

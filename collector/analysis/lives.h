@@ -43,12 +43,14 @@ class EvenSampling {
 struct Placed {
   double born, died, amount, objects;  // died > 1: alive at the end of the stretch
   double even;                         // birth, where sampling is equally dense
+  double kept_of = 1;                  // one of so many that died
 };
 
-// Deaths past an age, and how long objects of that age were there to die.
+// Deaths past an age, and how long objects of that age were there to die. `seen`: of it, by those that are there to be
+// seen; where not all that died were kept, a few of these stand for much exposure and yet say little.
 struct Hazard {
   double age = 0;
-  double deaths = 0, exposure = 0;
+  double deaths = 0, exposure = 0, seen = 0;
   double rate() const { return (deaths + 0.5) / exposure; }
 };
 Hazard hazard_past(double age, const std::vector<Placed>& lives, double born_after);

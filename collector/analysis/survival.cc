@@ -163,7 +163,7 @@ class Judge {
       if (life.born < stretch_.begin || life.born >= stretch_.end || life.amount <= 0) continue;
       const double died = life.died < stretch_.end ? ruler_.place(life.died) : 2;
       const double born = ruler_.place(life.born);
-      lives_.push_back({born, died, life.amount, life.objects, sampling_.even(born)});
+      lives_.push_back({born, died, life.amount, life.objects, sampling_.even(born), life.kept_of});
     }
     std::sort(lives_.begin(), lives_.end(), [](const Placed& a, const Placed& b) { return a.born < b.born; });
   }
@@ -172,7 +172,7 @@ class Judge {
     for (const double share : k_.old_ages) {
       if (share * horizon < youngest_) continue;
       const Hazard hazard = hazard_past(share * horizon, lives_, warm_up_);
-      if (hazard.exposure < k_.old_age_exposure * horizon) continue;
+      if (hazard.seen < k_.old_age_exposure * horizon) continue;
       horizon_ = horizon;
       // The oldest objects of all were born before the warm-up ended: a cache that began to evict only lately shows it
       // in them alone. They can worsen the rate, never mend it (what is made at start-up often stays for good).
@@ -196,7 +196,7 @@ class Judge {
     bool all_quiet = true;
     for (auto it = ages.rbegin(); it != ages.rend() && all_quiet; ++it) {
       const Hazard hazard = hazard_past(*it, lives_, warm_up_);
-      if (hazard.exposure < k_.old_age_exposure) continue;
+      if (hazard.seen < k_.old_age_exposure) continue;
       all_quiet = hazard.rate() <= k_.old_age_hazard;
       if (all_quiet) age_ = *it, is_quiet_ = true;
     }

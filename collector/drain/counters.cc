@@ -64,6 +64,24 @@ void CounterDrain::read(const std::vector<shm::ReadLane>& lanes, const shm::Regi
   put(metrics::kHeapAllocations, allocations);
   put(metrics::kHeapFrees, frees);
   put(metrics::kProbeNanoseconds, status.probe_ns);
+  read_allocator(status, second);
+}
+
+// The last answer stands for the seconds after it too: a process that does nothing is not asked, and its heap stays as
+// it was. One that answers no more is not spoken for.
+void CounterDrain::read_allocator(const shm::RegionStatus& status, std::int64_t second) {
+  if (status.allocator) allocator_ = status.allocator;
+  if (!allocator_ || allocator_->is_too_dear) return;
+  const auto put = [&](const run::Metric& metric, std::uint64_t value) {
+    if (value != shm::kUnknownBytes)
+      context_.writer.point(metric, context_.process, second, static_cast<double>(value));
+  };
+  put(metrics::kAllocatorKind, static_cast<std::uint64_t>(allocator_->kind));
+  put(metrics::kAllocatorInUse, allocator_->figures.in_use);
+  put(metrics::kAllocatorCached, allocator_->figures.cached);
+  put(metrics::kAllocatorFree, allocator_->figures.free);
+  put(metrics::kAllocatorHeld, allocator_->figures.held);
+  put(metrics::kAllocatorReleased, allocator_->figures.released);
 }
 
 void CounterDrain::save(DrainState& state) const {

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "collector/drain/region_context.h"
@@ -29,12 +30,14 @@ class CounterDrain {
 
  private:
   void add_lost(const char* kind, std::uint64_t records, std::int64_t second);
+  void read_allocator(const shm::RegionStatus& status, std::int64_t second);
 
   RegionContext& context_;
   bool has_history_;  // the process ran before this recording did
   bool needs_baseline_;
   std::array<shm::IoCounter, shm::kIoKinds> io_{};
   std::array<std::uint64_t, shm::kLossSlots> lost_{};
+  std::optional<shm::ReadAllocator> allocator_;  // the last that was read whole
 };
 
 }  // namespace camprobe::drain

@@ -20,6 +20,7 @@ struct SimpleCommand {
   std::vector<Word> words;
   std::optional<Word> stdout_to;  // the word behind > or >>
   bool stdout_appends = false;
+  bool is_piped = false;  // into the next one
 };
 
 bool is_space(char c) {
@@ -75,6 +76,8 @@ std::vector<SimpleCommand> read_commands(std::string_view text) {
       at = std::min(text.find('\n', at), text.size());
     } else if (std::string_view("\n;|()").find(c) != std::string_view::npos ||
                (c == '&' && !(at + 1 < text.size() && text[at + 1] == '>'))) {
+      const bool is_or = text.substr(at, 2) == "||" || (at > 0 && text[at - 1] == '|');
+      commands.back().is_piped |= c == '|' && !is_or;
       commands.emplace_back();
       ++at;
     } else if (c == '<' || c == '>' || c == '&') {
@@ -141,9 +144,12 @@ bool is_assignment(std::string_view word) {
 std::string tool_of(std::string_view word) {
   std::string_view name = base_name(word);
   name = name.substr(0, name.find('@'));
-  for (const char* tool : {"h2load", "autocannon", "artillery", "k6", "jmeter", "wrk", "wrk2", "ab", "siege"}) {
+  for (const char* tool : {"h2load", "autocannon", "artillery", "k6", "jmeter", "wrk", "wrk2", "ab", "siege", "vegeta",
+                           "locust", "gatling"}) {
     if (name == tool) return tool;
   }
+  if (name == "gatling.sh") return "gatling";
+  if (is_one_of(name, {"mvn", "mvnw", "gradle", "gradlew"})) return "gatling";  // where they are to run it: see there
   return {};
 }
 
@@ -365,6 +371,99 @@ std::optional<Planned> plan_printed(const SimpleCommand& command, std::size_t to
   return planned;
 }
 
+// vegeta attack: its results are its standard output, unless -output says otherwise. Where it is piped on, say into
+// `vegeta report`, they are copied on the way.
+std::optional<Planned> plan_vegeta(const SimpleCommand& command, std::size_t tool, const std::string& results) {
+  std::size_t verb = tool + 1;  // behind options for all verbs: -cpus=2, -cpus 2
+  while (verb < command.words.size() && command.words[verb].value != "attack") ++verb;
+  if (verb >= command.words.size()) return std::nullopt;
+  Planned planned;
+  auto file = option_value(command.words, verb + 1, "-output", "");
+  if (!file) file = option_value(command.words, verb + 1, "--output", "");
+  if (file && file->value != "stdout") {
+    if (!take_users_file(*file, planned.plan)) return std::nullopt;
+  } else if (command.stdout_to) {
+    if (!take_users_file(*command.stdout_to, planned.plan)) return std::nullopt;
+    planned.plan.appends = command.stdout_appends;
+  } else {
+    planned.plan.results = results;
+    planned.addition = command.is_piped ? Addition{command.words.back().end, "| tee " + quoted(results)}
+                                        : Addition{command.words[verb].end, "-output=" + quoted(results)};
+    if (file && !command.is_piped) return std::nullopt;  // asked for on the terminal
+  }
+  return planned;
+}
+
+// locust --csv PREFIX writes PREFIX_stats_history.csv, with each endpoint's rows under --csv-full-history. A worker of
+// a distributed load writes nothing.
+std::optional<Planned> plan_locust(const SimpleCommand& command, std::size_t tool, const std::string& results) {
+  bool is_full = false;
+  for (std::size_t i = tool + 1; i < command.words.size(); ++i) {
+    const std::string_view word = command.words[i].value;
+    if (is_one_of(word, {"--worker", "--version", "-V", "--help", "-h", "--list", "-l"})) return std::nullopt;
+    is_full |= word == "--csv-full-history";
+  }
+  Planned planned;
+  if (const auto prefix = option_value(command.words, tool + 1, "--csv", "")) {
+    if (!take_users_file(*prefix, planned.plan)) return std::nullopt;
+    if (!is_full) planned.addition = Addition{command.words[tool].end, "--csv-full-history"};
+  } else {
+    planned.plan.results = results + "/locust";  // Locust makes the directory, for this file and three others
+    planned.addition = Addition{command.words[tool].end,
+                                "--csv " + quoted(planned.plan.results) + (is_full ? "" : " --csv-full-history")};
+  }
+  planned.plan.results += "_stats_history.csv";
+  return planned;
+}
+
+// Gatling puts simulation.log into a directory that it names after the simulation and the time, in one that can be
+// named: by -rf of gatling.sh, --results-folder of `gatling run`, a property of Maven's and Gradle's plugins.
+std::optional<Planned> plan_gatling(const SimpleCommand& command, std::size_t tool, const std::string& results) {
+  static constexpr std::string_view kProperty = "-Dgatling.core.directory.results=",
+                                    kOfMaven = "-Dgatling.resultsFolder=";
+  const auto& words = command.words;
+  const std::string_view name = base_name(words[tool].value);
+  const bool is_maven = name.starts_with("mvn"), is_gradle = name.starts_with("gradle");
+  Planned planned;
+  planned.plan.results_below = "simulation.log";
+  planned.plan.results = results;
+  if (is_maven || is_gradle) {
+    const auto runs =
+        std::find_if(words.begin() + static_cast<std::ptrdiff_t>(tool), words.end(), [&](const Word& word) {
+          return is_maven ? word.value.ends_with("gatling:test") : word.value.find("gatlingRun") != std::string::npos;
+        });
+    if (runs == words.end()) return std::nullopt;
+    if (is_gradle) {  // its plugin takes no directory from the command line
+      planned.plan.results = "build/reports/gatling";
+      planned.plan.results_are_users = true;
+      return planned;
+    }
+    for (const Word& word : words) {
+      for (const std::string_view property : {kProperty, kOfMaven}) {
+        if (!word.value.starts_with(property)) continue;
+        Word folder = word;
+        folder.value = word.value.substr(property.size());
+        if (!take_users_file(folder, planned.plan)) return std::nullopt;
+        return planned;
+      }
+    }
+    planned.addition = Addition{words[tool].end, std::string(kOfMaven) + quoted(results)};
+    return planned;
+  }
+  const bool is_cli = name == "gatling" && tool + 1 < words.size() && words[tool + 1].value == "run";
+  if (!is_cli && std::any_of(words.begin() + static_cast<std::ptrdiff_t>(tool), words.end(), [](const Word& word) {
+        return is_one_of(word.value, {"-ro", "--reports-only", "-h", "--help", "build", "install"});
+      }))
+    return std::nullopt;
+  const std::string_view longer = "--results-folder", shorter = is_cli ? "" : "-rf";
+  if (const auto folder = option_value(words, tool + 1, longer, shorter)) {
+    if (!take_users_file(*folder, planned.plan)) return std::nullopt;
+    return planned;
+  }
+  planned.addition = Addition{words[tool + (is_cli ? 1 : 0)].end, std::string(longer) + " " + quoted(results)};
+  return planned;
+}
+
 std::optional<LoadCommand> plan(std::string_view text, const std::string& results, int depth);
 
 // `sh -c 'list'`: plans the list, and puts it back quoted where it changed.
@@ -418,6 +517,9 @@ std::optional<LoadCommand> plan(std::string_view text, const std::string& result
     if (tool == "artillery") planned = plan_artillery(command, first, results);
     if (tool == "k6") planned = plan_k6(command, first, results);
     if (tool == "jmeter") planned = plan_jmeter(command, first, results);
+    if (tool == "vegeta") planned = plan_vegeta(command, first, results);
+    if (tool == "locust") planned = plan_locust(command, first, results);
+    if (tool == "gatling") planned = plan_gatling(command, first, results);
     if (is_one_of(tool, {"wrk", "wrk2", "ab", "siege"})) planned = plan_printed(command, first, results);
     if (!planned) continue;
     LoadCommand out = std::move(planned->plan);

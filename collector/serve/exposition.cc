@@ -82,6 +82,43 @@ void add_heap(FamilySet& set, const Labels& labels, const Target& target) {
                 labels, target.lifetimes());
 }
 
+void add_allocator(FamilySet& set, const Labels& labels, const Target& target) {
+  const auto& allocator = target.status().allocator;
+  if (!allocator || allocator->is_too_dear) return;
+  constexpr const char* kNames[] = {"unknown", "glibc", "tcmalloc", "jemalloc", "mimalloc"};
+  static_assert(std::size(kNames) == static_cast<std::size_t>(shm::AllocatorKind::kKinds));
+  const Labels of = with(labels, {{"allocator", kNames[static_cast<std::size_t>(allocator->kind)]}});
+  const shm::AllocatorFigures& figures = allocator->figures;
+  const MetricName bytes{
+      "camprobe_allocator_bytes",
+      "What the process's allocator says of its memory: in_use by the program, cached and free (kept "
+      "for reuse), released (given back to the system)."};
+  for (const auto& [state, value] : {std::pair{"in_use", figures.in_use},
+                                     {"cached", figures.cached},
+                                     {"free", figures.free},
+                                     {"released", figures.released}})
+    if (value != shm::kUnknownBytes) set.gauge(bytes, with(of, {{"state", state}}), static_cast<double>(value));
+  if (figures.held != shm::kUnknownBytes)
+    set.gauge({"camprobe_allocator_held_bytes", "All that the process's allocator has of the system, as it says."}, of,
+              static_cast<double>(figures.held));
+}
+
+void add_leaks(FamilySet& set, const Labels& labels, const Target& target) {
+  const MetricName state{"camprobe_leak_state",
+                         "1 for the state that a level is in: suspected (it grows steadily), settling, inconclusive, "
+                         "none, too_early. A suspicion; a recording tells whether it is a leak."};
+  for (std::size_t resource = 0; resource < kLeakResources; ++resource) {
+    const LeakState is = target.leaks().state(static_cast<LeakResource>(resource));
+    const Labels of = with(labels, {{"resource", text_of(static_cast<LeakResource>(resource))}});
+    for (std::size_t i = 0; i < kLeakStates; ++i)
+      set.gauge(state, with(of, {{"state", text_of(static_cast<LeakState>(i))}}),
+                is == static_cast<LeakState>(i) ? 1 : 0);
+  }
+  set.gauge({"camprobe_memory_limit_reached_seconds",
+             "Until resident memory reaches its limit at the pace it grows at; +Inf where it does not grow steadily."},
+            labels, target.leaks().seconds_to_limit());
+}
+
 void add_io(FamilySet& set, const Labels& labels, const Target& target) {
   struct Flow {
     shm::IoKind kind;
@@ -197,6 +234,8 @@ void add_target(FamilySet& set, const Target& target) {
   const Labels labels{{"process", target.program()}, {"pid", std::to_string(target.pid())}};
   add_process(set, labels, target);
   add_heap(set, labels, target);
+  add_allocator(set, labels, target);
+  add_leaks(set, labels, target);
   add_io(set, labels, target);
   add_spans(set, labels, target);
   add_probe(set, labels, target);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "collector/drain/heap.h"
@@ -186,9 +187,33 @@ void Target::read_heap(std::uint64_t now_ns) {
     }
   }
   heap_ = now;
+  read_process();
+  watch_levels(now_ns);
   constexpr std::uint64_t kShare = 1000, kAtLeastNs = 5'000'000'000, kAtMostNs = 60'000'000'000;
   const std::uint64_t took_ns = drain::clock_ns(CLOCK_THREAD_CPUTIME_ID) - began_ns;
   next_heap_ns_ = now_ns + std::clamp(took_ns * kShare, kAtLeastNs, kAtMostNs);
+}
+
+// Judging them all again takes milliseconds, and little is new after half a minute.
+void Target::watch_levels(std::uint64_t now_ns) {
+  LeakWatch::Levels levels;
+  const bool samples_heap = status_.heap_interval != 0;
+  if (samples_heap && heap_) {
+    levels.heap_bytes = heap_->live_bytes;
+    levels.mapping_bytes = heap_->mapped_bytes;
+    levels.heap_error = std::sqrt(heap_->live_bytes * static_cast<double>(status_.heap_interval));
+  }
+  levels.threads = process_.threads;
+  if (process_.open_descriptors) levels.descriptors = static_cast<double>(*process_.open_descriptors);
+  if (process_.memory)
+    levels.resident_bytes =
+        static_cast<double>(process_.memory->anonymous + process_.memory->file + process_.memory->shared);
+  levels.memory_limit_bytes = static_cast<double>(process_.memory_limit_bytes.value_or(0));
+  leaks_.add(static_cast<double>(now_ns) / 1e9, levels);
+  constexpr std::uint64_t kJudgeEveryNs = 30'000'000'000;
+  if (now_ns < next_judgement_ns_) return;
+  next_judgement_ns_ = now_ns + kJudgeEveryNs;
+  leaks_.judge();
 }
 
 }  // namespace camprobe::serve

@@ -19,6 +19,7 @@
 
 #include "collector/drain/drain_pace.h"
 #include "collector/proc/proc_files.h"
+#include "collector/serve/leak_watch.h"
 #include "collector/serve/peer_totals.h"
 #include "collector/serve/span_totals.h"
 #include "collector/serve/weighted_histogram.h"
@@ -75,6 +76,7 @@ class Target {
   const ProcessFigures& process() const { return process_; }
   const CounterFigures& counters() const { return counters_; }
   const std::optional<HeapFigures>& heap() const { return heap_; }
+  const LeakWatch& leaks() const { return leaks_; }
   const SpanTotals& spans() const { return spans_; }
   const PeerTotals& peers() const { return peers_; }
   const WeightedHistogram& lifetimes() const { return lifetimes_; }
@@ -90,6 +92,7 @@ class Target {
   void use(const shm::ReadRecord& record);
   void read_process();
   void read_counters();
+  void watch_levels(std::uint64_t now_ns);
 
   shm::RegionReader region_;
   proc::ProcessFiles files_;
@@ -102,6 +105,8 @@ class Target {
   ProcessFigures process_;
   CounterFigures counters_;
   std::optional<HeapFigures> heap_;
+  LeakWatch leaks_;
+  std::uint64_t next_judgement_ns_ = 0;
   SpanTotals spans_;
   PeerTotals peers_;
   WeightedHistogram lifetimes_{kLifetimeBounds};

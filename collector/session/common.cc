@@ -10,6 +10,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "collector/status_line.h"
 #include "run/reader.h"
 
 namespace camprobe {
@@ -17,6 +18,7 @@ namespace camprobe {
 namespace fs = std::filesystem;
 
 void say(const std::string& line) {
+  StatusLine::erase_current();
   fmt::print(stderr, "camprobe: {}\n", line);
 }
 

@@ -83,7 +83,11 @@ LoadChild::LoadChild(const RunOptions& options, const std::string& run_path) : o
 LoadChild::~LoadChild() {
   std::error_code ignored;
   if (captures_) fs::remove(output_, ignored);
-  if (!(plan_ && plan_->results_are_users)) fs::remove(results_, ignored);
+  // A directory there is of our making: results were asked for below it.
+  const bool is_ours = plan_ && !plan_->results_are_users;
+  const bool is_directory = is_ours && (plan_->results != results_ || !plan_->results_below.empty());
+  is_directory ? static_cast<void>(fs::remove_all(results_, ignored))
+               : static_cast<void>(is_ours || skip_bytes_ != 0 ? fs::remove(results_, ignored) : false);
 }
 
 bool LoadChild::start(const sigset_t& mask) {
@@ -145,7 +149,7 @@ int LoadChild::take(Recording& recording) {
   // Hers: it was only looked at. JSON is not made for her.
   if (captures_ && (!plan_->results_are_stdout || plan_->results_are_text)) fmt::print("{}", printed);
   std::string file = options_.load_results;
-  if (file.empty() && plan_) file = plan_->results;
+  if (file.empty() && plan_) file = plan_->results_below.empty() ? plan_->results : newest_below();
   if (file.empty()) {
     say("no load tool was recognised in the load command, so requests and latencies are not in the run: "
         "name its results with --load-results FILE");
@@ -153,7 +157,7 @@ int LoadChild::take(Recording& recording) {
   }
   if (skip_bytes_ != 0) file = without_what_was_there(file);
   std::error_code none;
-  if (!fs::exists(file, none)) {
+  if (!fs::exists(file, none) || fs::is_directory(file, none)) {
     say(fmt::format("{}: the load command left no results there", file));
     return has_failed ? 1 : was_stopped_ ? 0 : 2;
   }
@@ -161,6 +165,22 @@ int LoadChild::take(Recording& recording) {
   const bool is_kept = !options_.load_results.empty() || (plan_ && plan_->results_are_users);
   const bool is_taken = take_load(recording, file, is_kept ? file : options_.load, summary, began_);
   return has_failed ? 1 : is_taken ? 0 : 2;
+}
+
+// The results in the directory that this load's are in; the directory itself where there are none.
+std::string LoadChild::newest_below() const {
+  std::error_code none;
+  std::string newest = plan_->results;
+  auto latest = fs::file_time_type::min();
+  for (fs::recursive_directory_iterator at(plan_->results, none), end; !none && at != end; at.increment(none)) {
+    if (at->path().filename() != plan_->results_below) continue;
+    const auto written = at->last_write_time(none);
+    // Nothing from before it began: a load that left no results must not get those of the one before.
+    if (none || fs::file_time_type::clock::to_sys(written) < began_ || written < latest) continue;
+    latest = written;
+    newest = at->path().string();
+  }
+  return newest;
 }
 
 // A tool that appends: only what came after what was there is this run's.

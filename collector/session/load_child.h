@@ -57,6 +57,7 @@ class LoadChild {
   int take(Recording& recording);
 
  private:
+  std::string newest_below() const;
   std::string without_what_was_there(const std::string& file) const;
 
   const RunOptions& options_;

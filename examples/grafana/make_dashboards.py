@@ -92,9 +92,12 @@ MEMORY = [
     panel("Live blocks", "short", query("camprobe_heap_live_objects{%s}" % ONE)),
     panel("Descriptors and threads", "short", query("process_open_fds{%s}" % ONE, BY + " descriptors"),
           query("camprobe_process_threads{%s}" % ONE, BY + " threads"), query("process_max_fds{%s}" % ONE, BY + " limit")),
-    panel("Memory limit reached in", "s", query(
-        "(camprobe_process_memory_limit_bytes{%s} - process_resident_memory_bytes{%s}) / (deriv(process_resident_memory_bytes{%s}[1h]) > 0)"
-        % (ONE, ONE, ONE)), description="At the growth of the last hour."),
+    panel("Memory limit reached in", "s", query("camprobe_memory_limit_reached_seconds{%s} < 30 * 86400" % ONE),
+          description="At the pace of the hours that are known; nothing where it does not grow steadily."),
+    panel("Suspected", "none", query('camprobe_leak_state{%s,state="suspected"}' % ONE, BY + " {{resource}}"),
+          description="1 where a level grows steadily. A recording tells whether it is a leak."),
+    panel("What the allocator keeps", "bytes", query("camprobe_allocator_bytes{%s}" % ONE, BY + " {{allocator}} {{state}}"),
+          description="By the allocator's own figures; cached and free are kept for reuse."),
     panel("Page faults and swap", "cps", query(rate("camprobe_process_page_faults_total"), BY + " {{kind}}"),
           query("camprobe_process_swap_bytes{%s}" % ONE, BY + " in swap (bytes)")),
     panel("Heap sampling", "bytes", query("camprobe_probe_heap_interval_bytes{%s}" % ONE), description="Mean bytes between two samples."),

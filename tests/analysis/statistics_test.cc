@@ -13,6 +13,7 @@
 #include "collector/analysis/gauges.h"
 #include "collector/analysis/leaks.h"
 #include "collector/analysis/lifetimes.h"
+#include "collector/analysis/lives.h"
 #include "collector/analysis/poisson.h"
 #include "collector/analysis/trend.h"
 #include "tests/ground_truth/scenarios.h"
@@ -21,6 +22,23 @@ namespace camprobe::analysis {
 namespace {
 
 using ground_truth::Random;
+
+TEST(Hazard, IsThatOfAllWhereOneOfManyDeadIsKept) {
+  // A constant death rate of 4 a stretch; then the same with one of ten dead kept and saying so.
+  Random random(11);
+  std::vector<Placed> all, kept;
+  for (int i = 0; i < 20'000; ++i) {
+    const double born = std::uniform_real_distribution<double>(0, 1)(random);
+    const double died = born + std::exponential_distribution<double>(4)(random);
+    all.push_back({born, died > 1 ? 2 : died, 1, 1, born});
+    if (died > 1) kept.push_back(all.back());
+    if (died <= 1 && i % 10 == 0) kept.push_back({born, died, 10, 10, born, 10});
+  }
+  const Hazard of_all = hazard_past(0.2, all, 0), of_kept = hazard_past(0.2, kept, 0);
+  EXPECT_NEAR(of_all.rate(), 4, 0.2);
+  EXPECT_NEAR(of_kept.rate(), 4, 0.4);
+  EXPECT_LT(of_kept.seen, 0.7 * of_kept.exposure) << "what few stand for is not seen";
+}
 
 TEST(Garwood, GivesThePublishedLimits) {
   // Table of exact 95 % Poisson limits (Garwood 1936; Ulm 1990).

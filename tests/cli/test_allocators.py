@@ -1,4 +1,6 @@
 """`camprobe run --allocator`: the program runs on it, and its heap is seen as on its own."""
+import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -33,6 +35,32 @@ class Allocator(unittest.TestCase):
                     self.assertIn(library, result.stdout)
                     counted = scratch.run().value("SELECT SUM(p.value) FROM point p JOIN metric m ON m.id = p.metric WHERE m.name = 'heap_allocated_bytes'")
                     self.assertTrue(3_000_000 <= counted < 3_100_000, counted)  # the rest is stdio's buffers
+
+    def test_tells_what_it_keeps_and_the_report_says_so(self):
+        program = harness.TESTS / "probe_allocating"
+        # One that tells what it keeps and one that tells only what it holds; tests/probe/allocator_test.cc has them all.
+        for number, name in ((1, "glibc"), (4, "mimalloc")):
+            with self.subTest(name), harness.Scratch() as scratch:
+                allocator = [] if name == "glibc" else ["--allocator", name]
+                result = harness.camprobe("run", "-q", "-o", scratch.run_path, *allocator, "--", program, "retain", "1200",
+                                          env={**os.environ, "CAMPROBE_HEAP_INTERVAL": "16KiB"})
+                if "is not installed" in result.stderr:
+                    self.skipTest(result.stderr)
+                said = dict(line.split() for line in result.stdout.splitlines())
+                live, freed, resident = (float(said[what]) for what in ("live", "freed", "resident"))
+                last = dict(scratch.run().rows("SELECT m.name, p.value FROM point p JOIN metric m ON m.id = p.metric WHERE m.name LIKE 'allocator%' ORDER BY p.second"))
+                self.assertEqual(last["allocator"], number)
+                # Headers and sizes rounded up: an eighth at most.
+                self.assertAlmostEqual(last["allocator_held_bytes"], live + freed, delta=(live + freed) / 8)
+                report = json.loads(harness.camprobe("report", scratch.run_path, "--format", "json").stdout)
+                memory = report["processes"][0]["memory"]
+                self.assertEqual((memory["allocator"], memory["retained_is_told"]), (name, name != "mimalloc"))
+                self.assertAlmostEqual(memory["resident_bytes"], resident, delta=resident / 20)
+                self.assertAlmostEqual(memory["live_bytes"], live, delta=live / 8)
+                self.assertAlmostEqual(memory["retained_bytes"], freed, delta=freed / 5 if name == "mimalloc" else freed / 8)
+                self.assertLess(memory["rest_bytes"], resident / 8)
+                text = harness.camprobe("report", scratch.run_path).stdout
+                self.assertRegex(text, rf"MiB resident: [0-9.]+ MiB live, [0-9.]+ MiB kept by {name}")
 
     def test_that_is_not_known_is_refused(self):
         with harness.Scratch() as scratch:

@@ -53,6 +53,55 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"bash -ec 'cd d; h2load --log-file=f http://x' -- y", "h2load",
              "bash -ec 'cd d; h2load --log-file=f http://x' -- y", "d/f", false, true}));
 
+INSTANTIATE_TEST_SUITE_P(
+    Vegeta, LoadCommands,
+    testing::Values(
+        Case{"vegeta attack -duration=5s -targets=t.txt", "vegeta",
+             "vegeta attack -output='/run/dir/load results' -duration=5s -targets=t.txt", kOurs, false, false},
+        Case{"echo 'GET http://x' | vegeta -cpus 2 attack -rate 10 | vegeta report", "vegeta",
+             "echo 'GET http://x' | vegeta -cpus 2 attack -rate 10 | tee '/run/dir/load results' | vegeta report",
+             kOurs, false, false},
+        Case{"vegeta attack -targets=t.txt || echo failed", "vegeta",
+             "vegeta attack -output='/run/dir/load results' -targets=t.txt || echo failed", kOurs, false, false},
+        Case{"cd d && vegeta attack -output=r.bin && vegeta report r.bin", "vegeta",
+             "cd d && vegeta attack -output=r.bin && vegeta report r.bin", "d/r.bin", false, true},
+        Case{"vegeta attack -rate 5 > r.bin", "vegeta", "vegeta attack -rate 5 > r.bin", "r.bin", false, true}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Locust, LoadCommands,
+    testing::Values(Case{"locust -f l.py --headless -t 30s", "locust",
+                         "locust --csv '/run/dir/load results/locust' --csv-full-history -f l.py --headless -t 30s",
+                         "/run/dir/load results/locust_stats_history.csv", false, false},
+                    Case{"locust --csv=out/a --csv-full-history --headless", "locust",
+                         "locust --csv=out/a --csv-full-history --headless", "out/a_stats_history.csv", false, true},
+                    Case{"locust --csv out --headless", "locust", "locust --csv-full-history --csv out --headless",
+                         "out_stats_history.csv", false, true}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Gatling, LoadCommands,
+    testing::Values(
+        Case{"./bin/gatling.sh -s Basic", "gatling",
+             "./bin/gatling.sh --results-folder '/run/dir/load results' -s Basic", kOurs, false, false},
+        Case{"gatling.sh -rf mine -s Basic", "gatling", "gatling.sh -rf mine -s Basic", "mine", false, true},
+        Case{"npx gatling run --simulation basic", "gatling",
+             "npx gatling run --results-folder '/run/dir/load results' --simulation basic", kOurs, false, false},
+        Case{"./mvnw -q gatling:test", "gatling",
+             "./mvnw -Dgatling.resultsFolder='/run/dir/load results' -q gatling:test", kOurs, false, false},
+        Case{"cd app && ./gradlew gatlingRun", "gatling", "cd app && ./gradlew gatlingRun", "app/build/reports/gatling",
+             false, true}));
+
+TEST(LoadCommand, OfGatlingHasItsResultsSomewhereBelow) {
+  EXPECT_EQ(plan_load_command("gatling.sh -s A", kOurs)->results_below, "simulation.log");
+  EXPECT_EQ(plan_load_command("h2load http://x", kOurs)->results_below, "");
+}
+
+TEST(LoadCommand, IsNotOneWhereTheToolDoesSomethingElse) {
+  for (const char* text : {"vegeta report r.bin", "vegeta encode r.bin", "locust --worker", "locust --version",
+                           "gatling.sh -ro results", "mvn -q test", "./gradlew build"}) {
+    EXPECT_FALSE(plan_load_command(text, kOurs)) << text;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Printed, LoadCommands,
                          testing::Values(Case{"wrk -t2 -d10s http://x", "wrk", "wrk --latency -t2 -d10s http://x",
                                               kOurs, true, false},

@@ -22,6 +22,11 @@ class OneProcess(unittest.TestCase):
             program.do("waits 5 20")
             kept = before.one("camprobe_heap_live_bytes", **of) + 4e6  # the live table is read every five seconds
             after = harness.wait_until(lambda: (s := server.scrape()).one("camprobe_heap_live_bytes", **of) > kept and s, what="what is kept")
+            # All that is live is in use, and more: what blocks are rounded up by, what is not sampled.
+            in_use = after.one("camprobe_allocator_bytes", allocator="glibc", state="in_use", **of)
+            held = after.one("camprobe_allocator_held_bytes", allocator="glibc", **of)
+            self.assertGreater(in_use, 8e6)
+            self.assertAlmostEqual(in_use + after.one("camprobe_allocator_bytes", allocator="glibc", state="free", **of), held)
             grown = lambda name, **labels: after.one(name, **of, **labels) - before.one(name, **of, **labels)  # noqa: E731
             self.assertGreaterEqual(grown("camprobe_heap_allocations_total"), 7000)
             self.assertGreaterEqual(grown("camprobe_heap_allocated_bytes_total"), 4000 * 2000 + 3000 * 1500)
@@ -124,7 +129,7 @@ class Mesh(unittest.TestCase):
         self.assertEqual(samples.one("camprobe_exporter_series"), len(samples))
         self.assertLess(len(samples), samples.one("camprobe_exporter_series_limit"))
         allowed = {"process", "pid", "mode", "kind", "part", "direction", "role", "network", "span", "provider", "reason", "le",
-                   "version", "tier", "outcome"}
+                   "version", "tier", "outcome", "allocator", "state", "resource"}
         self.assertLessEqual({label for _, labels, _ in samples for label in labels}, allowed)
         for _, labels, _ in samples:
             for value in labels.values():

@@ -58,6 +58,7 @@ constexpr Field kFields[] = {
     FIELD(kHeader, RegionHeader, stray_allocs, kNumber),
     FIELD(kHeader, RegionHeader, stray_bytes, kNumber),
     FIELD(kHeader, RegionHeader, probe_ns, kNumber),
+    FIELD(kHeader, RegionHeader, allocator, kNumber),
     FIELD(kModules, ModuleEntry, state, kState),
     FIELD(kModules, ModuleEntry, path, kName),
     FIELD(kModules, ModuleEntry, base, kKey),

@@ -8,17 +8,20 @@
 #include "shm/intern.h"
 #include "shm/layout.h"
 #include "shm/region_name.h"
+#include "tests/shm/test_region.h"
 
 namespace camprobe::shm {
 namespace {
 
 TEST(Layout, IsThatOfThisAbiVersion) {
-  EXPECT_EQ(kAbiVersion, 5u);
-  EXPECT_EQ(sizeof(RegionHeader), 632u);
+  EXPECT_EQ(kAbiVersion, 6u);
+  EXPECT_EQ(sizeof(RegionHeader), 704u);
   EXPECT_EQ(offsetof(RegionHeader, state), 68u);
   EXPECT_EQ(offsetof(RegionHeader, message), 136u);
   EXPECT_EQ(offsetof(RegionHeader, samples_taken), 400u);
   EXPECT_EQ(offsetof(RegionHeader, lost), 472u);
+  EXPECT_EQ(offsetof(RegionHeader, allocator), 632u);
+  EXPECT_EQ(sizeof(AllocatorBlock), 72u);
   EXPECT_EQ(sizeof(ControlBlock), 40u);
   EXPECT_EQ(sizeof(Record), 64u);
   EXPECT_EQ(sizeof(ModuleEntry), 80u);
@@ -66,6 +69,45 @@ TEST(Layout, LanesFollowEachOtherAndEndWithTheRegion) {
   for (std::uint32_t lane = 0; lane + 1 < kLanes; ++lane)
     ASSERT_EQ(lane_geometry(lane).offset + lane_geometry(lane).bytes(), lane_geometry(lane + 1).offset) << lane;
   EXPECT_EQ(lane_geometry(kLanes - 1).offset + lane_geometry(kLanes - 1).bytes(), kRegionBytes);
+}
+
+TEST(AllocatorBlock, IsBelievedOnlyWhereItIsWholeAndPossible) {
+  TestRegion region;
+  ASSERT_TRUE(region.created()) << region.error();
+  const RegionReader reader = region.reader();
+  EXPECT_FALSE(reader.status()->allocator) << "nobody has asked it yet";
+  AllocatorBlock& block = region->header()->allocator;
+  AllocatorFigures figures;
+  figures.in_use = 3000;
+  figures.free = 1000;
+  figures.held = std::uint64_t{1} << 60;
+  const auto put = [&](std::uint64_t read_ns) {
+    block.read_ns = read_ns;
+    block.cost_ns = 7;
+    block.in_use = figures.in_use;
+    block.cached = figures.cached;
+    block.free = figures.free;
+    block.held = figures.held;
+    block.released = figures.released;
+    block.check = check_of(figures, read_ns, 7);
+    block.kind = static_cast<std::uint32_t>(AllocatorKind::kJemalloc);
+    block.state = static_cast<std::uint32_t>(AllocatorState::kRead);
+  };
+  put(5);
+  const auto allocator = reader.status()->allocator;
+  ASSERT_TRUE(allocator);
+  EXPECT_EQ(allocator->kind, AllocatorKind::kJemalloc);
+  EXPECT_EQ(allocator->figures.in_use, 3000u);
+  EXPECT_EQ(allocator->figures.free, 1000u);
+  EXPECT_EQ(allocator->figures.cached, kUnknownBytes);
+  EXPECT_EQ(allocator->figures.held, kUnknownBytes) << "no process has so much";
+  block.in_use = 2000;  // the next answer, half written
+  EXPECT_FALSE(reader.status()->allocator);
+  figures.in_use = 2000;
+  put(6);
+  EXPECT_EQ(reader.status()->allocator->figures.in_use, 2000u);
+  block.kind = 77;
+  EXPECT_FALSE(reader.status()->allocator);
 }
 
 TEST(RegionName, IsReadBackAsItWasWritten) {

@@ -51,6 +51,7 @@ const kPanels: Panel[] = [
     series: [
       { label: 'RSS', names: ['process_resident_bytes'], colour: 'blue' },
       { label: 'live heap', names: ['heap_live_bytes'], colour: 'orange', fill: true },
+      { label: 'kept by the allocator', names: ['allocator_free_bytes', 'allocator_cached_bytes'], colour: 'sky' },
     ],
     absent: 'Memory was not read.',
   },
