@@ -33,7 +33,7 @@ void mesh_run(const std::filesystem::path& path) {
 
   // Threads 1 and 2 are the gateway's, 3 the provider's.
   const auto thread = [&](std::int64_t id, std::int64_t process, std::int64_t tid, const char* name) {
-    run.insert("thread", {id, process, tid, name, std::int64_t{0}, nullptr, std::int64_t{0}});
+    run.insert("thread", {id, process, tid, name, std::int64_t{0}, nullptr, std::int64_t{0}, std::int64_t{1}});
   };
   thread(1, gateway, 101, "loop");
   thread(2, gateway, 102, "worker");
@@ -107,7 +107,7 @@ void mesh_run(const std::filesystem::path& path) {
 
   run.insert("descriptor", {std::int64_t{1}, gateway, std::int64_t{7}, std::int64_t{1}, "connect", "10.0.0.1:443",
                             copying, 2 * kSecondNs, 8 * kSecondNs, std::int64_t{4}, std::int64_t{4096}, std::int64_t{5},
-                            std::int64_t{512}, std::int64_t{1}});
+                            std::int64_t{512}, std::int64_t{1}, std::int64_t{1}});
 
   // A request of 100 ms on the loop, its arbitration beside it on the worker, a call to the provider that names itself
   // in its traceparent, and the provider's span that was called with that.
@@ -170,7 +170,7 @@ void long_spans_run(const std::filesystem::path& path, int hours) {
   run.meta("state", "complete");
   const std::int64_t server = run.process(99, "/srv/bin/cam-server");
   for (std::int64_t t = 1; t <= 4; ++t)
-    run.insert("thread", {t, server, 100 + t, "worker", std::int64_t{0}, nullptr, std::int64_t{0}});
+    run.insert("thread", {t, server, 100 + t, "worker", std::int64_t{0}, nullptr, std::int64_t{0}, std::int64_t{1}});
   const std::int64_t rss = run.metric("process_resident_bytes", "bytes", "gauge");
   std::int64_t id = 1;
   for (std::int64_t s = 0; s < std::int64_t{hours} * 3600; ++s) {

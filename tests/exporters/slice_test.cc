@@ -149,14 +149,14 @@ TEST_F(SliceTest, IoStandsUnderTheStackThatOpenedTheDescriptor) {
     run.meta("ended_ns", "10000000000");
     const std::int64_t p = run.process(5, "/bin/server");
     const std::int64_t dial = run.stack(p, {{"main"}, {"dial"}});
-    run.insert("descriptor",
-               {std::int64_t{1}, p, std::int64_t{7}, std::int64_t{1}, "connect", "10.0.0.1:80", dial, kSecondNs,
-                nullptr, std::int64_t{1}, std::int64_t{300}, std::int64_t{1}, std::int64_t{200}, std::int64_t{1}});
+    run.insert("descriptor", {std::int64_t{1}, p, std::int64_t{7}, std::int64_t{1}, "connect", "10.0.0.1:80", dial,
+                              kSecondNs, nullptr, std::int64_t{1}, std::int64_t{300}, std::int64_t{1},
+                              std::int64_t{200}, std::int64_t{1}, std::int64_t{1}});
     run.insert("descriptor_sum", {p, std::int64_t{4}, "connect", "10.0.0.1:80", dial, std::int64_t{1}, std::int64_t{1},
                                   std::int64_t{1}, std::int64_t{30}, std::int64_t{1}, std::int64_t{0}});
     run.insert("descriptor",
                {std::int64_t{2}, p, std::int64_t{8}, std::int64_t{1}, "file", nullptr, dial, 8 * kSecondNs, nullptr,
-                std::int64_t{1}, std::int64_t{9}, std::int64_t{0}, std::int64_t{0}, std::int64_t{1}});
+                std::int64_t{1}, std::int64_t{9}, std::int64_t{0}, std::int64_t{0}, std::int64_t{1}, std::int64_t{1}});
     run.finish();
   }
   using Stacks = std::map<std::string, double>;

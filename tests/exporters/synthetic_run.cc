@@ -364,9 +364,10 @@ ServerRun server_run(const std::filesystem::path& path) {
       facts.leaked_bytes += leaked;
       if (s % 2 == 0) {
         ++open_connections;
-        run.insert("descriptor", {10'000 + s, server, 60 + open_connections, std::int64_t{1}, "connect",
-                                  "10.0.3.17:8443", dialled, s * kSecondNs, nullptr, std::int64_t{4},
-                                  std::int64_t{9216}, std::int64_t{3}, std::int64_t{2100}, std::int64_t{1}});
+        run.insert("descriptor",
+                   {10'000 + s, server, 60 + open_connections, std::int64_t{1}, "connect", "10.0.3.17:8443", dialled,
+                    s * kSecondNs, nullptr, std::int64_t{4}, std::int64_t{9216}, std::int64_t{3}, std::int64_t{2100},
+                    std::int64_t{1}, std::int64_t{1}});
       }
     }
     const double heap = 22e6 + cached * 0.36 + facts.leaked_bytes;
@@ -483,8 +484,9 @@ void hostile_run(const std::filesystem::path& path) {
     run.cpu(i % 2 == 0 ? process : other, s, stack, 10, 1e8);
     run.alloc(i % 2 == 0 ? process : other, s, stack, 1e6, 5);
     run.object(process, stack, 1e6, s * kSecondNs, std::nullopt);
-    run.insert("descriptor", {s + 1, process, s, std::int64_t{1}, "connect", names[i], stack, s * kSecondNs, nullptr,
-                              std::int64_t{1}, std::int64_t{10}, std::int64_t{1}, std::int64_t{20}, std::int64_t{1}});
+    run.insert("descriptor",
+               {s + 1, process, s, std::int64_t{1}, "connect", names[i], stack, s * kSecondNs, nullptr, std::int64_t{1},
+                std::int64_t{10}, std::int64_t{1}, std::int64_t{20}, std::int64_t{1}, std::int64_t{1}});
     run.insert("span_stat", {process, s, run.name(names[i]), std::int64_t{3}, std::int64_t{3000000},
                              std::int64_t{2000000}, R"({"900":3})"});
     run.insert("load_window", {s + 1, std::int64_t{1}, names[i], "steady", s * 4 * kSecondNs, (s * 4 + 4) * kSecondNs});

@@ -204,13 +204,15 @@ TEST_F(PageDataTest, AcceptedPeersAreAddressesAndConnectedOnesPorts) {
     const std::int64_t stack = run.stack(p, {{"main"}, {"open"}});
     std::int64_t id = 0;
     for (const char* peer : {"10.0.0.9:4001", "10.0.0.9:4002", "[::1]:5001", "unix:/run/x"}) {
-      run.insert("descriptor", {++id, p, id, std::int64_t{1}, "accept", peer, stack, kSecondNs, nullptr,
-                                std::int64_t{1}, std::int64_t{10}, std::int64_t{0}, std::int64_t{0}, std::int64_t{1}});
+      run.insert("descriptor",
+                 {++id, p, id, std::int64_t{1}, "accept", peer, stack, kSecondNs, nullptr, std::int64_t{1},
+                  std::int64_t{10}, std::int64_t{0}, std::int64_t{0}, std::int64_t{1}, std::int64_t{1}});
     }
-    run.insert("descriptor", {++id, p, id, std::int64_t{1}, "connect", "10.0.0.9:443", stack, kSecondNs, 2 * kSecondNs,
-                              std::int64_t{1}, std::int64_t{10}, std::int64_t{0}, std::int64_t{0}, std::int64_t{1}});
+    run.insert("descriptor",
+               {++id, p, id, std::int64_t{1}, "connect", "10.0.0.9:443", stack, kSecondNs, 2 * kSecondNs,
+                std::int64_t{1}, std::int64_t{10}, std::int64_t{0}, std::int64_t{0}, std::int64_t{1}, std::int64_t{1}});
     run.insert("descriptor", {++id, p, id, std::int64_t{1}, "file", nullptr, stack, kSecondNs, nullptr, std::int64_t{1},
-                              std::int64_t{10}, std::int64_t{0}, std::int64_t{0}, std::int64_t{1}});
+                              std::int64_t{10}, std::int64_t{0}, std::int64_t{0}, std::int64_t{1}, std::int64_t{1}});
     run.finish();
   }
   const json data = page();
