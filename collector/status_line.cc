@@ -80,8 +80,8 @@ void StatusLine::show(std::vector<StatusPart> parts) {
 
 void StatusLine::erase() {
   if (shown_ == 0) return;
-  // Never a row above: on a terminal that became narrower the rest of the line may stand there, but so may what the program
-  // has said since.
+  // Never a row above: on a terminal that became narrower the rest of the line may stand there, but so may what the
+  // program has said since.
   std::fputs("\r\033[K", stderr);
   std::fflush(stderr);
   shown_ = 0;

@@ -178,7 +178,7 @@ class Input {
       for (const run::LoadWindow& window : reader_.load_windows()) last = std::max(last, seconds_of(window.to_ns));
       if (last >= before && last <= end + 1) return last;
     }
-    return before;
+    return before > input_.clock.body_begin() ? before : end;  // a snapshot is shorter than a second
   }
 
   void read_stretch() {

@@ -17,11 +17,11 @@
 namespace camprobe::load {
 
 struct LoadCommand {
-  std::string tool;                 // h2load, k6, wrk, ...
-  std::string command;              // the shell command line to run
-  std::string added;                // what was added to it; empty: nothing
-  std::string results;              // the file that will hold the results, as the command's own directory sees it
-  std::string results_below;        // not empty: that is a directory, and the newest file of this name below it is meant
+  std::string tool;           // h2load, k6, wrk, ...
+  std::string command;        // the shell command line to run
+  std::string added;          // what was added to it; empty: nothing
+  std::string results;        // the file that will hold the results, as the command's own directory sees it
+  std::string results_below;  // not empty: that is a directory, and the newest file of this name below it is meant
   bool results_are_stdout = false;  // the caller must write the command's standard output to `results`
   bool results_are_text = false;    // and that output is made for people: it is to be shown all the same
   bool results_are_users = false;   // the file was asked for by the user: it is hers to keep

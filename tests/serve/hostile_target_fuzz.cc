@@ -29,7 +29,8 @@ void check(bool holds, const std::string& what) {
 }
 
 void check_value(double value, const std::string& name) {
-  check(std::isfinite(value), name + " is no number");
+  check(std::isfinite(value) || (std::isinf(value) && value > 0 && name == "camprobe_memory_limit_reached_seconds"),
+        name + " is no number");
   check(value >= 0 || name == "camprobe_cost_saved", name + " is negative");
 }
 

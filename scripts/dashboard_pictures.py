@@ -2,7 +2,7 @@
 """Draws the dashboards' main queries as a real Prometheus shows them: cam-server under load with the probe, camprobe serve, Prometheus and
 headless Chromium, for a minute and a half. The pictures in docs/ are made by this.
 
-    scripts/dashboard-pictures [--seconds 75] [--to docs/pictures]
+    scripts/dashboard_pictures.py [--seconds 75] [--to docs/pictures]
 """
 import argparse
 import json
