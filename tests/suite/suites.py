@@ -86,7 +86,9 @@ def main(at_a_time=4):
     script = sys.modules["__main__"].__file__
 
     def run(test):
-        return test, subprocess.run([sys.executable, "-B", script, "-v", test], capture_output=True, text=True, check=False)
+        # harness took its variables out of ours.
+        built = {"CAMPROBE_BIN": str(harness.BIN), "CAMPROBE_LIB": str(harness.LIB), "CAMPROBE_TESTS": str(harness.TESTS)}
+        return test, subprocess.run([sys.executable, "-B", script, "-v", test], capture_output=True, text=True, check=False, env={**os.environ, **built})
 
     tests = [".".join(one.id().split(".")[-2:]) for case in unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]) for one in case]
     failed = []
