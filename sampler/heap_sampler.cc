@@ -35,31 +35,23 @@ void saturate(const Range& range) {
   saturate(g_sampled_spots, range);
 }
 
-template <unsigned kShift, std::size_t kBytes>
-void add(SampledFilter<kShift, kBytes>& filter, const void* block) {
+// One block more or one fewer in its slot; a slot that is full stays so, and an empty one has none to lose.
+template <int kBy, unsigned kShift, std::size_t kBytes>
+void count(SampledFilter<kShift, kBytes>& filter, const void* block) {
   std::uint8_t* count = &filter.count[filter.slot(block)];
   std::uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
-  while (now != kSaturated && !__atomic_compare_exchange_n(count, &now, static_cast<std::uint8_t>(now + 1), true,
-                                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-  }
-}
-void filter_add(const void* block) {
-  add(g_sampled_areas, block);
-  add(g_sampled_spots, block);
-}
-
-template <unsigned kShift, std::size_t kBytes>
-void remove(SampledFilter<kShift, kBytes>& filter, const void* block) {
-  std::uint8_t* count = &filter.count[filter.slot(block)];
-  std::uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
-  while (now != kSaturated && now != 0 &&
-         !__atomic_compare_exchange_n(count, &now, static_cast<std::uint8_t>(now - 1), true, __ATOMIC_RELAXED,
+  while (now != kSaturated && (kBy > 0 || now != 0) &&
+         !__atomic_compare_exchange_n(count, &now, static_cast<std::uint8_t>(now + kBy), true, __ATOMIC_RELAXED,
                                       __ATOMIC_RELAXED)) {
   }
 }
+void filter_add(const void* block) {
+  count<1>(g_sampled_areas, block);
+  count<1>(g_sampled_spots, block);
+}
 void filter_remove(const void* block) {
-  remove(g_sampled_spots, block);
-  remove(g_sampled_areas, block);
+  count<-1>(g_sampled_spots, block);
+  count<-1>(g_sampled_areas, block);
 }
 
 template <unsigned kShift, std::size_t kBytes>
