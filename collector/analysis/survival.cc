@@ -29,6 +29,48 @@ const char* to_string(Verdict verdict) {
   return "inconclusive";
 }
 
+const char* to_string(Reason reason) {
+  switch (reason) {
+    case Reason::kGrowsSteadily:
+      return "grows steadily";
+    case Reason::kGrewUntil:
+      return "grew until";
+    case Reason::kNoSurvivors:
+      return "no survivors";
+    case Reason::kOldOnesDie:
+      return "old ones die";
+    case Reason::kWithinBound:
+      return "within bound";
+    case Reason::kFollowsLoad:
+      return "follows load";
+    case Reason::kBelowMinimum:
+      return "below minimum";
+    case Reason::kReplaced:
+      return "replaced";
+    case Reason::kThinsOut:
+      return "thins out";
+    case Reason::kLevelledOff:
+      return "levelled off";
+    case Reason::kOneOff:
+      return "one off";
+    case Reason::kTooFewSurvivors:
+      return "too few survivors";
+    case Reason::kMayThinOut:
+      return "may thin out";
+    case Reason::kTooShortForAge:
+      return "too short for age";
+    case Reason::kWarmUpTooLong:
+      return "warm up too long";
+    case Reason::kDependsOnWarmUp:
+      return "depends on warm up";
+    case Reason::kClocksDisagree:
+      return "clocks disagree";
+    case Reason::kOneGrowingBuffer:
+      return "one growing buffer";
+  }
+  return "";
+}
+
 namespace {
 
 // What must have stayed over the whole stretch before it matters.
@@ -115,8 +157,8 @@ class Judge {
 
     const bool sampled = is_sampled(events);
     const double needed = sampled ? k_.min_survivors_sampled : k_.min_survivors_exact;
-    v_.p_value =
-        poisson_tail(v_.survivors / v_.overdispersion, floor * (1 - age_ - warm_up_) / mean_amount / v_.overdispersion);
+    v_.p_value = poisson_tail(v_.survivors / v_.overdispersion,
+                              k_.negligible_share * floor * counted_share() / mean_amount / v_.overdispersion);
     const double span = to_ - from_;
     // An end, or births that crowd at one place, is no growth that goes on. Asked before the count: ten thousand
     // objects at once are a step, and so are five.
@@ -425,10 +467,16 @@ class Judge {
     return after_rate >= 0.5 * before_rate;
   }
 
+  // Of the time over which it grew, the part whose births were counted: what was born before the warm-up ended, or too
+  // late to be old, is no evidence, but the growth is of the whole.
+  double counted_share() const {
+    const double grew = even(v_.ended ? to_ : 1) - even(v_.since_start ? 0 : from_);
+    return grew > 0 ? std::min(1.0, (even(to_) - even(from_)) / grew) : 1;
+  }
+
   bool matters(double floor) const {
-    if (v_.p_value >= 0.05) return false;  // the caller's false discovery rate is far stricter; this is the size itself
     const bool bytes = population_.resource != Resource::kDescriptors && population_.resource != Resource::kThreads;
-    if (v_.amount < floor) return false;
+    if (v_.amount < floor * counted_share()) return false;
     const double limit = bytes ? stretch_.memory_limit_bytes
                                : (population_.resource == Resource::kDescriptors ? stretch_.descriptor_limit : 0);
     return limit <= 0 || v_.per_hour_interval.low * 24 >= k_.min_daily_share_of_limit * limit;

@@ -47,6 +47,7 @@ enum class Reason {
   kClocksDisagree,    // inconclusive: a timer-driven leak, or a cache, under a load that only rises
   kOneGrowingBuffer,  // inconclusive: one block that is replaced by a larger one
 };
+const char* to_string(Reason);
 
 struct SurvivalVerdict {
   Verdict verdict = Verdict::kInconclusive;

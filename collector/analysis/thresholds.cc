@@ -19,6 +19,7 @@ constexpr Named kNamed[] = {
     {"min_survivors_sampled", &Thresholds::min_survivors_sampled},
     {"min_survivors_exact", &Thresholds::min_survivors_exact},
     {"min_candidate", &Thresholds::min_candidate},
+    {"negligible_share", &Thresholds::negligible_share},
     {"false_discovery_rate", &Thresholds::false_discovery_rate},
     {"most_kept_share", &Thresholds::most_kept_share},
     {"min_net_growth", &Thresholds::min_net_growth},

@@ -29,6 +29,7 @@ struct Thresholds {
   double min_survivors_sampled = 16;   // heap: +-25 % on the size of the leak
   double min_survivors_exact = 8;      // descriptors, threads, mappings: counted one by one, no sampling error
   double min_candidate = 3;            // fewer survivors are not even tested
+  double negligible_share = 0.25;      // of the least growth that matters: what a stack is tested against
   double false_discovery_rate = 0.01;
 
   double most_kept_share = 1;    // of what a stack makes, for a verdict at the end of a run: any

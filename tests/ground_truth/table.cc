@@ -22,7 +22,7 @@ namespace {
 constexpr const char* kUsage = R"(Prints how often the judgement is right on streams whose truth is known.
 
   ground-truth [--runs N] [--seed N] [--survivors N,N,...] [--shapes PREFIX] [--tuning] [--set THRESHOLD=VALUE]...
-               [--hours H --interval BYTES] [--only leaks|delay|looks|baselines|services|ablation]
+               [--hours H --interval BYTES] [--only leaks|delay|looks|baselines|services|ablation|reasons]
 
 Without --tuning, shapes draw their parameters anew in every run, and shapes are added that no threshold was chosen on.
 )";
@@ -316,6 +316,20 @@ void print_services(const Options& options) {
   std::printf("\nclean runs with any false alarm: %d of %d, %s\n", alarms, clean, wilson(alarms, clean).c_str());
 }
 
+// Which rule decides: verdicts with their reasons, of what is listed.
+void print_reasons(const Options& options) {
+  for (const double survivors : options.survivors) {
+    std::printf("\n| shape at %.0f | verdicts and reasons, %% |\n|---|---|\n", survivors);
+    for (const Shape& shape : shapes_for(options)) {
+      const Row row = play(shape, size_for(options, survivors), options.runs, options.seed, options.thresholds);
+      std::printf("| %s |", shape.name.c_str());
+      for (const auto& [reason, n] : row.reasons)
+        std::printf(" %s %.1f;", reason.c_str(), 100.0 * n / (row.leaky > 0 ? row.leaky : row.runs));
+      std::printf(" |\n");
+    }
+  }
+}
+
 // What each veto is worth: without it, and what is lost by it.
 void print_ablation(const Options& options) {
   struct Without {
@@ -420,4 +434,5 @@ int main(int argc, char** argv) {
   if (wanted("baselines")) print_baselines(options);
   if (wanted("services")) print_services(options);
   if (wanted("ablation")) print_ablation(options);
+  if (options.only == "reasons") print_reasons(options);
 }
