@@ -313,8 +313,8 @@ class Judge {
     const auto parts = std::clamp(static_cast<int>(events.count() / 4), k_.sub_cohorts, 24);
     const double phi = std::max(overdispersion(counts(events, from_, last, k_.sub_cohorts), {}, 0.99),
                                 overdispersion(counts(events, from_, last, parts), {}, 0.99));
-    const double silence = std::pow(1 - (even(to_) - even(last)) / span, (events.count() - 1) / phi);
-    if (silence >= k_.stopped_probability) return;
+    silence_ = std::pow(1 - (even(to_) - even(last)) / span, (events.count() - 1) / phi);
+    if (silence_ >= k_.stopped_probability) return;
     v_.ended = true;
     to_ = last;
     v_.until = ruler_.when(last);
@@ -388,12 +388,17 @@ class Judge {
     if (to_ <= from_) return false;
     const std::vector<double> cohorts = counts(events, from_, to_, k_.sub_cohorts);
     const auto occupied = std::count_if(cohorts.begin(), cohorts.end(), [](double n) { return n > 0; });
-    return occupied >= k_.sub_cohorts_with_survivors && (cohorts.back() > 0 || cohorts[cohorts.size() - 2] > 0);
+    const bool of_late = cohorts.back() > 0 || cohorts[cohorts.size() - 2] > 0;
+    return occupied >= k_.sub_cohorts_with_survivors && (of_late || silence_ > k_.silence_probability);
   }
 
   // A cache that fills against a leak that goes on: log-likelihood of births that thin out as those of a cache with a
   // time constant of 1/k of the run, over births at an even rate. Where growth has ended, or began late, against the
   // length over which it went on: a fill that began half way through has had half the time to bend.
+  //
+  // What goes on since the start is asked of the start as well: a cache, or a pool that grows at records of its use,
+  // fills fastest there, a leak does not, and the tenth that is warm-up knows more of that than any other. But a
+  // start-up makes more of everything, so what it says for a cache is bounded; what it says against one is not.
   double thins_out_over_constant(const Events& events) const {
     const double length = even(to_) - even(from_);
     if (length <= 0) return 0;
@@ -402,7 +407,16 @@ class Judge {
     std::vector<double> times = events.times(even(from_));
     if (!v_.since_start && !times.empty()) times.erase(times.begin());
     if (v_.ended && !times.empty()) times.pop_back();
-    return decay_over_constant(times, length, k_.saturation_rate / whole) / decay_overdispersion_;
+    const double thinning = decay_over_constant(times, length, k_.saturation_rate / whole) / decay_overdispersion_;
+    if (!v_.since_start) return thinning;
+    std::vector<double> with_start;
+    for (const Placed& life : survivors_of(lives_, -1, age_).lives)
+      if (life.born <= to_) with_start.push_back(life.even);
+    if (v_.ended && !with_start.empty()) with_start.pop_back();
+    const double end = even(to_), since_start = v_.ended ? end : 1;
+    return std::min(
+        decay_over_constant(with_start, end, k_.saturation_rate / since_start) / decay_overdispersion_,
+        thinning + k_.saturation_start_up);
   }
 
   // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.
@@ -511,6 +525,7 @@ class Judge {
   SurvivalVerdict v_;
   std::vector<Placed> lives_;  // ascending by birth
   double warm_up_ = 0, youngest_ = 0, age_ = 0, horizon_ = 1, decay_overdispersion_ = 1;
+  double silence_ = 0;        // at the end: how likely, if it still went on
   bool is_quiet_ = false;     // past `age_` objects do not die
   double from_ = 0, to_ = 1;  // where survivors are counted
 };
