@@ -313,8 +313,8 @@ class Judge {
     const auto parts = std::clamp(static_cast<int>(events.count() / 4), k_.sub_cohorts, 24);
     const double phi = std::max(overdispersion(counts(events, from_, last, k_.sub_cohorts), {}, 0.99),
                                 overdispersion(counts(events, from_, last, parts), {}, 0.99));
-    silence_ = std::pow(1 - (even(to_) - even(last)) / span, (events.count() - 1) / phi);
-    if (silence_ >= k_.stopped_probability) return;
+    const double silence = std::pow(1 - (even(to_) - even(last)) / span, (events.count() - 1) / phi);
+    if (silence >= k_.stopped_probability) return;
     v_.ended = true;
     to_ = last;
     v_.until = ruler_.when(last);
@@ -388,8 +388,7 @@ class Judge {
     if (to_ <= from_) return false;
     const std::vector<double> cohorts = counts(events, from_, to_, k_.sub_cohorts);
     const auto occupied = std::count_if(cohorts.begin(), cohorts.end(), [](double n) { return n > 0; });
-    const bool of_late = cohorts.back() > 0 || cohorts[cohorts.size() - 2] > 0;
-    return occupied >= k_.sub_cohorts_with_survivors && (of_late || silence_ > k_.silence_probability);
+    return occupied >= k_.sub_cohorts_with_survivors && (cohorts.back() > 0 || cohorts[cohorts.size() - 2] > 0);
   }
 
   // A cache that fills against a leak that goes on: log-likelihood of births that thin out as those of a cache with a
@@ -525,7 +524,6 @@ class Judge {
   SurvivalVerdict v_;
   std::vector<Placed> lives_;  // ascending by birth
   double warm_up_ = 0, youngest_ = 0, age_ = 0, horizon_ = 1, decay_overdispersion_ = 1;
-  double silence_ = 0;        // at the end: how likely, if it still went on
   bool is_quiet_ = false;     // past `age_` objects do not die
   double from_ = 0, to_ = 1;  // where survivors are counted
 };
@@ -617,6 +615,8 @@ SurvivalVerdict judge_survival(const Population& population, const Stretch& stre
     // Less of the run is less evidence: a verdict that is only left open by that is no contradiction.
     Thresholds surely = thresholds;
     surely.saturation_clear = thresholds.saturation_again;
+    surely.staying_likelihood_ratio = 0;
+    surely.min_survivors_sampled *= (stretch.end - longer) / (stretch.end - stretch.warm_up);
     const SurvivalVerdict again = judge(longer, verdict.on_time_clock, surely);
     if (again.verdict == Verdict::kSaturating) {
       verdict.verdict = Verdict::kInconclusive;

@@ -37,7 +37,6 @@ constexpr Named kNamed[] = {
     {"same_onset_share", &Thresholds::same_onset_share},
     {"moved_share", &Thresholds::moved_share},
     {"stopped_probability", &Thresholds::stopped_probability},
-    {"silence_probability", &Thresholds::silence_probability},
     {"at_once_share", &Thresholds::at_once_share},
     {"step_share", &Thresholds::step_share},
     {"min_growth_share_of_rss", &Thresholds::min_growth_share_of_rss},

@@ -45,7 +45,7 @@ struct Thresholds {
   double saturation_doubt = 0.3;     // log-likelihood of such a cache over a constant rate: above this inconclusive,
   double saturation_clear = 1;       // above this saturating,
   double saturation_again = 1.5;     // and above this with the longer warm-up, no leak
-  double saturation_start_up = 3;    // at most so much of it may come from the start-up
+  double saturation_start_up = 2;    // at most so much of it may come from the start-up
   double front_loaded_share = 0.25;  // births in the last third of the first third's: saturating
   double last_eighth_growth = 0.4;   // of what the growth before promised for it, at least: else levelled off
 
@@ -54,7 +54,6 @@ struct Thresholds {
   double same_onset_share = 0.15;     // of the stretch: stacks of one function that began this close are one leak
   double moved_share = 0.25;          // of the births before: a stack is as good as left for another
   double stopped_probability = 1e-3;  // of such a silence at the end if the leak still went on
-  double silence_probability = 0.1;   // of a silence that says nothing: births that come in few bursts
   double at_once_share = 0.05;        // of the stretch: births this close are one event, unless more follow
   double step_share = 0.2;            // growth that lasted less than this share of the stretch is a step
 
