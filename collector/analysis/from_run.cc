@@ -437,7 +437,7 @@ class Input {
     for (const auto& [key, i] : known) {
       if (key.kind == "file") input_.populations[i].density = files.at(key.process).density();
     }
-    for (const auto& [process, lives] : accepted) concurrency_[process] = concurrency_of(lives);
+    for (const auto& [process, lives] : accepted) records_[process] = records_of(lives);
     for (const auto& [key, i] : known) {
       // Those accepted are the clients themselves: their own number explains nothing of them.
       if (key.kind != "accept") note_concurrency(key.process, i, std::max<std::size_t>(1, peers[i].size()));
@@ -450,11 +450,11 @@ class Input {
 
   // So much of it as there were clients at a time, to each peer, may have had a use at once.
   void note_concurrency(run::ProcessId process, std::size_t population, std::size_t peers) {
-    const auto found = concurrency_.find(process);
-    if (found == concurrency_.end()) return;
+    const auto found = records_.find(process);
+    if (found == records_.end() || found->second.empty()) return;
     Population& p = input_.populations[population];
-    p.rises = found->second.rises;
-    p.concurrency = std::ceil(1.1 * found->second.peak * static_cast<double>(peers)) + 2;
+    p.records = found->second;
+    p.concurrency = std::ceil(1.1 * p.records.back().clients * static_cast<double>(peers)) + 2;
   }
 
   void read_threads() {
@@ -689,7 +689,7 @@ class Input {
   RunInput input_;
   std::vector<run::Process> processes_;
   std::map<run::ProcessId, Seconds> ends_;
-  std::map<run::ProcessId, Concurrency> concurrency_;  // by accepted connections
+  std::map<run::ProcessId, std::vector<ClientRecord>> records_;  // by accepted connections
   Seconds run_end_ = 0;
   bool load_results_kept_ = true;
   bool have_intervals_ = false;

@@ -605,7 +605,8 @@ SurvivalVerdict judge_survival(const Population& population, const Stretch& stre
       // More than there was work for at a time, or a few that came otherwise: it may be a pool and a leak.
       const auto alive = std::count_if(population.lives.begin(), population.lives.end(),
                                        [&](const Life& life) { return life.died >= stretch.end; });
-      const bool is_pool = growth.between < thresholds.min_survivors_exact && population.concurrency > 0 &&
+      const bool is_pool = growth.stood_still && growth.between < thresholds.min_survivors_exact &&
+                           population.concurrency > 0 &&
                            static_cast<double>(alive) <= population.concurrency;
       verdict.verdict = is_pool ? Verdict::kNone : Verdict::kInconclusive;
       verdict.reason = Reason::kFollowsLoad;

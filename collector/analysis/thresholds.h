@@ -63,9 +63,9 @@ struct Thresholds {
   double min_daily_share_of_limit = 0.01;
   double min_exact_events = 1;  // growth in the stretch that a handful of late openings explains
 
-  // Growth that came with each rise of the load and not between (load_rises.h).
-  double between_rises_share = 0.25;        // of what a leak had done while the load stayed, at most
-  double between_rises_probability = 1e-3;  // of so few then if it were a leak
+  // Growth that came as the load got to where it never was (load_rises.h): log-likelihood of that over growth with the
+  // requests, above which it is no leak.
+  double records_over_requests = 0;
 
   double unseen_load_share = 0.2;  // of socket reads outside of what the load tool saw: its results are not of the load
 

@@ -145,9 +145,8 @@ struct Staircase : Case {
         pool.lives.push_back({from + (i % 2 == 0 ? 0.001 * i : 0.3 * std::pow(u, 3) * (to - from)), kAlive, 1, 1});
       }
     }
-    const Concurrency clients = concurrency_of(accepted);
-    pool.rises = clients.rises;
-    pool.concurrency = 3 * clients.peak;
+    pool.records = records_of(accepted);
+    pool.concurrency = 3 * pool.records.back().clients;
   }
   Population& pool() { return populations.front(); }
   void leak(Population& into, int connections) {
@@ -164,7 +163,7 @@ TEST(FindLeaks, DoesNotTakeAPoolThatGrowsWithTheLoadForALeak) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Staircase c(seed);
     EXPECT_TRUE(leaks_in(c.find()).empty()) << seed;
-    c.pool().rises.clear();
+    c.pool().records.clear();
     EXPECT_EQ(leaks_in(c.find()).size(), 1u) << "by survival alone it is one, " << seed;
   }
 }
@@ -174,7 +173,7 @@ TEST(FindLeaks, StillFindsALeakUnderALoadThatRises) {
     Staircase c(seed);
     Population& leaky = c.stack(8);
     leaky.resource = Resource::kDescriptors;
-    leaky.rises = c.pool().rises;
+    leaky.records = c.pool().records;
     leaky.concurrency = c.pool().concurrency;
     c.leak(leaky, 100);
     const auto leaks = leaks_in(c.find());
