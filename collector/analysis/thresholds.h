@@ -13,7 +13,7 @@
 namespace camprobe::analysis {
 
 struct Thresholds {
-  int version = 4;
+  int version = 5;
 
   // What counts as evidence of survival. Ages and places are shares of the judged stretch on the clock in use.
   double warm_up_share = 0.1;   // births in the first tenth are start-up
