@@ -66,9 +66,9 @@ struct Population {
   std::uint64_t site = 0;             // the innermost function of the program's own; 0: unknown
   std::vector<std::uint32_t> frames;  // leaf first; may be empty
   std::vector<Life> lives;
-  double bound = 0;            // this many alive at once have a known reason (one connection a load user); 0: none
-  std::vector<ClientRecord> records;  // of its process; may be empty
-  double concurrency = 0;             // as many may have a use at once (clients times peers); 0 unknown
+  double bound = 0;  // this many alive at once have a known reason (one connection a load user); 0: none
+  std::vector<ClientRecord> records;     // of its process; may be empty
+  double concurrency = 0;                // as many may have a use at once (clients times peers); 0 unknown
   std::vector<SamplingDensity> density;  // ascending; empty: the same throughout
   std::vector<double> activity;          // objects born in part i of the run, whatever became of them; may be empty
   Seconds activity_width = 1;            // of such a part

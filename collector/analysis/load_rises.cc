@@ -88,8 +88,8 @@ double with_records_over_with_work(const Parts& parts) {
   for (std::size_t i = 0; i < kParts; ++i) {
     const double by_work = parts.work[i] / work;
     const double as_deaths = deaths > 0 ? parts.deaths[i] / deaths : 0;
-    const double by_records = replaced * as_deaths + (1 - replaced) * ((1 - kBeside) * parts.records[i] / records +
-                                                                       kBeside * by_work);
+    const double by_records =
+        replaced * as_deaths + (1 - replaced) * ((1 - kBeside) * parts.records[i] / records + kBeside * by_work);
     if (parts.births[i] > 0) ratio += parts.births[i] * std::log(std::max(by_records, 1e-9) / std::max(by_work, 1e-9));
   }
   return ratio;

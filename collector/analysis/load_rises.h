@@ -1,9 +1,9 @@
 // collector/analysis/load_rises.h
 //
 // A pool of connections, or of threads, has as many members as there ever was work for at a time. Under a load that
-// rises it grows with it and never shrinks, so what was born there stays, spread over the run: to survival alone that is
-// a leak. What tells them apart is when they grow. A leak grows with every request; a pool grows when the load gets to
-// where it never was, and otherwise only replaces members that wore out.
+// rises it grows with it and never shrinks, so what was born there stays, spread over the run: to survival alone that
+// is a leak. What tells them apart is when they grow. A leak grows with every request; a pool grows when the load gets
+// to where it never was, and otherwise only replaces members that wore out.
 //
 // How much is under way at a time is told by the connections that the server has accepted and has open: known whatever
 // drives the load, and of one process.

@@ -413,9 +413,8 @@ class Judge {
       if (life.born <= to_) with_start.push_back(life.even);
     if (v_.ended && !with_start.empty()) with_start.pop_back();
     const double end = even(to_), since_start = v_.ended ? end : 1;
-    return std::min(
-        decay_over_constant(with_start, end, k_.saturation_rate / since_start) / decay_overdispersion_,
-        thinning + k_.saturation_start_up);
+    return std::min(decay_over_constant(with_start, end, k_.saturation_rate / since_start) / decay_overdispersion_,
+                    thinning + k_.saturation_start_up);
   }
 
   // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.
@@ -606,8 +605,7 @@ SurvivalVerdict judge_survival(const Population& population, const Stretch& stre
       const auto alive = std::count_if(population.lives.begin(), population.lives.end(),
                                        [&](const Life& life) { return life.died >= stretch.end; });
       const bool is_pool = growth.stood_still && growth.between < thresholds.min_survivors_exact &&
-                           population.concurrency > 0 &&
-                           static_cast<double>(alive) <= population.concurrency;
+                           population.concurrency > 0 && static_cast<double>(alive) <= population.concurrency;
       verdict.verdict = is_pool ? Verdict::kNone : Verdict::kInconclusive;
       verdict.reason = Reason::kFollowsLoad;
       return verdict;

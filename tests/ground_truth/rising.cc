@@ -49,7 +49,7 @@ class Rising {
  public:
   Rising(const std::string& name, const Size& size, Random& random, std::vector<Step> steps)
       : steps_(std::move(steps)), random_(random), builder_(name, size, random, load()) {
-    const double takes = 0.02 * uniform(random);  // of the run, to get a step's clients connected
+    const double takes = 0.02 * uniform(random);   // of the run, to get a step's clients connected
     const double stays = 1 + 3 * uniform(random);  // then it reconnects
     std::vector<analysis::Life> accepted;
     double before = 0;
@@ -79,8 +79,8 @@ class Rising {
     return stack;
   }
 
-  // As many members to each of `peers` as a part of the clients needs at a time; a member comes a while after the client
-  // that first needed it, and is replaced where it `wears` out (share of the run; 0: never).
+  // As many members to each of `peers` as a part of the clients needs at a time; a member comes a while after the
+  // client that first needed it, and is replaced where it `wears` out (share of the run; 0: never).
   void pool(Population& stack, double peers, double wears = 0) {
     const double part = 0.4 + 0.6 * uniform(random_), delay = (0.002 + 0.018 * uniform(random_)) * H();
     for (const double came : came_) {
