@@ -2,74 +2,15 @@
 #include "collector/analysis/survival.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
 #include <optional>
 
 #include "collector/analysis/lifetimes.h"
 #include "collector/analysis/lives.h"
 #include "collector/analysis/load_rises.h"
+#include "collector/analysis/which_clock.h"
 
 namespace camprobe::analysis {
-
-const char* to_string(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kLeaks:
-      return "leaks";
-    case Verdict::kSaturating:
-      return "saturating";
-    case Verdict::kStep:
-      return "step";
-    case Verdict::kNone:
-      return "none";
-    case Verdict::kInconclusive:
-      return "inconclusive";
-  }
-  return "inconclusive";
-}
-
-const char* to_string(Reason reason) {
-  switch (reason) {
-    case Reason::kGrowsSteadily:
-      return "grows steadily";
-    case Reason::kGrewUntil:
-      return "grew until";
-    case Reason::kNoSurvivors:
-      return "no survivors";
-    case Reason::kOldOnesDie:
-      return "old ones die";
-    case Reason::kWithinBound:
-      return "within bound";
-    case Reason::kFollowsLoad:
-      return "follows load";
-    case Reason::kBelowMinimum:
-      return "below minimum";
-    case Reason::kReplaced:
-      return "replaced";
-    case Reason::kThinsOut:
-      return "thins out";
-    case Reason::kLevelledOff:
-      return "levelled off";
-    case Reason::kOneOff:
-      return "one off";
-    case Reason::kTooFewSurvivors:
-      return "too few survivors";
-    case Reason::kMayThinOut:
-      return "may thin out";
-    case Reason::kTooShortForAge:
-      return "too short for age";
-    case Reason::kWarmUpTooLong:
-      return "warm up too long";
-    case Reason::kDependsOnWarmUp:
-      return "depends on warm up";
-    case Reason::kClocksDisagree:
-      return "clocks disagree";
-    case Reason::kOneGrowingBuffer:
-      return "one growing buffer";
-  }
-  return "";
-}
 
 namespace {
 
@@ -526,55 +467,6 @@ class Judge {
   bool is_quiet_ = false;     // past `age_` objects do not die
   double from_ = 0, to_ = 1;  // where survivors are counted
 };
-
-// Which clock do survivor births keep? Log-likelihood of "so many a second" over "so many a request".
-double time_over_work(const Population& population, const Stretch& stretch, const WorkClock& clock) {
-  constexpr int kParts = 24;
-  const Seconds end = stretch.end - 0.05 * (stretch.end - stretch.begin);
-  const double width = (end - stretch.warm_up) / kParts;
-  if (width <= 0) return 0;
-  std::array<double, kParts> births{};
-  double total = 0;
-  for (const Life& life : population.lives) {
-    if (life.died < stretch.end || life.born < stretch.warm_up || life.born >= end) continue;
-    births[std::min<std::size_t>(static_cast<std::size_t>((life.born - stretch.warm_up) / width), kParts - 1)] += 1;
-    total += 1;
-  }
-  const Ruler by_time(stretch, clock, true), by_work(stretch, clock, false);
-  const EvenSampling even_time(population.density, by_time), even_work(population.density, by_work);
-  const auto share = [&](const Ruler& ruler, const EvenSampling& sampling, Seconds from, Seconds to) {
-    const auto at = [&](Seconds t) { return sampling.even(ruler.place(t)); };
-    return std::max((at(to) - at(from)) / (at(end) - at(stretch.warm_up)), 1e-3 / kParts);
-  };
-  double ratio = 0;
-  for (int i = 0; i < kParts; ++i) {
-    const Seconds from = stretch.warm_up + i * width, to = from + width;
-    ratio += births[static_cast<std::size_t>(i)] *
-             (std::log(share(by_time, even_time, from, to)) - std::log(share(by_work, even_work, from, to)));
-  }
-  return total > 0 ? ratio : 0;
-}
-
-struct LoadShape {
-  bool varies = false;  // by half or more
-  bool falls = false;   // somewhere, after having been higher: growth with time then looks unlike any filling cache
-};
-
-LoadShape load_shape(const Stretch& stretch, const WorkClock& clock) {
-  LoadShape shape;
-  constexpr int kParts = 8;
-  const double width = (stretch.end - stretch.warm_up) / kParts;
-  double highest = 0, lowest = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < kParts; ++i) {
-    const Seconds from = stretch.warm_up + i * width;
-    const double rate = clock.at(from + width) - clock.at(from);
-    if (rate < 0.7 * highest) shape.falls = true;
-    highest = std::max(highest, rate);
-    lowest = std::min(lowest, rate);
-  }
-  shape.varies = highest > 1.5 * lowest;
-  return shape;
-}
 
 }  // namespace
 
