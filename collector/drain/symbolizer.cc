@@ -24,10 +24,10 @@ namespace {
 
 // What the collector as a whole may take while names are looked up: less than it promises, for what a single look-up
 // may add (the lines and functions of one large compilation unit).
-constexpr std::size_t kResidentBytes = std::size_t{48} << 20;
+constexpr std::size_t kResidentBytes = std::size_t{40} << 20;
 // Names that wait to be written. A C++ server's stack has fifty frames, whose names may take a kilobyte each: all of
 // its stacks at once are a hundred megabytes of names, most of them the same.
-constexpr std::size_t kNamedBytes = std::size_t{4} << 20;
+constexpr std::size_t kNamedBytes = std::size_t{2} << 20;
 // Files of processes that have ended stay open until their stacks are named.
 constexpr std::size_t kIdleModules = 256;
 

@@ -20,7 +20,7 @@ run::Process a_process() {
 TEST(Symbolizer, WaitsUntilNamesAreTakenInsteadOfHoldingThemAll) {
   constexpr int kStacks = 1000;
   constexpr std::size_t kDepth = 200;
-  constexpr std::size_t kMostBytes = std::size_t{5} << 20;  // its own bound, and a stack more
+  constexpr std::size_t kMostBytes = std::size_t{3} << 20;  // its own bound, and a stack more
   const run::Scratch directory;
   const std::string path = directory / "named.camrun";
   auto writer = run::Writer::create(path, run::sample_meta());
