@@ -1,9 +1,14 @@
 """What scripts/soak calls growth: series whose truth is known by how they were made."""
+import glob
 import math
+import os
 import pathlib
 import random
+import subprocess
 import sys
 import unittest
+
+from harness import PROBE, wait_until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 import soak  # noqa: E402
@@ -56,6 +61,26 @@ class Verdict(unittest.TestCase):
     def test_students_tail_is_that_of_the_tables(self):
         for t, degrees, p in ((2.228, 10, 0.025), (3.169, 10, 0.005), (1.671, 60, 0.05), (12.706, 1, 0.025)):
             self.assertAlmostEqual(soak.student_tail(t, degrees), p, delta=p * 0.01)
+
+
+class Region(unittest.TestCase):
+    def test_the_layout_it_knows_is_the_probes(self):
+        environment = dict(os.environ, LD_PRELOAD=PROBE, CAMPROBE_RUN="soak-verdict", CAMPROBE_HEAP_INTERVAL="64KiB")
+        command = [sys.executable, "-c", "import os, sys; kept = bytearray(16 << 20); pipe = os.pipe(); print('ready', flush=True); sys.stdin.read()"]
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+            try:
+                self.assertEqual(program.stdout.readline(), "ready\n")
+                path, = wait_until(lambda: glob.glob(f"/dev/shm/camprobe.*.{program.pid}.*"), what="the region")
+                values, run_id = soak.read_region(path)
+            finally:
+                program.stdin.close()
+        self.assertEqual(run_id, b"soak-verdict")
+        self.assertEqual(values["lanes"], 1)
+        self.assertGreaterEqual(values["live"], 1, "16 MiB in one piece are sampled for certain")
+        self.assertGreaterEqual(values["descriptors"], 2, "the pipe's two ends")
+        for table, entries in (("stacks", soak.STACK_SLOTS), ("names", soak.NAME_SLOTS), ("live", soak.LIVE)):
+            self.assertTrue(0 < values[table] < entries, table)
+        self.assertTrue(0 < values["reserved"] < soak.REGION_BYTES)
 
 
 if __name__ == "__main__":
