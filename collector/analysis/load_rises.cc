@@ -12,7 +12,6 @@ namespace {
 constexpr double kFinest = 1.02;     // of the record before: finer ones are not kept
 constexpr double kRise = 1.25;       // of the level before: a rise
 constexpr double kFewestMore = 4;    // connections: below that a quarter is next to nothing
-constexpr std::size_t kFewest = 3;   // rises within what is judged: with fewer the rest of the judgement does well
 constexpr double kTogether = 0.025;  // of the stretch: rises this close are one, a thousand clients connecting
 constexpr int kParts = 60;           // of the stretch, in which births are counted
 constexpr double kDelay = 0.02;      // of the stretch, on average, from a client's coming to a member for it
@@ -52,16 +51,9 @@ std::vector<std::pair<Seconds, Seconds>> settled_parts(const std::vector<Seconds
   return parts;
 }
 
-// Rises within what is judged; those close together are one.
-std::size_t separate_rises(const std::vector<Seconds>& rises, const Stretch& stretch) {
-  std::size_t seen = 0;
-  Seconds last = -kAlive;
-  for (const Seconds rise : rises) {
-    if (rise <= stretch.warm_up || rise >= stretch.end) continue;
-    if (rise - last > kTogether * (stretch.end - stretch.begin)) ++seen;
-    last = rise;
-  }
-  return seen;
+// Within what is judged.
+bool any_rise(const std::vector<Seconds>& rises, const Stretch& stretch) {
+  return std::any_of(rises.begin(), rises.end(), [&](Seconds t) { return t > stretch.warm_up && t < stretch.end; });
 }
 
 // What came and went, part by part of (from, to).
@@ -122,7 +114,7 @@ GrowthWithLoad growth_with_load(const Population& population, const Stretch& str
   GrowthWithLoad out;
   const std::vector<Seconds> rises = rises_in(population.records);
   const Ruler ruler(stretch, clock, verdict.on_time_clock);
-  if (separate_rises(rises, stretch) < kFewest || !ruler.usable()) return out;
+  if (!any_rise(rises, stretch) || !ruler.usable()) return out;
   const double age = verdict.survivor_age;
   const Seconds last = ruler.when(1 - age);
   if (last <= stretch.warm_up) return out;

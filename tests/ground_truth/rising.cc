@@ -137,6 +137,50 @@ Scenario pool_alone(const std::string& name, const Size& size, Random& random, R
   return server.builder().done();
 }
 
+// Several times as many clients for a while, and then as few as before.
+class Burst {
+ public:
+  Burst(const std::string& name, const Size& size, Random& random)
+      : from_(0.2 + 0.3 * uniform(random)),
+        until_(from_ + 0.2 + 0.2 * uniform(random)),
+        few_(std::round(4 + 8 * uniform(random))),
+        many_(std::round(few_ * (3 + 4 * uniform(random)))),
+        random_(random),
+        builder_(name, size, random, [from = from_, until = until_, times = many_ / few_](double x) {
+          return x < from || x >= until ? 1.0 : 0.5 * times;
+        }) {}
+  Builder& builder() { return builder_; }
+  Population& stack(bool leaky) {
+    Population& stack = builder_.stack(leaky, Resource::kDescriptors);
+    std::vector<analysis::Life> accepted;
+    const auto connect = [&](double from, double until, double clients) {
+      for (double i = 0; i < clients; ++i)
+        accepted.push_back({(from + 0.005 * uniform(random_)) * builder_.H(), until * builder_.H(), 1, 1});
+    };
+    connect(0, from_, few_), connect(from_, until_, many_), connect(until_, 1, few_);
+    stack.records = analysis::records_of(accepted);
+    stack.concurrency = std::ceil(1.1 * many_) + 2;
+    return stack;
+  }
+  // Most of it at once, then at records of what is under way; and one now and then that is opened anew.
+  void pool(Population& stack, double members) {
+    const double first = 0.05 + 0.2 * uniform(random_), at_once = 0.4 + 0.4 * uniform(random_);
+    const double width = 0.01 + 0.04 * uniform(random_), rest = (1 - first) * members;
+    builder_.keep(stack, builder_.times(first * members, between(0, 0.01)));
+    builder_.keep(stack, builder_.times(at_once * rest, between(from_, from_ + width)));
+    builder_.keep(stack, builder_.times((1 - at_once) * rest, [this, width](double x) {
+      return x < from_ + width || x >= until_ ? 0.0 : 1 / (x - from_);
+    }));
+    builder_.keep(stack, builder_.times(0.05 * members, between(until_, 1)));
+    std::sort(stack.lives.begin(), stack.lives.end(), [](const auto& a, const auto& o) { return a.born < o.born; });
+  }
+
+ private:
+  const double from_, until_, few_, many_;
+  Random& random_;
+  Builder builder_;
+};
+
 }  // namespace
 
 std::vector<Shape> rising_shapes() {
@@ -167,6 +211,14 @@ std::vector<Shape> rising_shapes() {
     server.pool(pool, 1);
     return b.done();
   });
+  add_shape(list, "R07 fd, load burst", true, [](auto& name, auto& size, auto& random) {
+    Burst server(name, size, random);
+    Builder& b = server.builder();
+    b.leaks(0, 1, size.survivors);
+    b.scenario().truth.bytes_per_request = 0;
+    b.keep(server.stack(true), b.with_load(size.survivors));
+    return b.done();
+  });
   add_shape(list, "S01 pool of connections", false, [](auto& name, auto& size, auto& random) {
     return pool_alone(name, size, random, Resource::kDescriptors, staircase(random));
   });
@@ -189,6 +241,11 @@ std::vector<Shape> rising_shapes() {
     b.churn(server.stack(false, Resource::kDescriptors, 1), b.with_load(size.births),
             [&] { return exponential(lifetime, random); });
     return b.done();
+  });
+  add_shape(list, "S07 pool, load burst", false, [](auto& name, auto& size, auto& random) {
+    Burst server(name, size, random);
+    server.pool(server.stack(false), size.survivors);
+    return server.builder().done();
   });
   return list;
 }
