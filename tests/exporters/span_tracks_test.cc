@@ -37,22 +37,24 @@ TEST_F(SpanTracksTest, SpansOfOneTrackNestAndOnlyInsideTheirParents) {
   const SpanTracks laid = span_tracks(run, all());
   ASSERT_EQ(laid.spans.size(), 8u);
   std::map<std::uint32_t, std::vector<std::int64_t>> open_spans;
-  for (const TrackedSpan& at : laid.spans) {
-    std::vector<std::int64_t>& around = open_spans[at.track];
-    while (!around.empty() && around.back() <= at.span.began_ns) around.pop_back();
+  for (std::size_t i = 0; i < laid.spans.size(); ++i) {
+    const ChosenSpan& at = laid.spans[i];
+    std::vector<std::int64_t>& around = open_spans[laid.track_of[i]];
+    while (!around.empty() && around.back() <= at.began_ns) around.pop_back();
     if (!around.empty()) {
-      EXPECT_NE(at.span.parent, 0) << at.span.span;
+      EXPECT_NE(at.parent, 0) << at.span;
     }
     for (const std::int64_t ends_ns : around) EXPECT_LE(at.ended_ns, ends_ns);
     around.push_back(at.ended_ns);
   }
   ASSERT_EQ(laid.flows.size(), 1u);
-  EXPECT_EQ(laid.spans[laid.flows[0].first].span.span, 1);
-  EXPECT_EQ(laid.spans[laid.flows[0].second].span.span, 2);
+  EXPECT_EQ(laid.spans[laid.flows[0].first].span, 1);
+  EXPECT_EQ(laid.spans[laid.flows[0].second].span, 2);
 }
 
 TEST(TraceIds, ARequestThatCameWithoutATraceIsOfItsFirstCalls) {
   const std::string trace(32, 'a'), call(16, 'b');
+  constexpr std::uint64_t kCall = 0xbbbbbbbbbbbbbbbb;
   const auto span = [](std::int64_t process, std::int64_t id, std::int64_t parent, std::int64_t began,
                        const std::string& attributes) {
     run::Span row;
@@ -66,13 +68,14 @@ TEST(TraceIds, ARequestThatCameWithoutATraceIsOfItsFirstCalls) {
   const std::string carried = R"({"traceparent":"00-)" + trace + "-" + call + R"(-01"})";
   const auto ids = trace_ids("run", {span(1, 1, 0, 0, "{}"), span(1, 2, 1, 1, "{}"), span(1, 3, 2, 2, carried),
                                      span(2, 1, 0, 3, carried), span(1, 4, 1, 9, "{}"), span(1, 5, 0, 10, "{}")});
-  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(ids[i].trace, trace) << i;
-  EXPECT_EQ(ids[0].parent, "");
-  EXPECT_EQ(ids[2].span, call);
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(text_of(ids[i].trace), trace) << i;
+  EXPECT_EQ(ids[0].parent, 0u);
+  EXPECT_EQ(ids[2].span, kCall);
   EXPECT_EQ(ids[2].parent, ids[1].span);
-  EXPECT_EQ(ids[3].parent, call);
+  EXPECT_EQ(ids[3].parent, kCall);
+  EXPECT_EQ(text_of_span_id(kCall), call);
   EXPECT_TRUE(ids[3].is_entry);
-  EXPECT_NE(ids[5].trace, trace);
+  EXPECT_NE(text_of(ids[5].trace), trace);
 }
 
 TEST_F(SpanTracksTest, OfTooManyTheSlowestAreChosenWithAllInsideThem) {
@@ -93,11 +96,11 @@ TEST_F(SpanTracksTest, OfTooManyTheSlowestAreChosenWithAllInsideThem) {
     run.finish();
   }
   run::Reader run = open();
-  const ChosenSpans everything = spans_of(run, all());
+  const ChosenSpans everything = chosen_spans(run, all());
   EXPECT_EQ(everything.spans.size(), 2u * kTrees + 1);
   EXPECT_EQ(everything.left_out, 0u);
 
-  const ChosenSpans chosen = spans_of(run, all(), 31);  // a third of which is for each hour
+  const ChosenSpans chosen = chosen_spans(run, all(), 31);  // a third of which is for each hour
   ASSERT_EQ(chosen.spans.size(), 11u);
   EXPECT_EQ(chosen.left_out, 2u * kTrees - 10);
   for (std::size_t i = 0; i < 10; ++i)
