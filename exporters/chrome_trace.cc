@@ -163,11 +163,11 @@ class Trace {
   // Sample events, not a `samples` array beside the events: those name no process, and speedscope then shows nothing
   // else.
   void samples() {
-    for (const CpuSample& sample : timeline_.cpu.samples) {
+    each_cpu_sample(run_, filter_, timeline_.cpu, [&](const CpuSample& sample) {
       const auto thread = timeline_.threads.find(sample.thread);
       event(R"("ph":"P","cat":"cpu","name":"CPU","pid":{},"tid":{},"ts":{},"sf":"{}")", pid_of(sample.process),
             thread != timeline_.threads.end() ? thread->second.tid : 0, micros(sample.at_ns), leaf_of(sample.stack));
-    }
+    });
   }
 
   // Frames by number; each knows its caller, so that stacks share what they have in common.

@@ -270,7 +270,7 @@ class Trace {
   }
 
   void samples() {
-    for (const CpuSample& sample : timeline_.cpu.samples) {
+    each_cpu_sample(run_, filter_, timeline_.cpu, [&](const CpuSample& sample) {
       const auto process = timeline_.processes.find(sample.process);
       const auto thread = timeline_.threads.find(sample.thread);
       packet_.set_timestamp(at(sample.at_ns));
@@ -283,7 +283,7 @@ class Trace {
       made->set_cpu_mode(!path.empty() && stacks_.frame(path.back()).kind == "kernel" ? kKernel : kUser);
       made->set_callstack_iid(callstack);
       put();
-    }
+    });
   }
 
   std::uint64_t interned_callstack(run::StackId stack, const std::vector<FrameIndex>& path) {

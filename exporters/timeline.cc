@@ -126,12 +126,12 @@ Timeline timeline_of(run::Reader& run, const Filter& filter) {
   for (run::Process& process : run.processes()) out.processes.emplace(process.id, std::move(process));
   for (run::Thread& thread : run.threads()) out.threads.emplace(thread.id, std::move(thread));
   out.spans = span_tracks(run, filter);
-  out.cpu = cpu_samples(run, filter);
+  out.cpu = cpu_sampling(run, filter);
   if (has_series(filter)) {
     if (!filter.processes) add_windows(run, filter, out);
     add_instants(run, filter, out);
   }
-  bool is_empty = out.spans.spans.empty() && out.windows.empty() && out.instants.empty() && out.cpu.samples.empty();
+  bool is_empty = out.spans.spans.empty() && out.windows.empty() && out.instants.empty() && out.cpu.taken == 0;
   if (is_empty) each_counter(run, filter, [&](const Counter&) { is_empty = false; });
   if (run.error()) throw SliceError(run.error()->sentence);
   if (is_empty) {

@@ -44,7 +44,7 @@ struct Timeline {
   std::map<run::ProcessId, run::Process> processes;
   std::map<run::ThreadId, run::Thread> threads;
   SpanTracks spans;
-  CpuSamples cpu;
+  CpuSampling cpu;                // each_cpu_sample() has them
   std::vector<Window> windows;    // of the load, which stands as a process of its own
   std::vector<Instant> instants;  // marks, and where processes began and ended; in order
 };
