@@ -43,12 +43,18 @@ Series read(run::Reader& reader, const std::string& name) {
   return series;
 }
 
+// A target may write anything; what is no mask says of no family that it was off.
+std::uint32_t mask_of(double value) {
+  const bool is_mask = value >= 0 && value <= shm::kAllFamilies;
+  return is_mask ? static_cast<std::uint32_t>(value) : shm::kAllFamilies;
+}
+
 // Times in which a bit of the mask was 0.
 void add_gaps(const std::vector<run::ReportStretch>& masks, std::vector<run::ReportGap>& gaps) {
   for (const shm::FamilyName& family : shm::kFamilyNames) {
     const auto bit = static_cast<std::uint32_t>(family.family);
     for (const run::ReportStretch& stretch : masks) {
-      if ((static_cast<std::uint32_t>(stretch.value) & bit) != 0 || stretch.to_s <= stretch.from_s) continue;
+      if ((mask_of(stretch.value) & bit) != 0 || stretch.to_s <= stretch.from_s) continue;
       if (!gaps.empty() && gaps.back().family == family.name && gaps.back().to_s == stretch.from_s)
         gaps.back().to_s = stretch.to_s;
       else
