@@ -14,6 +14,7 @@ inline const run::Metric kResidentBytes{0, "process_resident_bytes", "bytes", "g
 inline const run::Metric kPssBytes{0, "process_pss_bytes", "bytes", "gauge"};
 inline const run::Metric kPrivateBytes{0, "process_private_bytes", "bytes", "gauge"};
 inline const run::Metric kAnonymousBytes{0, "process_anonymous_bytes", "bytes", "gauge"};
+inline const run::Metric kStackBytes{0, "process_stack_bytes", "bytes", "gauge"};
 inline const run::Metric kSharedBytes{0, "process_shared_bytes", "bytes", "gauge"};
 inline const run::Metric kSwapBytes{0, "process_swap_bytes", "bytes", "gauge"};
 inline const run::Metric kOpenFds{0, "process_open_fds", "count", "gauge"};

@@ -261,7 +261,9 @@ void write_memory(Page& page, const run::Report& r) {
       text += fmt::format(" {} kept by {}{},", in_bytes(*m.retained), m.allocator.empty() ? "malloc" : m.allocator,
                           m.retained_is_told ? "" : " (what it holds less what is live)");
     if (m.mappings && *m.mappings > 0) text += fmt::format(" {} mapped,", in_bytes(*m.mappings));
-    if (m.rest) text += fmt::format(" {} code, stacks and the rest,", in_bytes(*m.rest));
+    if (m.stacks) text += fmt::format(" {} stacks,", in_bytes(*m.stacks));
+    if (m.rest)
+      text += fmt::format(" {} {},", in_bytes(*m.rest), m.stacks ? "code and the rest" : "code, stacks and the rest");
     text.back() = '.';
     page.paragraph("  pid " + std::to_string(p.pid), text, 14);
   }

@@ -142,7 +142,7 @@ Json memory(const std::optional<ReportMemory>& m) {
   return {{"allocator", text_or_null(m->allocator)}, {"resident_bytes", number(m->resident)},
           {"live_bytes", or_null(m->live)},          {"retained_bytes", or_null(m->retained)},
           {"retained_is_told", m->retained_is_told}, {"mapping_bytes", or_null(m->mappings)},
-          {"rest_bytes", or_null(m->rest)}};
+          {"stack_bytes", or_null(m->stacks)},       {"rest_bytes", or_null(m->rest)}};
 }
 
 Json processes(const Report& report) {

@@ -107,7 +107,8 @@ struct ReportMemory {
   std::optional<double> retained;  // kept by the allocator for reuse
   bool retained_is_told = false;   // by the allocator; else it is what it holds less what is live
   std::optional<double> mappings;  // large ones of the program's own, whole
-  std::optional<double> rest;      // of resident: code, stacks, what is in no part
+  std::optional<double> stacks;    // resident, of all threads
+  std::optional<double> rest;      // of resident: code, what is in no part
 };
 
 struct ReportProcess {

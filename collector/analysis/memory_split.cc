@@ -62,7 +62,8 @@ class Retained {
 std::map<run::ProcessId, run::ReportMemory> memory_at_the_end(run::Reader& reader) {
   std::map<run::ProcessId, run::ReportMemory> found;
   const Retained retained(reader);
-  const Series mapped = series_of(reader, metrics::kMappedBytes), kinds = series_of(reader, metrics::kAllocatorKind);
+  const Series mapped = series_of(reader, metrics::kMappedBytes), kinds = series_of(reader, metrics::kAllocatorKind),
+               stacks = series_of(reader, metrics::kStackBytes);
   for (const auto& [process, resident] : series_of(reader, metrics::kResidentBytes)) {
     if (process == run::kMachine) continue;
     // A process that is ending has none left.
@@ -74,6 +75,7 @@ std::map<run::ProcessId, run::ReportMemory> memory_at_the_end(run::Reader& reade
     memory.resident = bytes;
     memory.live = value_at(retained.live(), process, second);
     memory.mappings = value_at(mapped, process, second);
+    memory.stacks = value_at(stacks, process, second);
     if (const auto kind = value_at(kinds, process, second); kind && *kind >= 0 && *kind < kAllocators.size())
       memory.allocator = kAllocators[static_cast<std::size_t>(std::llround(*kind))];
     if (const auto kept = retained.at(process, second)) {
@@ -82,7 +84,8 @@ std::map<run::ProcessId, run::ReportMemory> memory_at_the_end(run::Reader& reade
     }
     // The live heap is an estimate, and not all that is free or mapped need be resident.
     if (memory.live && memory.retained)
-      memory.rest = std::max(0.0, bytes - *memory.live - *memory.retained - memory.mappings.value_or(0));
+      memory.rest = std::max(
+          0.0, bytes - *memory.live - *memory.retained - memory.mappings.value_or(0) - memory.stacks.value_or(0));
     found.emplace(process, std::move(memory));
   }
   return found;

@@ -21,13 +21,11 @@
 namespace camprobe::proc {
 namespace {
 
-constexpr std::size_t kMost = 1 << 20;
-
 std::optional<std::string> read_all(int fd) {
   if (fd < 0) return std::nullopt;
   std::string text;
   std::array<char, 16384> buffer;
-  while (text.size() < kMost) {
+  while (text.size() < kMostOfAFile) {
     const ssize_t got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,7 +16,9 @@
 
 namespace camprobe::proc {
 
-// A whole small file, at most 1 MiB; nothing where it cannot be read (errno says why).
+inline constexpr std::size_t kMostOfAFile = 1 << 20;  // what is longer is cut
+
+// A whole small file; nothing where it cannot be read (errno says why).
 std::optional<std::string> read_file(const std::string& path);
 
 class ProcessFiles {

@@ -106,6 +106,36 @@ std::optional<SmapsRollup> parse_smaps_rollup(std::string_view text) {
   return rollup;
 }
 
+std::optional<std::uint64_t> parse_stack_bytes(std::string_view text) {
+  constexpr std::uint64_t kLargestGuard = 64 << 10;
+  if (!text.ends_with('\n')) return std::nullopt;
+  std::uint64_t bytes = 0, guard_ends = 0;
+  bool is_stack = false, is_any = false;
+  while (auto line = next_line(text)) {
+    if (line->starts_with("Rss:")) {
+      if (is_stack) bytes += field(*line, "Rss").value_or(0) * 1024;
+      continue;
+    }
+    std::string_view rest = *line;
+    const std::string_view range = next_word(rest);
+    const std::size_t dash = range.find('-');
+    if (dash == std::string_view::npos || range.ends_with(':')) continue;  // a figure of the mapping above
+    is_any = true;
+    const auto begin = number(range.substr(0, dash), 16), end = number(range.substr(dash + 1), 16);
+    if (!begin || !end) return std::nullopt;
+    const std::string_view access = next_word(rest);
+    next_word(rest);  // offset
+    next_word(rest);  // device
+    const bool has_file = next_word(rest) != "0";
+    const std::string_view name = next_word(rest);  // "[anon: glibc: pthread stack: 123]": its first word
+    const bool is_plain = !has_file && name.empty();
+    is_stack = name == "[stack]" || line->find("[anon: glibc: pthread") != std::string_view::npos ||
+               (is_plain && access == "rw-p" && *begin == guard_ends);
+    guard_ends = is_plain && access == "---p" && *end - *begin <= kLargestGuard ? *end : 0;
+  }
+  return is_any ? std::optional(bytes) : std::nullopt;
+}
+
 std::optional<ProcessIo> parse_io(std::string_view text) {
   const auto read_chars = field(text, "rchar"), write_chars = field(text, "wchar");
   const auto read_bytes = field(text, "read_bytes"), write_bytes = field(text, "write_bytes");

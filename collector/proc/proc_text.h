@@ -60,6 +60,11 @@ struct ContextSwitches {
 };
 std::optional<ContextSwitches> parse_context_switches(std::string_view text);
 
+// /proc/<pid>/smaps: resident bytes of stacks: the main thread's, which the kernel names, and those of threads, which
+// are private mappings of no file right behind a guard page (glibc and musl make them so), or are named by glibc.
+// Nothing where the text does not end with a whole line.
+std::optional<std::uint64_t> parse_stack_bytes(std::string_view text);
+
 // /proc/<pid>/limits: soft limits in bytes, none where unlimited.
 struct MemoryRlimits {
   std::optional<std::uint64_t> address_space, data;

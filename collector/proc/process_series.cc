@@ -143,6 +143,16 @@ void ProcessSeries::sample_rollup(run::Writer& writer, run::ProcessId process, s
   put(metrics::kSwapBytes, rollup->swap);
 }
 
+void ProcessSeries::sample_stacks(run::Writer& writer, run::ProcessId process, std::int64_t second) {
+  if (second < stacks_pace_.next) return;
+  const std::uint64_t began = own_cpu_ns();
+  const auto text = read(kSmaps, "smaps");
+  // Of a process with thousands of mappings the text is cut, and nothing is said of its stacks.
+  const auto stacks = text && text->size() < kMostOfAFile ? parse_stack_bytes(*text) : std::nullopt;
+  stacks_pace_.took(second, kRollupEverySeconds, own_cpu_ns() - began);
+  if (stacks) writer.point(metrics::kStackBytes, process, second, static_cast<double>(*stacks));
+}
+
 bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int64_t second) {
   const auto stat = files_.stat();
   if (!stat || stat->state == 'Z' || stat->state == 'X') return false;
@@ -178,6 +188,7 @@ bool ProcessSeries::sample(run::Writer& writer, run::ProcessId process, std::int
       refuse(kFds, "fd");
   }
   sample_rollup(writer, process, second);
+  sample_stacks(writer, process, second);
   if (const auto bytes = bytes_in(cgroup_current_)) put_count(metrics::kCgroupMemoryBytes, *bytes);
   if (const auto bytes = bytes_in(cgroup_limit_)) put_count(metrics::kCgroupMemoryLimitBytes, *bytes);
   return true;

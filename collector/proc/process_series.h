@@ -4,9 +4,9 @@
 // process that is gone ends its series. Context switches are counted by thread (the process's own file has those of its
 // main thread only), and added up here as they grow, so that the sum outlives its threads.
 //
-// Two readings cost what the process makes them cost: smaps_rollup has the kernel walk all page tables (milliseconds
-// for a large process), and the switches are a file a thread. Each is timed and read so seldom that it takes at most a
-// five-thousandth of a core.
+// Three readings cost what the process makes them cost: smaps_rollup and smaps have the kernel walk all page tables
+// (milliseconds for a large process), and the switches are a file a thread. Each is timed and read so seldom that it
+// takes at most a five-thousandth of a core.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +33,12 @@ class ProcessSeries {
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
-  enum File { kStatm, kIo, kStatus, kRollup, kFds, kFiles };
+  enum File { kStatm, kIo, kStatus, kRollup, kSmaps, kFds, kFiles };
   std::optional<std::string> read(File file, const char* name);
   void refuse(File file, const char* name);
   void sample_context_switches(run::Writer& writer, run::ProcessId process, std::int64_t second);
   void sample_rollup(run::Writer& writer, run::ProcessId process, std::int64_t second);
+  void sample_stacks(run::Writer& writer, run::ProcessId process, std::int64_t second);
 
   ProcessFiles files_;
   // When a costly reading is due, by what it took the last time.
@@ -45,7 +46,7 @@ class ProcessSeries {
     std::int64_t next = 0;
     void took(std::int64_t second, std::int64_t at_least_seconds, std::uint64_t cpu_ns);
   };
-  Pace rollup_pace_, switches_pace_;
+  Pace rollup_pace_, stacks_pace_, switches_pace_;
   std::unordered_map<pid_t, ContextSwitches> switches_;  // of each thread when it was last looked at
   ContextSwitches switched_;
   bool refused_[kFiles] = {};

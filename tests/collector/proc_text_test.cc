@@ -43,6 +43,33 @@ TEST(Status, ResidentMemoryByWhatItIsMadeOf) {
   EXPECT_FALSE(parse_memory_parts("Name:\tkthreadd\nThreads:\t1\n"));
 }
 
+// A thread's stack behind its guard page, the main thread's, and what only looks like one: an arena behind a large
+// hole, code behind a guard, a mapping of a file.
+TEST(Smaps, ResidentStacks) {
+  const auto mapping = [](const char* head, int resident_kib) {
+    return std::string(head) + "\nSize:               8192 kB\nRss:                  " + std::to_string(resident_kib) +
+           " kB\nPss:                   4 kB\nVmFlags: rd wr mr mw me ac sd\n";
+  };
+  const std::string text =
+      mapping("7f0000000000-7f0000001000 ---p 00000000 00:00 0 ", 0) +
+      mapping("7f0000001000-7f0000801000 rw-p 00000000 00:00 0 ", 16) +
+      mapping("7f0000801000-7f0000802000 ---p 00000000 00:00 0 ", 0) +
+      mapping("7f0000802000-7f0001002000 rw-p 00000000 00:00 0 ", 8) +
+      mapping("7f0001002000-7f0001100000 rw-p 00000000 00:00 0 ", 1000) +
+      mapping("7f0004000000-7f0007000000 ---p 00000000 00:00 0 ", 0) +
+      mapping("7f0007000000-7f0007100000 rw-p 00000000 00:00 0 ", 2000) +
+      mapping("7f0008000000-7f0008001000 ---p 00000000 00:00 0 ", 0) +
+      mapping("7f0008001000-7f0008041000 rwxp 00000000 00:00 0 ", 4000) +
+      mapping("7f0009000000-7f0009001000 ---p 00001000 fe:00 77    /lib/libc.so.6", 0) +
+      mapping("7f0009001000-7f0009002000 rw-p 00002000 fe:00 77    /lib/libc.so.6", 8000) +
+      mapping("7f000a000000-7f000a800000 rw-p 00000000 00:00 0    [anon: glibc: pthread stack: 12]", 32) +
+      mapping("7ffff7a0d000-7ffff7a2e000 rw-p 00000000 00:00 0    [stack]", 64);
+  EXPECT_EQ(parse_stack_bytes(text), (16u + 8 + 32 + 64) * 1024);
+  EXPECT_FALSE(parse_stack_bytes(text.substr(0, text.size() - 5)));
+  EXPECT_FALSE(parse_stack_bytes(""));
+  EXPECT_FALSE(parse_stack_bytes("no mapping at all\n"));
+}
+
 TEST(Limits, HowManyDescriptors) {
   EXPECT_EQ(parse_descriptor_limit("Limit  Soft Limit  Hard Limit  Units\nMax open files            1024      "
                                    "4096      files\n"),
