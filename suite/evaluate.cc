@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "collector/analysis/from_run.h"
 #include "collector/gates/gate.h"
@@ -208,17 +209,25 @@ Json counts_json(const Suite& suite, const RunOutcome& outcome, run::Reader* rea
   RequestCounts counts;
   if (counted.tool_began) counts.tool_began = static_cast<std::int64_t>(*counted.tool_began);
   if (counted.tool_done) counts.tool_done = static_cast<std::int64_t>(*counted.tool_done);
-  counts.tool_rows = static_cast<std::int64_t>(outcome.timeline.requests.value_or(0));
+  counts.tool_rows = counted.tool_rows.value_or(static_cast<std::int64_t>(outcome.timeline.requests.value_or(0)));
   if (counted.server) counts.server = *counted.server - counted.own_in_between;
   if (reader != nullptr && !suite.span.empty()) {
     if (const auto name = reader->find_name(suite.span)) {
       std::int64_t spans = 0;
-      for (const run::SpanStat& stat : reader->span_stats()) spans += stat.name == *name ? stat.spans : 0;
+      std::set<run::ProcessId> counted_ones;
+      const std::int64_t since_ns =
+          counted.since_ns == 0 ? INT64_MIN : counted.since_ns - reader->meta().started_realtime_ns;
+      for (const run::Process& process : reader->processes()) {
+        if (process.began_ns >= since_ns) counted_ones.insert(process.id);
+      }
+      for (const run::SpanStat& stat : reader->span_stats())
+        spans += stat.name == *name && counted_ones.contains(stat.process) ? stat.spans : 0;
       counts.probe = spans - counted.own_in_all;
     }
   }
   if (report != nullptr) counts.lost = lost_that_may_be_spans(*report);
-  const Reconciliation held = reconciled(counts);
+  Reconciliation held = reconciled(counts);
+  if (!outcome.before_resumed.empty()) held.differences.insert(held.differences.begin(), outcome.before_resumed);
   return Json{{"load_tool", whole_or_null(counts.tool_began)},
               {"server", whole_or_null(counts.server)},
               {"probe", whole_or_null(counts.probe)},

@@ -298,13 +298,15 @@ Outcome record_program(const RunOptions& options) {
     spdlog::info("{} is not there yet: it is read when the program has ended", options.load_results);
   }
   const std::string path = options.run.empty() ? default_run(program->path) : options.run;
-  if (const auto refused = make_way(path, options.may_replace)) return usage_error(*refused);
+  if (!options.resumes) {
+    if (const auto refused = make_way(path, options.may_replace)) return usage_error(*refused);
+  }
 
   Signals signals;
   run::Meta meta;
   meta.command = options.program;
   meta.load_command = options.load;
-  auto created = Recording::create(path, meta);
+  auto created = options.resumes ? Recording::resume(path) : Recording::create(path, meta);
   if (!created) return usage_error(created.error());
   Recording& recording = **created;
   recording.follow_run();
@@ -318,7 +320,7 @@ Outcome record_program(const RunOptions& options) {
   const auto started = attach::launch(what);
   if (!started) {
     created->reset();
-    remove_run(path);
+    if (!options.resumes) remove_run(path);
     return usage_error(started.error());
   }
   recording.follow_child(*started, program->executable, joined(options.program));

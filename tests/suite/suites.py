@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,12 @@ class Suites(unittest.TestCase):
         self.directory = tempfile.TemporaryDirectory(prefix="camprobe-suite-")
         self.path = pathlib.Path(self.directory.name)
         self.out = self.path / "out"
+        self.started = []
 
     def tearDown(self):
+        for process in self.started:
+            process.kill()
+            process.communicate()
         self.directory.cleanup()
         self.assertEqual([], self.left_behind(), "a process was left behind")
 
@@ -106,4 +111,8 @@ def start(arguments, out):
                             text=True, cwd=ROOT)
 
 
-__all__ = ["OneTool", "ROOT", "Suites", "harness", "json", "main", "os", "pathlib", "signal", "start", "suite_text", "subprocess", "time", "unittest"]
+def children_of(pid):
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+__all__ = ["OneTool", "ROOT", "Suites", "children_of", "harness", "json", "main", "os", "pathlib", "signal", "sqlite3", "start", "suite_text", "subprocess", "time", "unittest"]
