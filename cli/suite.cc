@@ -160,7 +160,9 @@ void add_suite_command(CLI::App& app, int& exit_code) {
       "ended before its time;\n"
       "2: the suite cannot be read; 1: it could not be run, or was interrupted.");
   running->add_option("NAME", arguments->names, "Names of suites, or files")->type_name("");
-  running->add_option("--suites", arguments->directories, "Directories of suites")->type_name("DIR");
+  running->add_option("--suites", arguments->directories, "A directory of suites; may be given several times")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
   running
       ->add_option("-o,--output", arguments->wishes.directory,
                    "The directory to make [camprobe-suites/NAME-YYYYmmdd-HHMMSS]")

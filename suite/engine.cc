@@ -12,24 +12,8 @@
 #include "suite/measurement.h"
 
 namespace camprobe::suite {
-namespace {
 
 namespace fs = std::filesystem;
-
-// Found in PATH, or as an npm package of the suite's directory, of one above it or of ours.
-std::string find_tool(const Tool& tool, const std::string& suite_directory) {
-  std::error_code none;
-  for (fs::path start : {fs::absolute(suite_directory, none), fs::current_path(none)}) {
-    for (; !start.empty(); start = start.parent_path()) {
-      const fs::path local = start / "node_modules/.bin" / tool.program;
-      if (::access(local.c_str(), X_OK) == 0) return local;
-      if (start == start.parent_path()) break;
-    }
-  }
-  return tool.program;
-}
-
-}  // namespace
 
 bool Measurement::fill(Program& program) {
   auto command = variables_.fill(program.command);
@@ -123,7 +107,7 @@ bool Measurement::prepare() {
     auto translated = tool.translate(work);
     if (!translated) return fail(State::kNotStarted, translated.error());
     translation_ = std::move(*translated);
-    tool_program_ = find_tool(tool, home);
+    tool_program_ = find_program(tool, home);
   }
   out_.notes = translation_.notes;
   return true;

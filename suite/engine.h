@@ -56,6 +56,7 @@ struct Counted {
   std::optional<std::int64_t> server;                  // by the server's own counter, over the load
   std::int64_t own_in_between = 0, own_in_all = 0;     // the suite's own requests to the target
   std::optional<std::int64_t> tool_rows;               // that have a latency; nothing: as many as the timeline holds
+  std::int64_t most_under_way = 0;                     // at the ends of stages, where the tool does not count them
   std::int64_t since_ns = 0;                           // of processes that began since; wall clock, 0: all
 };
 

@@ -3,11 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "suite/measurement.h"
 
 namespace camprobe::suite {
+
+namespace fs = std::filesystem;
 
 void Measurement::act(const Phase& phase, double into_s, std::size_t& next) {
   std::vector<const Action*> due;
@@ -69,6 +72,7 @@ bool Measurement::start_tool(const Invocation& one, std::vector<Child>& tools) {
                 fmt::format("{}; install it: {}", started.error(), tool_named(suite_.load.tool)->how_to_get));
   tools.push_back(std::move(*started));
   results_.push_back({one.results, what.output, wall_ns()});
+  out_.counted.most_under_way += one.most_under_way;
   journal_.put({{"tool", {one.results, what.output, results_.back().began_ns}}});
   return true;
 }
@@ -135,6 +139,20 @@ bool Measurement::checkpoint() {
       journal_.put({{"server", stats[at].get<std::int64_t>() - *server_before_ - out_.counted.own_in_between}});
   }
   return settings_.is_decided && settings_.is_decided(out_.run_file);
+}
+
+// A tool that ends well without having written anything has sent nothing that could be counted.
+bool Measurement::has_results(const ToolResult& result) {
+  std::error_code none;
+  const bool is_there = fs::exists(result.file, none);
+  // h2load has a row for each request that was sent, and none where nothing could be.
+  if (is_there && (fs::file_size(result.file, none) > 0 || suite_.load.tool == "h2load")) return true;
+  const std::string said = tail_of(result.printed, 600);
+  const Tool& tool = *tool_named(suite_.load.tool);
+  const std::string more = tool.explain != nullptr ? tool.explain(said) : "";
+  return fail(State::kLoadFailed,
+              fmt::format("{} ended without results{}{}", suite_.load.tool, more.empty() ? "" : ": " + more,
+                          said.empty() ? "" : "; it said: " + said));
 }
 
 // False: the load is over before its time.
@@ -212,6 +230,7 @@ bool Measurement::run_step(const Step& step) {
         goes_on = fail(State::kLoadFailed, fmt::format("{} ended with {}", suite_.load.tool, tool.how_it_ended()));
     }
     tools_ended_cpu_ += tool.cpu_seconds();
+    if (goes_on) goes_on = has_results(results_[first_result + i]);
   }
   tools_ = nullptr;
   if (goes_on) load_done_s_ = done_before + planned;

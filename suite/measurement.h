@@ -73,6 +73,7 @@ class Measurement {
   bool is_ready(const Ready& ready);
   bool are_ready(const Program& program, bool is_target);
   void drive();
+  bool has_results(const ToolResult& result);
   bool run_step(const Step& step);
   bool start_tool(const Invocation& one, std::vector<Child>& tools);
   void act(const Phase& phase, double into_s, std::size_t& next);

@@ -121,6 +121,6 @@ run::Result<Translation> translate(const Work& work) {
 
 }  // namespace
 
-const Tool kLocustTool = {"locust", "locust", "apt-get install python3-locust", "--version", true, true, translate};
+const Tool kLocustTool = {"locust", "locust", "apt-get install python3-locust", {"--version"}, true, true, translate};
 
 }  // namespace camprobe::suite

@@ -22,7 +22,18 @@ std::vector<LoadSecond> seconds(const std::vector<double>& p95) {
 
 RequestCounts counts(std::int64_t tool, std::int64_t done, std::int64_t server, std::int64_t probe,
                      std::uint64_t lost) {
-  return {tool, done, done, server, probe, lost};
+  return {tool, done, done, 0, server, probe, lost};
+}
+
+TEST(Counts, AToolThatLeavesOutWhatIsUnderWayIsExcusedForAsMany) {
+  RequestCounts some = counts(1000, 1000, 1005, 1005, 0);
+  EXPECT_EQ(reconciled(some).reconciled, false);
+  some.most_under_way = 5;
+  EXPECT_EQ(reconciled(some).reconciled, true);
+  some.server = some.probe = 1006;
+  EXPECT_EQ(reconciled(some).reconciled, false);
+  some.server = some.probe = 999;
+  EXPECT_EQ(reconciled(some).reconciled, false) << "it saw an answer that the server does not know of";
 }
 
 TEST(Counts, LostRecordsExcuseAsManyMissingSpansAndNoMore) {
