@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
 
 #include "cli/choices.h"
 #include "cli/output.h"
@@ -16,6 +19,8 @@
 namespace camprobe::cli {
 
 namespace {
+
+struct ReaderWentAway {};
 
 bool is_for_no_terminal(const ExportOptions& options) {
   const auto& all = exporters::formats();
@@ -60,9 +65,16 @@ int run_export(const ExportOptions& options) {
       base.emplace(std::move(opened).value());
       request.base = &*base;
     }
-    const exporters::Exported exported = exporters::export_run(*run, request);
-    for (const std::string& note : exported.notes) fmt::print(stderr, "camprobe export: note: {}\n", note);
-    if (const auto written = write_output(options.output, exported.bytes); !written) return fail(written.error());
+    OutputFile file(options.output);
+    exporters::Output out([&](std::string_view piece) {
+      if (const auto written = file.write(piece); !written) throw exporters::SliceError(written.error());
+      if (!file.has_reader()) throw ReaderWentAway();
+    });
+    const std::vector<std::string> notes = exporters::export_run(*run, request, out);
+    for (const std::string& note : notes) fmt::print(stderr, "camprobe export: note: {}\n", note);
+    if (const auto written = file.finish(); !written) return fail(written.error());
+  } catch (const ReaderWentAway&) {
+    return 0;
   } catch (const exporters::SliceError& error) {
     return fail(error.what());
   }

@@ -4,41 +4,70 @@
 #include <fmt/core.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 namespace camprobe::cli {
 
-run::Result<void> write_output(const std::string& path, std::string_view text) {
-  if (path.empty() || path == "-") {
-    const bool whole = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-    if (!whole && errno != EPIPE) return run::Error{fmt::format("standard output: {}", std::strerror(errno))};
+OutputFile::~OutputFile() {
+  if (file_ == nullptr || is_standard_output()) return;
+  std::fclose(file_);
+  std::error_code ignored;
+  if (!is_special_) std::filesystem::remove(written_, ignored);
+}
+
+run::Error OutputFile::error(int reason) const {
+  if (is_standard_output()) return run::Error{fmt::format("standard output: {}", std::strerror(reason))};
+  return run::Error{fmt::format("{}: cannot be written: {}; name another place with -o", path_, std::strerror(reason))};
+}
+
+run::Result<void> OutputFile::open() {
+  if (is_standard_output()) {
+    file_ = stdout;
     return {};
   }
   std::error_code ignored;
-  // A device or a pipe is written to as it is; a file is replaced only once the new one is complete.
-  const bool is_special = std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored);
-  const std::string written = is_special ? path : path + ".part";
-  std::FILE* file = std::fopen(written.c_str(), "wb");
-  if (file == nullptr)
-    return run::Error{fmt::format("{}: cannot be written: {}; name another place with -o", path, std::strerror(errno))};
-  const bool whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const int why = whole ? 0 : errno;
-  if (std::fclose(file) != 0 || !whole) {
-    const int reason = why != 0 ? why : errno;
-    if (!is_special) std::filesystem::remove(written, ignored);
-    return run::Error{
-        fmt::format("{}: cannot be written: {}; name another place with -o", path, std::strerror(reason))};
-  }
-  if (is_special) return {};
-  std::error_code failed;
-  std::filesystem::rename(written, path, failed);
-  if (failed) {
-    std::filesystem::remove(written, ignored);
-    return run::Error{fmt::format("{}: cannot be written: {}; name another place with -o", path, failed.message())};
-  }
+  // A file is replaced only once the new one is complete.
+  is_special_ = std::filesystem::exists(path_, ignored) && !std::filesystem::is_regular_file(path_, ignored);
+  written_ = is_special_ ? path_ : path_ + ".part";
+  file_ = std::fopen(written_.c_str(), "wb");
+  if (file_ == nullptr) return error(errno);
   return {};
+}
+
+run::Result<void> OutputFile::write(std::string_view piece) {
+  if (file_ == nullptr) {
+    if (auto opened = open(); !opened) return opened;
+  }
+  if (!has_reader_ || std::fwrite(piece.data(), 1, piece.size(), file_) == piece.size()) return {};
+  const int reason = errno;
+  if (!is_standard_output() || reason != EPIPE) return error(reason);
+  has_reader_ = false;
+  return {};
+}
+
+run::Result<void> OutputFile::finish() {
+  if (auto opened = write(""); !opened) return opened;  // an empty result is a file as well
+  if (is_standard_output()) {
+    if (has_reader_ && std::fflush(stdout) != 0 && errno != EPIPE) return error(errno);
+    return {};
+  }
+  std::FILE* file = std::exchange(file_, nullptr);
+  std::error_code failed;
+  if (std::fclose(file) != 0) failed.assign(errno, std::generic_category());
+  if (is_special_ && !failed) return {};
+  if (!failed) std::filesystem::rename(written_, path_, failed);
+  if (!failed) return {};
+  std::error_code ignored;
+  if (!is_special_) std::filesystem::remove(written_, ignored);
+  return error(failed.value());
+}
+
+run::Result<void> write_output(const std::string& path, std::string_view text) {
+  OutputFile file(path);
+  if (auto written = file.write(text); !written) return written;
+  return file.finish();
 }
 
 }  // namespace camprobe::cli

@@ -68,6 +68,9 @@ void add_push_command(CLI::App& app, int& exit_code) {
       ->transform(CLI::AsSizeValue(false).description(""))
       ->check(CLI::Range(std::size_t{4} << 10, std::size_t{64} << 30).description(""))
       ->type_name("SIZE");
+  command->add_option("--spool", options.spool, "Of a live push: keep it in this directory, for the next push as well")
+      ->needs(live)
+      ->type_name("DIRECTORY");
   command->add_option("--give-up-after", options.patience_s, "Of a run: for so long a receiver may be away")
       ->transform(duration_from(1))
       ->type_name("TIME")

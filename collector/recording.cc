@@ -1,6 +1,7 @@
 #include "collector/recording.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -75,7 +76,11 @@ run::Result<std::unique_ptr<Recording>> Recording::create(const std::string& pat
       new Recording(std::move(*writer), drain::RunClock{static_cast<std::uint64_t>(meta.started_monotonic_ns)}));
 }
 
-Recording::Recording(run::Writer writer, drain::RunClock clock) : writer_(std::move(writer)), clock_(clock) {}
+Recording::Recording(run::Writer writer, drain::RunClock clock) : writer_(std::move(writer)), clock_(clock) {
+  // Reading DWARF takes and frees blocks of megabytes. glibc takes that for a habit, and would then keep as much free
+  // at the top of each thread's arena for ever, which malloc_trim() does not give back either.
+  ::mallopt(M_TRIM_THRESHOLD, 256 << 10);
+}
 Recording::~Recording() = default;
 
 void Recording::follow_run() {
@@ -340,9 +345,13 @@ void Recording::take_snapshot(shm::RegionReader region) {
 }
 
 void Recording::write_stacks() {
-  const drain::Symbolizer::Results results = symbolizer_.take();
+  drain::Symbolizer::Results results = symbolizer_.take();
   has_unnamed_ |= !results.unnamed.empty();
   drain::write(results, clock_, writer_);
+  if (results.named.empty()) return;
+  // The naming thread made these names, in an arena of its own that it will not trim before the next time.
+  results = {};
+  ::malloc_trim(0);
 }
 
 // A long recording gets its names while it goes on, as often as that takes a five-hundredth of a core at most: a viewer

@@ -21,6 +21,8 @@ namespace camprobe {
 namespace {
 
 constexpr std::chrono::seconds kStatusEvery{2};
+// What the collector as a whole may take while a look reads names.
+constexpr std::size_t kResidentBytes = std::size_t{48} << 20;
 constexpr std::uint64_t kDenser = 4;                  // a quarter of the interval: four times the samples
 constexpr std::uint64_t kDensestInterval = 8 * 1024;  // as the automatic interval's
 
@@ -60,7 +62,9 @@ void Watch::say(const std::string& line) {
 
 Watch::Seen Watch::look(const std::string& path, analysis::Look look) {
   Seen seen;
-  auto reader = naming::open_named(path);  // stacks are named when the recording ends, titles need names now
+  // What has been seen since names were last looked up.
+  auto reader =
+      naming::open_named(path, {.result_bytes = 2u << 20, .debug_bytes = 8u << 20, .resident_bytes = kResidentBytes});
   if (!reader) return seen;
   reader->pin();
   const run::Report report = analysis::analyse(*reader, analysis::for_look(analysis::Thresholds{}, look));
@@ -159,14 +163,22 @@ void Watch::poll(Instant now, Recording& recording, pid_t child) {
     take(looking_.get(), recording);
   const double elapsed = seconds(now - began_);
   if (next_look_ && elapsed >= next_look_->at && !looking_.valid()) {
+    // Titles need names. The recording looks them up for the file, where they stay, and in bounded memory.
+    if (!has_asked_for_names_) recording.name_stacks();
+    has_asked_for_names_ = true;
+    if (recording.is_naming()) return show_status_when_due(now, recording, child);
+    has_asked_for_names_ = false;
     looking_ = std::async(std::launch::async, look, recording.writer().path(), *next_look_);
     const double length = options_.duration ? static_cast<double>(options_.duration->count()) : 0;
     next_look_ = analysis::next_look(elapsed, length, analysis::Thresholds{});
   }
-  if (line_.is_possible() && now >= next_status_) {
-    next_status_ = now + kStatusEvery;
-    show_status(now, recording, child);
-  }
+  show_status_when_due(now, recording, child);
+}
+
+void Watch::show_status_when_due(Instant now, Recording& recording, pid_t child) {
+  if (!line_.is_possible() || now < next_status_) return;
+  next_status_ = now + kStatusEvery;
+  show_status(now, recording, child);
 }
 
 }  // namespace camprobe

@@ -55,6 +55,7 @@ class Watch {
   void sample_more_densely(Recording& recording, std::size_t suspects);
   std::optional<double> socket_reads_a_second(Recording& recording);
   void show_status(Instant now, Recording& recording, pid_t child);
+  void show_status_when_due(Instant now, Recording& recording, pid_t child);
   void say(const std::string& line);
 
   WatchOptions options_;
@@ -66,6 +67,7 @@ class Watch {
   std::optional<run::Reader> reader_;
   StatusLine line_;
   bool has_escalated_ = false;
+  bool has_asked_for_names_ = false;  // for the look that is due
 };
 
 }  // namespace camprobe

@@ -27,10 +27,11 @@ constexpr std::int64_t kLoadPid = std::int64_t{1} << 23;
 
 class Trace {
  public:
-  Trace(run::Reader& run, const Timeline& timeline) : run_(run), timeline_(timeline), stacks_(run) {}
+  Trace(run::Reader& run, const Filter& filter, const Timeline& timeline, Output& out)
+      : run_(run), filter_(filter), timeline_(timeline), stacks_(run), out_(out) {}
 
-  std::string write() {
-    out_ = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
+  void write() {
+    out_.write("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n");
     names();
     spans();
     flows();
@@ -39,21 +40,22 @@ class Trace {
     instants();
     samples();
     const run::Meta meta = run_.meta();
-    out_ += fmt::format(
-        "\n],\"stackFrames\":{{{}}},\"otherData\":{{\"run\":{},\"host\":{},\"camprobe\":{},\"started_unix_ns\":\"{}\"}}"
-        "}}\n",
-        stack_frames(), json_text(meta.run_id), json_text(meta.host), json_text(meta.camprobe_version),
-        meta.started_realtime_ns);
-    return std::move(out_);
+    out_.write("\n],\"stackFrames\":{");
+    stack_frames();
+    out_.write(fmt::format("}},\"otherData\":{{\"run\":{},\"host\":{},\"camprobe\":{},\"started_unix_ns\":\"{}\"}}}}\n",
+                           json_text(meta.run_id), json_text(meta.host), json_text(meta.camprobe_version),
+                           meta.started_realtime_ns));
   }
 
  private:
   template <class... Values>
   void event(fmt::format_string<Values...> members, Values&&... values) {
-    out_ += is_first_ ? "{" : ",\n{";
+    std::string& text = out_.gathered();
+    text += is_first_ ? "{" : ",\n{";
     is_first_ = false;
-    fmt::format_to(std::back_inserter(out_), members, std::forward<Values>(values)...);
-    out_ += '}';
+    fmt::format_to(std::back_inserter(text), members, std::forward<Values>(values)...);
+    text += '}';
+    out_.pass_on();
   }
 
   static std::string micros(std::int64_t any_ns) {
@@ -96,16 +98,17 @@ class Trace {
   }
 
   void spans() {
-    for (const TrackedSpan& at : timeline_.spans.spans) {
-      const std::string& name = run_.name(at.span.name);
+    for (std::size_t i = 0; i < timeline_.spans.spans.size(); ++i) {
+      const ChosenSpan& at = timeline_.spans.spans[i];
+      const std::string& name = run_.name(at.name);
       std::string args;
-      for (const SpanAttribute& attribute : attributes_of(at.span.attributes)) {
+      for (const SpanAttribute& attribute : attributes_of(run_.attributes_of(at.process, at.span))) {
         args += (args.empty() ? "" : ",") + json_text(attribute.key) + ":" + value_of(attribute);
       }
-      if (!at.span.ended_ns) args += std::string(args.empty() ? "" : ",") + R"("never ended":true)";
+      if (!at.has_ended) args += std::string(args.empty() ? "" : ",") + R"("never ended":true)";
       event(R"("ph":"X","cat":"span","name":{},"pid":{},"tid":{},"ts":{},"dur":{},"args":{{{}}})",
-            json_text(name.empty() ? "[unnamed span]" : name), pid_of(at.span.process), tid_of(at.track),
-            micros(at.span.began_ns), micros_between(at.span.began_ns, at.ended_ns), args);
+            json_text(name.empty() ? "[unnamed span]" : name), pid_of(at.process), tid_of(timeline_.spans.track_of[i]),
+            micros(at.began_ns), micros_between(at.began_ns, at.ended_ns), args);
     }
   }
 
@@ -119,26 +122,26 @@ class Trace {
   void flows() {
     std::size_t id = 1;
     for (const auto& [from, to] : timeline_.spans.flows) {
-      const TrackedSpan& parent = timeline_.spans.spans[from];
-      const TrackedSpan& child = timeline_.spans.spans[to];
+      const ChosenSpan& parent = timeline_.spans.spans[from];
+      const ChosenSpan& child = timeline_.spans.spans[to];
       // The arrow leaves where the child begins, as long as the parent lasts that long.
-      const std::int64_t leaves_ns = std::clamp(child.span.began_ns, parent.span.began_ns, parent.ended_ns);
-      event(R"("ph":"s","cat":"flow","name":"inside","id":{},"pid":{},"tid":{},"ts":{})", id,
-            pid_of(parent.span.process), tid_of(parent.track), micros(leaves_ns));
+      const std::int64_t leaves_ns = std::clamp(child.began_ns, parent.began_ns, parent.ended_ns);
+      event(R"("ph":"s","cat":"flow","name":"inside","id":{},"pid":{},"tid":{},"ts":{})", id, pid_of(parent.process),
+            tid_of(timeline_.spans.track_of[from]), micros(leaves_ns));
       event(R"("ph":"f","bp":"e","cat":"flow","name":"inside","id":{},"pid":{},"tid":{},"ts":{})", id++,
-            pid_of(child.span.process), tid_of(child.track), micros(child.span.began_ns));
+            pid_of(child.process), tid_of(timeline_.spans.track_of[to]), micros(child.began_ns));
     }
   }
 
   void counters() {
-    for (const Counter& counter : timeline_.counters) {
+    each_counter(run_, filter_, [&](const Counter& counter) {
       const bool is_load = counter.name.starts_with("load ");
       for (const auto& [at_ns, value] : counter.points) {
         if (!std::isfinite(value)) continue;
         event(R"("ph":"C","name":{},"pid":{},"tid":0,"ts":{},"args":{{{}:{}}})", json_text(counter.name),
               is_load ? kLoadPid : pid_of(counter.process), micros(at_ns), json_text(counter.unit), value);
       }
-    }
+    });
   }
 
   void windows() {
@@ -160,11 +163,11 @@ class Trace {
   // Sample events, not a `samples` array beside the events: those name no process, and speedscope then shows nothing
   // else.
   void samples() {
-    for (const CpuSample& sample : timeline_.cpu.samples) {
+    each_cpu_sample(run_, filter_, timeline_.cpu, [&](const CpuSample& sample) {
       const auto thread = timeline_.threads.find(sample.thread);
       event(R"("ph":"P","cat":"cpu","name":"CPU","pid":{},"tid":{},"ts":{},"sf":"{}")", pid_of(sample.process),
             thread != timeline_.threads.end() ? thread->second.tid : 0, micros(sample.at_ns), leaf_of(sample.stack));
-    }
+    });
   }
 
   // Frames by number; each knows its caller, so that stacks share what they have in common.
@@ -179,34 +182,31 @@ class Trace {
     }
     return leaves_[stack] = at;
   }
-  std::string stack_frames() const {
-    std::string text;
+  void stack_frames() {
     for (std::size_t i = 0; i < frames_.size(); ++i) {
       const auto& [parent, index] = frames_[i];
       const Frame& frame = stacks_.frame(index);
-      text += fmt::format("{}\n\"{}\":{{\"name\":{},\"category\":{}{}}}", i == 0 ? "" : ",", i + 1,
-                          json_text(frame.function), json_text(frame.module.empty() ? frame.kind : frame.module),
-                          parent == 0 ? "" : fmt::format(",\"parent\":\"{}\"", parent));
+      out_.write(fmt::format("{}\n\"{}\":{{\"name\":{},\"category\":{}{}}}", i == 0 ? "" : ",", i + 1,
+                             json_text(frame.function), json_text(frame.module.empty() ? frame.kind : frame.module),
+                             parent == 0 ? "" : fmt::format(",\"parent\":\"{}\"", parent)));
     }
-    return text;
   }
 
   run::Reader& run_;
+  const Filter& filter_;
   const Timeline& timeline_;
   StackTable stacks_;
+  Output& out_;
   std::map<std::pair<std::size_t, FrameIndex>, std::size_t> frame_numbers_;  // by the caller's number
   std::vector<std::pair<std::size_t, FrameIndex>> frames_;                   // number 1 first
   std::unordered_map<run::StackId, std::size_t> leaves_;
-  std::string out_;
   bool is_first_ = true;
 };
 
 }  // namespace
 
-std::string to_chrome_trace(run::Reader& run, const Filter& filter, std::vector<std::string>& notes) {
-  const Timeline timeline = timeline_of(run, filter);
-  for (std::string& note : notes_of(timeline)) notes.push_back(std::move(note));
-  return Trace(run, timeline).write();
+void to_chrome_trace(run::Reader& run, const Filter& filter, const Timeline& timeline, Output& out) {
+  Trace(run, filter, timeline, out).write();
 }
 
 }  // namespace camprobe::exporters

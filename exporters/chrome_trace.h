@@ -5,15 +5,14 @@
 // windows complete events of a process called "load", marks instants ("i"). Times are microseconds since the run began.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "exporters/filter.h"
+#include "exporters/output.h"
+#include "exporters/timeline.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
-// `notes` gains what a reader should know. Throws SliceError as timeline_of() does.
-std::string to_chrome_trace(run::Reader& run, const Filter& filter, std::vector<std::string>& notes);
+// `timeline` is that of the filter.
+void to_chrome_trace(run::Reader& run, const Filter& filter, const Timeline& timeline, Output& out);
 
 }  // namespace camprobe::exporters

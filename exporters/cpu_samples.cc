@@ -2,6 +2,7 @@
 #include "exporters/cpu_samples.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace camprobe::exporters {
 
@@ -11,7 +12,7 @@ constexpr std::int64_t kSecondNs = 1'000'000'000;
 
 class Spreader {
  public:
-  Spreader(CpuSamples& out) : out_(out) {}
+  Spreader(std::uint64_t one_of, const std::function<void(const CpuSample&)>& use) : one_of_(one_of), use_(use) {}
 
   void add(const run::CpuRow& row, std::uint64_t count) {
     if (row.process != first_.process || row.second != first_.second || row.thread != first_.thread) spread();
@@ -25,11 +26,10 @@ class Spreader {
     const double each_ns = static_cast<double>(first_.width * kSecondNs) / static_cast<double>(count_);
     std::uint64_t at = 0;
     for (const auto& [stack, count] : stacks_) {
-      for (std::uint64_t next = until_next_; next < count; next += out_.one_of) {
+      for (std::uint64_t next = until_next_; next < count; next += one_of_) {
         const double middle = static_cast<double>(at + next) + 0.5;
-        out_.samples.push_back(
-            {first_.process, first_.thread, stack, from_ns + static_cast<std::int64_t>(middle * each_ns)});
-        until_next_ = next + out_.one_of;
+        use_({first_.process, first_.thread, stack, from_ns + static_cast<std::int64_t>(middle * each_ns)});
+        until_next_ = next + one_of_;
       }
       until_next_ -= std::min(until_next_, count);
       at += count;
@@ -43,37 +43,40 @@ class Spreader {
     run::StackId stack;
     std::uint64_t count;
   };
-  CpuSamples& out_;
+  const std::uint64_t one_of_;
+  const std::function<void(const CpuSample&)>& use_;
   run::CpuRow first_;  // of those that are being gathered: one thread's in one second
   std::vector<Counted> stacks_;
   std::uint64_t count_ = 0;
   std::uint64_t until_next_ = 0;  // samples to leave out before the next one
 };
 
+void each_row(run::Reader& run, const Filter& filter,
+              const std::function<void(const run::CpuRow&, std::uint64_t count)>& use) {
+  const TimeRange outer = filter.outer();
+  run.each_cpu({.from_ns = outer.from_ns, .to_ns = outer.to_ns}, [&](const run::CpuRow& row) {
+    constexpr std::int64_t kMostOfARow = std::int64_t{1} << 32;  // a damaged run may say anything
+    if (row.samples <= 0 || !filter.has(row.process) || !filter.has(row.thread) || !filter.has(row.span_name) ||
+        !filter.has_time(ns_of_second(row.second)))
+      return;
+    use(row, static_cast<std::uint64_t>(std::min(row.samples, kMostOfARow)));
+  });
+}
+
 }  // namespace
 
-CpuSamples cpu_samples(run::Reader& run, const Filter& filter, std::size_t most) {
-  // Read twice: how many there are says how many of them to take.
-  const auto each = [&](const auto& use) {
-    const TimeRange outer = filter.outer();
-    run.each_cpu({.from_ns = outer.from_ns, .to_ns = outer.to_ns}, [&](const run::CpuRow& row) {
-      constexpr std::int64_t kMostOfARow = std::int64_t{1} << 32;  // a damaged run may say anything
-      if (row.samples <= 0 || !filter.has(row.process) || !filter.has(row.thread) || !filter.has(row.span_name) ||
-          !filter.has_time(ns_of_second(row.second)))
-        return;
-      use(row, static_cast<std::uint64_t>(std::min(row.samples, kMostOfARow)));
-    });
-  };
-  std::uint64_t all = 0;
-  each([&](const run::CpuRow&, std::uint64_t count) { all += count; });
-  CpuSamples out;
-  out.one_of = std::max<std::uint64_t>(1, (all + most - 1) / std::max<std::size_t>(1, most));
-  Spreader spreader(out);
-  each([&](const run::CpuRow& row, std::uint64_t count) { spreader.add(row, count); });
+CpuSampling cpu_sampling(run::Reader& run, const Filter& filter, std::size_t most) {
+  CpuSampling sampling;
+  each_row(run, filter, [&](const run::CpuRow&, std::uint64_t count) { sampling.taken += count; });
+  sampling.one_of = std::max<std::uint64_t>(1, (sampling.taken + most - 1) / std::max<std::size_t>(1, most));
+  return sampling;
+}
+
+void each_cpu_sample(run::Reader& run, const Filter& filter, const CpuSampling& sampling,
+                     const std::function<void(const CpuSample&)>& use) {
+  Spreader spreader(sampling.one_of, use);
+  each_row(run, filter, [&](const run::CpuRow& row, std::uint64_t count) { spreader.add(row, count); });
   spreader.spread();
-  std::stable_sort(out.samples.begin(), out.samples.end(),
-                   [](const CpuSample& a, const CpuSample& b) { return a.at_ns < b.at_ns; });
-  return out;
 }
 
 }  // namespace camprobe::exporters

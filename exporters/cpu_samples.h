@@ -7,7 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <functional>
 
 #include "exporters/filter.h"
 #include "run/reader.h"
@@ -21,12 +21,16 @@ struct CpuSample {
   std::int64_t at_ns = 0;
 };
 
-struct CpuSamples {
-  std::vector<CpuSample> samples;  // by time
-  std::uint64_t one_of = 1;        // each stands for so many that were taken
+struct CpuSampling {
+  std::uint64_t taken = 0;
+  std::uint64_t one_of = 1;  // each that is shown stands for so many that were taken
 };
 
-// Those of the filter's time, processes, threads and spans; of more than `most` every so-manieth.
-CpuSamples cpu_samples(run::Reader& run, const Filter& filter, std::size_t most = 500'000);
+// Those of the filter's time, processes, threads and spans; of more than `most` every so-manieth is shown.
+CpuSampling cpu_sampling(run::Reader& run, const Filter& filter, std::size_t most = 500'000);
+
+// One after the other, as the run has them: by process and second, and within a second by thread.
+void each_cpu_sample(run::Reader& run, const Filter& filter, const CpuSampling& sampling,
+                     const std::function<void(const CpuSample&)>& use);
 
 }  // namespace camprobe::exporters

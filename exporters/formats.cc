@@ -19,6 +19,7 @@
 #include "exporters/series_jsonl.h"
 #include "exporters/slice.h"
 #include "exporters/speedscope.h"
+#include "exporters/timeline.h"
 
 namespace camprobe::exporters {
 
@@ -29,9 +30,10 @@ struct Job {
   const ExportRequest& request;
   What what;
   Filter filter;
+  Output& out;
   std::vector<std::string> notes{};
 };
-using Write = std::string (*)(Job&);
+using Write = void (*)(Job&);
 
 Slice slice_of(Job& job, const SliceDetail& detail = {}) {
   Slice slice = read_slice(job.run, job.what, job.filter, detail);
@@ -60,30 +62,39 @@ Slice difference_from_base(Job& job) {
   return difference_of({before}, {after}, both_known ? requests_after / requests_before : 0);
 }
 
-std::string write_folded(Job& job) {
-  return job.request.base != nullptr ? to_folded_difference(difference_from_base(job)) : to_folded(slice_of(job));
+void write_folded(Job& job) {
+  job.out.write(job.request.base != nullptr ? to_folded_difference(difference_from_base(job))
+                                            : to_folded(slice_of(job)));
 }
 
-std::string write_svg(Job& job) {
+void write_svg(Job& job) {
   SvgOptions options;
   if (job.request.colour == "language") options.colour = SvgColour::kLanguage;
-  return to_flamegraph_svg(job.request.base != nullptr ? difference_from_base(job) : slice_of(job), options);
+  job.out.write(to_flamegraph_svg(job.request.base != nullptr ? difference_from_base(job) : slice_of(job), options));
 }
 
-std::string write_callgrind(Job& job) {
+void write_callgrind(Job& job) {
   const run::Meta meta = job.run.meta();
-  return to_callgrind(slice_of(job, {.all_columns = true, .lines = Lines::kApart}),
-                      fmt::format("{}", fmt::join(meta.command, " ")));
+  job.out.write(to_callgrind(slice_of(job, {.all_columns = true, .lines = Lines::kApart}),
+                             fmt::format("{}", fmt::join(meta.command, " "))));
 }
 
-std::string write_gperftools(Job& job) {
+void write_gperftools(Job& job) {
   if (!gperftools_holds(job.what))
     throw SliceError(
         fmt::format("--what {}: gperftools has CPU and heap profiles only; choose cpu, wait, alloc, live, "
                     "growth or retained, or another format",
                     name_of(job.what)));
   const run::Meta meta = job.run.meta();
-  return to_gperftools(slice_of(job, {.all_columns = true}), meta.command.empty() ? "program" : meta.command.front());
+  job.out.write(
+      to_gperftools(slice_of(job, {.all_columns = true}), meta.command.empty() ? "program" : meta.command.front()));
+}
+
+template <class WriteTimeline>
+void write_timeline(Job& job, WriteTimeline write) {
+  const Timeline timeline = timeline_of(job.run, job.filter);
+  job.notes = notes_of(timeline);
+  write(job.run, job.filter, timeline, job.out);
 }
 
 struct Row {
@@ -96,21 +107,21 @@ const std::vector<Row>& rows() {
       {{"folded", Content::kSlice, false, "stacks, one a line: flamegraph.pl, inferno, speedscope"}, write_folded},
       {{"svg", Content::kSlice, false, "a flame graph to open in a browser"}, write_svg},
       {{"pprof", Content::kSlice, true, "gzipped profile.proto: go tool pprof, Pyroscope, Parca"},
-       [](Job& job) { return to_pprof(job.run, job.what, job.filter, job.notes); }},
+       [](Job& job) { job.out.write(to_pprof(job.run, job.what, job.filter, job.notes)); }},
       {{"speedscope", Content::kSlice, false, "speedscope.app, by thread and in the order of time"},
-       [](Job& job) { return to_speedscope(job.run, job.what, job.filter, job.notes); }},
+       [](Job& job) { to_speedscope(job.run, job.what, job.filter, job.notes, job.out); }},
       {{"gperftools", Content::kSlice, true, "CPU or heap profile with its names: google-pprof"}, write_gperftools},
       {{"callgrind", Content::kSlice, false, "KCachegrind, QCachegrind, callgrind_annotate"}, write_callgrind},
       {{"chrome", Content::kTimeline, false, "Trace Event JSON: spans, counters, load windows, marks"},
-       [](Job& job) { return to_chrome_trace(job.run, job.filter, job.notes); }},
+       [](Job& job) { write_timeline(job, to_chrome_trace); }},
       {{"perfetto", Content::kTimeline, true, "the same for ui.perfetto.dev, small enough for days"},
-       [](Job& job) { return to_perfetto(job.run, job.filter, job.notes); }},
+       [](Job& job) { write_timeline(job, to_perfetto); }},
       {{"otlp", Content::kSpans, false, "spans as OTLP JSON: OpenTelemetry, Jaeger, Tempo"},
-       [](Job& job) { return to_otlp_json(job.run, job.filter, job.notes); }},
+       [](Job& job) { to_otlp_json(job.run, job.filter, job.notes, job.out); }},
       {{"csv", Content::kSeries, false, "every series and event in one table"},
-       [](Job& job) { return series_csv(job.run, job.filter); }},
+       [](Job& job) { series_csv(job.run, job.filter, job.out); }},
       {{"jsonl", Content::kSeries, false, "the same as JSON lines"},
-       [](Job& job) { return series_jsonl(job.run, job.filter); }},
+       [](Job& job) { series_jsonl(job.run, job.filter, job.out); }},
   };
   return all;
 }
@@ -152,7 +163,7 @@ std::string all_names_of_formats() {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-Exported export_run(run::Reader& run, const ExportRequest& request) {
+std::vector<std::string> export_run(run::Reader& run, const ExportRequest& request, Output& out) {
   const auto row = std::find_if(rows().begin(), rows().end(),
                                 [&](const Row& candidate) { return candidate.format.name == request.format; });
   if (row == rows().end())
@@ -166,11 +177,11 @@ Exported export_run(run::Reader& run, const ExportRequest& request) {
   if (!request.colour.empty() && request.colour != "module" && request.colour != "language")
     throw SliceError(
         fmt::format("--colour {}: choose module or language", shortened(printable_utf8(request.colour), 60)));
-  Job job{run, request, what_of(request, row->format), filter_of(run, request.filter)};
-  Exported exported;
-  exported.bytes = row->write(job);
-  exported.notes = std::move(job.notes);
-  return exported;
+  Job job{run, request, what_of(request, row->format), filter_of(run, request.filter), out};
+  row->write(job);
+  if (run.error()) throw SliceError(run.error()->sentence);  // read while it was written
+  out.finish();
+  return std::move(job.notes);
 }
 
 }  // namespace camprobe::exporters

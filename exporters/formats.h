@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "exporters/filter.h"
+#include "exporters/output.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
@@ -34,12 +35,9 @@ struct ExportRequest {
   run::Reader* base = nullptr;  // of svg and folded: show what changed from this run
 };
 
-struct Exported {
-  std::string bytes;
-  std::vector<std::string> notes;  // what a reader should know about it, a sentence each
-};
-
-// Throws SliceError with the one line a user sees: a format or slice there is not, a part of the run that is empty.
-Exported export_run(run::Reader& run, const ExportRequest& request);
+// Writes it to `out`; returns what a reader should know about it, a sentence each. Throws SliceError with the one line
+// a user sees: a format or slice there is not, a part of the run that is empty. Then nothing was written, but where a
+// damaged run could be read to its middle only.
+std::vector<std::string> export_run(run::Reader& run, const ExportRequest& request, Output& out);
 
 }  // namespace camprobe::exporters

@@ -6,13 +6,14 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "exporters/chosen_spans.h"
 #include "exporters/safe_text.h"
 #include "exporters/span_attributes.h"
-#include "exporters/span_tracks.h"
 #include "exporters/trace_ids.h"
 
 namespace camprobe::exporters {
@@ -21,44 +22,51 @@ namespace {
 
 class Exporter {
  public:
-  Exporter(run::Reader& run, const std::vector<run::Span>& spans)
-      : run_(run), meta_(run.meta()), spans_(spans), ids_(trace_ids(meta_.run_id, spans)) {}
+  Exporter(run::Reader& run, const std::vector<ChosenSpan>& spans, Output& out)
+      : run_(run), meta_(run.meta()), spans_(spans), ids_(trace_ids(run, spans)), out_(out) {
+    for (const run::Thread& thread : run.threads()) threads_.emplace(thread.id, thread.tid);
+  }
 
-  std::string write() {
-    std::map<run::ProcessId, std::string> by_process;
-    for (std::size_t i = 0; i < spans_.size(); ++i) {
-      std::string& text = by_process[spans_[i].process];
-      text += (text.empty() ? "" : ",\n") + span_json(i);
-    }
+  // A process is a resource, with all its spans.
+  void write() {
+    std::set<run::ProcessId> with_spans;
+    for (const ChosenSpan& span : spans_) with_spans.insert(span.process);
     std::map<run::ProcessId, run::Process> processes;
     for (run::Process& process : run_.processes()) processes.emplace(process.id, std::move(process));
-    std::string out = "{\"resourceSpans\":[";
+    out_.write("{\"resourceSpans\":[");
     bool is_first = true;
-    for (const auto& [id, text] : by_process) {
-      out += fmt::format(
-          "{}\n{{\"resource\":{{\"attributes\":[{}]}},\"scopeSpans\":[{{\"scope\":{{\"name\":\"camprobe\","
-          "\"version\":{}}},\"spans\":[\n{}\n]}}]}}",
-          is_first ? "" : ",", resource_json(processes[id]), json_text(meta_.camprobe_version), text);
+    for (const run::ProcessId process : with_spans) {
+      out_.write(
+          fmt::format("{}\n{{\"resource\":{{\"attributes\":[{}]}},\"scopeSpans\":[{{\"scope\":{{\"name\":\"camprobe\","
+                      "\"version\":{}}},\"spans\":[\n",
+                      is_first ? "" : ",", resource_json(processes[process]), json_text(meta_.camprobe_version)));
       is_first = false;
+      bool is_first_span = true;
+      for (std::size_t i = 0; i < spans_.size(); ++i) {
+        if (spans_[i].process != process) continue;
+        if (!is_first_span) out_.write(",\n");
+        out_.write(span_json(i));
+        is_first_span = false;
+      }
+      out_.write("\n]}]}");
     }
-    return out + "\n]}\n";
+    out_.write("\n]}\n");
   }
 
  private:
   std::string span_json(std::size_t at) {
-    const run::Span& span = spans_[at];
+    const ChosenSpan& span = spans_[at];
     const TraceIds& ids = ids_[at];
     const std::string& name = run_.name(span.name);
     constexpr int kInternal = 1, kServer = 2;
-    std::string out = fmt::format(R"({{"traceId":"{}","spanId":"{}",)", ids.trace, ids.span);
-    if (!ids.parent.empty()) out += fmt::format(R"("parentSpanId":"{}",)", ids.parent);
-    out += fmt::format(
-        R"("name":{},"kind":{},"startTimeUnixNano":"{}","endTimeUnixNano":"{}","attributes":[)",
-        json_text(name.empty() ? "[unnamed span]" : name), ids.is_entry ? kServer : kInternal,
-        bounded_ns(meta_.started_realtime_ns) + span.began_ns,
-        bounded_ns(meta_.started_realtime_ns) + std::max(span.began_ns, span.ended_ns.value_or(span.began_ns)));
-    std::vector<SpanAttribute> attributes = attributes_of(span.attributes);
-    if (const auto tid = tid_of(span.begin_thread)) attributes.push_back({"thread.id", static_cast<double>(*tid)});
+    std::string out = fmt::format(R"({{"traceId":"{}","spanId":"{}",)", text_of(ids.trace), text_of_span_id(ids.span));
+    if (ids.parent != 0) out += fmt::format(R"("parentSpanId":"{}",)", text_of_span_id(ids.parent));
+    out += fmt::format(R"("name":{},"kind":{},"startTimeUnixNano":"{}","endTimeUnixNano":"{}","attributes":[)",
+                       json_text(name.empty() ? "[unnamed span]" : name), ids.is_entry ? kServer : kInternal,
+                       bounded_ns(meta_.started_realtime_ns) + span.began_ns,
+                       bounded_ns(meta_.started_realtime_ns) + span.ended_ns);
+    std::vector<SpanAttribute> attributes = attributes_of(run_.attributes_of(span.process, span.span));
+    if (const auto tid = tid_of(span.thread)) attributes.push_back({"thread.id", static_cast<double>(*tid)});
     bool is_first = true;
     for (const SpanAttribute& attribute : attributes) {
       out += fmt::format(R"({}{{"key":{},"value":{{{}}}}})", is_first ? "" : ",", json_text(attribute.key),
@@ -68,10 +76,7 @@ class Exporter {
     return out + "],\"status\":{}}";
   }
 
-  std::optional<std::int64_t> tid_of(run::ThreadId id) {
-    if (threads_.empty()) {
-      for (const run::Thread& thread : run_.threads()) threads_.emplace(thread.id, thread.tid);
-    }
+  std::optional<std::int64_t> tid_of(run::ThreadId id) const {
     const auto found = threads_.find(id);
     return found != threads_.end() ? std::optional(found->second) : std::nullopt;
   }
@@ -99,25 +104,26 @@ class Exporter {
 
   run::Reader& run_;
   const run::Meta meta_;
-  const std::vector<run::Span>& spans_;
+  const std::vector<ChosenSpan>& spans_;
   const std::vector<TraceIds> ids_;
+  Output& out_;
   std::map<run::ThreadId, std::int64_t> threads_;
 };
 
 }  // namespace
 
-std::string to_otlp_json(run::Reader& run, const Filter& filter, std::vector<std::string>& notes) {
-  ChosenSpans chosen = spans_of(run, filter);
+void to_otlp_json(run::Reader& run, const Filter& filter, std::vector<std::string>& notes, Output& out) {
+  ChosenSpans chosen = chosen_spans(run, filter);
   if (chosen.left_out > 0) notes.push_back(note_of_spans(chosen.spans.size(), chosen.left_out));
-  std::vector<run::Span>& spans = chosen.spans;
-  std::erase_if(spans, [](const run::Span& span) { return !span.ended_ns; });
+  std::vector<ChosenSpan>& spans = chosen.spans;
+  std::erase_if(spans, [](const ChosenSpan& span) { return !span.has_ended; });
   if (run.error()) throw SliceError(run.error()->sentence);
   if (spans.empty())
     throw SliceError(
         fmt::format("{}: nothing to export for spans {}: the program ended no span there; camprobe.h "
                     "shows how to mark one",
                     run.path(), filter.words));
-  return Exporter(run, spans).write();
+  Exporter(run, spans, out).write();
 }
 
 }  // namespace camprobe::exporters

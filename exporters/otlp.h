@@ -9,12 +9,13 @@
 #include <vector>
 
 #include "exporters/filter.h"
+#include "exporters/output.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
 // `notes` gains what a reader should know. Throws SliceError where there is no span. Spans that never ended are left
 // out: OTLP has no place for them.
-std::string to_otlp_json(run::Reader& run, const Filter& filter, std::vector<std::string>& notes);
+void to_otlp_json(run::Reader& run, const Filter& filter, std::vector<std::string>& notes, Output& out);
 
 }  // namespace camprobe::exporters

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -29,9 +30,10 @@ constexpr int kUnitNs = 1, kUnitCount = 2, kUnitBytes = 3;     // CounterDescrip
 
 class Trace {
  public:
-  Trace(run::Reader& run, const Timeline& timeline) : run_(run), timeline_(timeline), meta_(run.meta()), stacks_(run) {}
+  Trace(run::Reader& run, const Filter& filter, const Timeline& timeline, Output& out)
+      : run_(run), filter_(filter), timeline_(timeline), meta_(run.meta()), stacks_(run), out_(out) {}
 
-  std::string write() {
+  void write() {
     clocks();
     tracks();
     spans();
@@ -39,7 +41,6 @@ class Trace {
     instants();
     counters();
     samples();
-    return std::move(out_);
   }
 
  private:
@@ -47,13 +48,15 @@ class Trace {
   void put() {
     packet_.set_trusted_packet_sequence_id(1);
     const std::size_t size = packet_.ByteSizeLong();
-    out_ += '\x0a';
+    std::string& bytes = out_.gathered();
+    bytes += '\x0a';
     for (std::size_t rest = size;; rest >>= 7) {
-      out_ += static_cast<char>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
+      bytes += static_cast<char>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
       if (rest <= 0x7f) break;
     }
-    packet_.AppendToString(&out_);
+    packet_.AppendToString(&bytes);
     packet_.Clear();
+    out_.pass_on();
   }
 
   std::uint64_t at(std::int64_t ns) const {
@@ -111,15 +114,25 @@ class Trace {
     }
   }
 
-  template <class Entry>
-  std::uint64_t interned(std::map<std::string, std::uint64_t>& known, const std::string& name, Entry entry) {
-    const auto [found, is_new] = known.try_emplace(name, known.size() + 1);
+  // The number of what is interned. The first time it is asked for, `entry` adds to this packet's interned data what it
+  // stands for, and `fill` says what that is; what that needs itself must have been interned before.
+  template <class Known, class Key, class Entry, class Fill>
+  std::uint64_t interned(Known& known, const Key& key, Entry entry, Fill fill) {
+    const auto [found, is_new] = known.try_emplace(key, known.size() + 1);
     if (is_new) {
       auto* added = entry(*packet_.mutable_interned_data());
       added->set_iid(found->second);
-      added->set_name(name);
+      fill(*added);
     }
     return found->second;
+  }
+  template <class Entry>
+  std::uint64_t interned_name(std::map<std::string, std::uint64_t>& known, const std::string& name, Entry entry) {
+    return interned(known, name, entry, [&](auto& added) { added.set_name(name); });
+  }
+  template <class Entry>
+  std::uint64_t interned_text(std::map<std::string, std::uint64_t>& known, const std::string& text, Entry entry) {
+    return interned(known, text, entry, [&](auto& added) { added.set_str(text); });
   }
 
   perfetto::TrackEvent& event(int type, std::uint64_t track, std::int64_t ns) {
@@ -132,7 +145,7 @@ class Trace {
   perfetto::TrackEvent& named_event(int type, std::uint64_t track, std::int64_t ns, const std::string& name) {
     packet_.set_sequence_flags(kNeedsInterned);
     auto& made = event(type, track, ns);
-    made.set_name_iid(interned(names_, name, [](auto& data) { return data.add_event_names(); }));
+    made.set_name_iid(interned_name(names_, name, [](auto& data) { return data.add_event_names(); }));
     return made;
   }
 
@@ -145,28 +158,27 @@ class Trace {
         put();
       }
     };
-    std::map<std::size_t, std::vector<std::uint64_t>> leaving, arriving;
-    std::uint64_t flow = 1;
-    for (const auto& [from, to] : timeline_.spans.flows) {
-      leaving[from].push_back(flow);
-      arriving[to].push_back(flow++);
-    }
+    // A flow's id is one more than its place. They are by child already; by parent:
+    const auto& flows = timeline_.spans.flows;
+    std::vector<std::uint32_t> leaving(flows.size());
+    std::iota(leaving.begin(), leaving.end(), 0u);
+    std::stable_sort(leaving.begin(), leaving.end(),
+                     [&](std::uint32_t a, std::uint32_t b) { return flows[a].first < flows[b].first; });
+    std::size_t left = 0, arrived = 0;
     for (std::size_t i = 0; i < timeline_.spans.spans.size(); ++i) {
-      const TrackedSpan& row = timeline_.spans.spans[i];
-      close_before(row.track, row.span.began_ns);
-      const std::string name = printable_utf8(run_.name(row.span.name));
-      auto& made =
-          named_event(kBegin, span_tracks_[row.track], row.span.began_ns, name.empty() ? "[unnamed span]" : name);
-      for (const SpanAttribute& attribute : attributes_of(row.span.attributes)) annotate(made, attribute);
-      if (!row.span.ended_ns) annotate(made, {"never ended", true});
-      if (const auto ids = leaving.find(i); ids != leaving.end()) {
-        for (const std::uint64_t id : ids->second) made.add_flow_ids(id);
-      }
-      if (const auto ids = arriving.find(i); ids != arriving.end()) {
-        for (const std::uint64_t id : ids->second) made.add_terminating_flow_ids(id);
-      }
+      const ChosenSpan& row = timeline_.spans.spans[i];
+      const std::uint32_t track = timeline_.spans.track_of[i];
+      close_before(track, row.began_ns);
+      const std::string name = printable_utf8(run_.name(row.name));
+      auto& made = named_event(kBegin, span_tracks_[track], row.began_ns, name.empty() ? "[unnamed span]" : name);
+      for (const SpanAttribute& attribute : attributes_of(run_.attributes_of(row.process, row.span)))
+        annotate(made, attribute);
+      if (!row.has_ended) annotate(made, {"never ended", true});
+      for (; left < flows.size() && flows[leaving[left]].first == i; ++left) made.add_flow_ids(leaving[left] + 1u);
+      for (; arrived < flows.size() && flows[arrived].second == i; ++arrived)
+        made.add_terminating_flow_ids(arrived + 1);
       put();
-      open[row.track].push_back(row.ended_ns);
+      open[track].push_back(row.ended_ns);
     }
     for (std::uint32_t track = 0; track < open.size(); ++track)
       close_before(track, std::numeric_limits<std::int64_t>::max());
@@ -175,7 +187,7 @@ class Trace {
   void annotate(perfetto::TrackEvent& event, const SpanAttribute& attribute) {
     auto* annotation = event.add_debug_annotations();
     annotation->set_name_iid(
-        interned(keys_, attribute.key, [](auto& data) { return data.add_debug_annotation_names(); }));
+        interned_name(keys_, attribute.key, [](auto& data) { return data.add_debug_annotation_names(); }));
     if (const auto* text = std::get_if<std::string>(&attribute.value)) annotation->set_string_value(*text);
     if (const auto* number = std::get_if<double>(&attribute.value)) annotation->set_double_value(*number);
     if (const auto* flag = std::get_if<bool>(&attribute.value)) annotation->set_bool_value(*flag);
@@ -232,7 +244,7 @@ class Trace {
   }
 
   void counters() {
-    for (const Counter& counter : timeline_.counters) {
+    each_counter(run_, filter_, [&](const Counter& counter) {
       const bool is_load = counter.name.starts_with("load ");
       const auto process = processes_.find(counter.process);
       const std::uint64_t parent = is_load ? load() : process != processes_.end() ? process->second : machine();
@@ -254,11 +266,11 @@ class Trace {
         event(kCount, uuid, ns).set_double_counter_value(value);
         put();
       }
-    }
+    });
   }
 
   void samples() {
-    for (const CpuSample& sample : timeline_.cpu.samples) {
+    each_cpu_sample(run_, filter_, timeline_.cpu, [&](const CpuSample& sample) {
       const auto process = timeline_.processes.find(sample.process);
       const auto thread = timeline_.threads.find(sample.thread);
       packet_.set_timestamp(at(sample.at_ns));
@@ -271,68 +283,55 @@ class Trace {
       made->set_cpu_mode(!path.empty() && stacks_.frame(path.back()).kind == "kernel" ? kKernel : kUser);
       made->set_callstack_iid(callstack);
       put();
-    }
+    });
   }
 
-  // Whatever of it is new goes into the packet that first needs it.
   std::uint64_t interned_callstack(run::StackId stack, const std::vector<FrameIndex>& path) {
-    const auto [found, is_new] = callstacks_.try_emplace(stack, callstacks_.size() + 1);
-    if (!is_new) return found->second;
+    if (const auto found = callstacks_.find(stack); found != callstacks_.end()) return found->second;
     std::vector<std::uint64_t> frames;
     for (const FrameIndex index : path) frames.push_back(interned_frame(index));
-    auto* added = packet_.mutable_interned_data()->add_callstacks();
-    added->set_iid(found->second);
-    for (const std::uint64_t frame : frames) added->add_frame_ids(frame);
-    return found->second;
+    return interned(
+        callstacks_, stack, [](auto& data) { return data.add_callstacks(); },
+        [&](auto& added) {
+          for (const std::uint64_t frame : frames) added.add_frame_ids(frame);
+        });
   }
   std::uint64_t interned_frame(FrameIndex index) {
-    const auto [found, is_new] = frames_.try_emplace(index, frames_.size() + 1);
-    if (!is_new) return found->second;
+    if (const auto found = frames_.find(index); found != frames_.end()) return found->second;
     const Frame& frame = stacks_.frame(index);
     const std::uint64_t function =
         interned_text(functions_, frame.function, [](auto& data) { return data.add_function_names(); });
     const std::uint64_t mapping = frame.module.empty() ? 0 : interned_mapping(frame.module);
     const std::uint64_t file =
         frame.file.empty() ? 0 : interned_text(files_, frame.file, [](auto& data) { return data.add_source_paths(); });
-    auto* added = packet_.mutable_interned_data()->add_frames();
-    added->set_iid(found->second);
-    added->set_function_name_id(function);
-    if (mapping != 0) {
-      added->set_mapping_id(mapping);
-      added->set_rel_pc(0);  // functions have their names, and no addresses
-    }
-    if (file != 0) added->set_source_path_iid(file);
-    if (frame.line > 0) added->set_line_number(static_cast<std::uint32_t>(frame.line));
-    return found->second;
+    return interned(
+        frames_, index, [](auto& data) { return data.add_frames(); },
+        [&](auto& added) {
+          added.set_function_name_id(function);
+          if (mapping != 0) {
+            added.set_mapping_id(mapping);
+            added.set_rel_pc(0);  // functions have their names, and no addresses
+          }
+          if (file != 0) added.set_source_path_iid(file);
+          if (frame.line > 0) added.set_line_number(static_cast<std::uint32_t>(frame.line));
+        });
   }
   std::uint64_t interned_mapping(const std::string& module) {
-    const auto [found, is_new] = mappings_.try_emplace(module, mappings_.size() + 1);
-    if (!is_new) return found->second;
     const std::uint64_t path = interned_text(paths_, module, [](auto& data) { return data.add_mapping_paths(); });
-    auto* added = packet_.mutable_interned_data()->add_mappings();
-    added->set_iid(found->second);
-    added->add_path_string_ids(path);
-    return found->second;
-  }
-  template <class Entry>
-  std::uint64_t interned_text(std::map<std::string, std::uint64_t>& known, const std::string& text, Entry entry) {
-    const auto [found, is_new] = known.try_emplace(text, known.size() + 1);
-    if (is_new) {
-      auto* added = entry(*packet_.mutable_interned_data());
-      added->set_iid(found->second);
-      added->set_str(text);
-    }
-    return found->second;
+    return interned(
+        mappings_, module, [](auto& data) { return data.add_mappings(); },
+        [&](auto& added) { added.add_path_string_ids(path); });
   }
 
   run::Reader& run_;
+  const Filter& filter_;
   const Timeline& timeline_;
   const run::Meta meta_;
   StackTable stacks_;
+  Output& out_;
   std::unordered_map<run::StackId, std::uint64_t> callstacks_;
   std::unordered_map<FrameIndex, std::uint64_t> frames_;
   std::map<std::string, std::uint64_t> functions_, mappings_, paths_, files_;
-  std::string out_;
   perfetto::TracePacket packet_;
   std::uint64_t next_uuid_ = 1, load_ = 0, machine_ = 0;
   std::map<run::ProcessId, std::uint64_t> processes_;
@@ -342,10 +341,8 @@ class Trace {
 
 }  // namespace
 
-std::string to_perfetto(run::Reader& run, const Filter& filter, std::vector<std::string>& notes) {
-  const Timeline timeline = timeline_of(run, filter);
-  for (std::string& note : notes_of(timeline)) notes.push_back(std::move(note));
-  return Trace(run, timeline).write();
+void to_perfetto(run::Reader& run, const Filter& filter, const Timeline& timeline, Output& out) {
+  Trace(run, filter, timeline, out).write();
 }
 
 }  // namespace camprobe::exporters

@@ -5,15 +5,14 @@
 // clock with its wall clock beside it.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "exporters/filter.h"
+#include "exporters/output.h"
+#include "exporters/timeline.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
-// `notes` gains what a reader should know. Throws SliceError as timeline_of() does.
-std::string to_perfetto(run::Reader& run, const Filter& filter, std::vector<std::string>& notes);
+// `timeline` is that of the filter.
+void to_perfetto(run::Reader& run, const Filter& filter, const Timeline& timeline, Output& out);
 
 }  // namespace camprobe::exporters

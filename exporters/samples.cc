@@ -82,7 +82,7 @@ std::vector<Column> columns_of(What what, bool by_thread) {
 // Adds rows up under what the caller wants to keep apart.
 class Gatherer {
  public:
-  Gatherer(run::Reader& run, Samples& samples, const Detail& detail) : run_(run), samples_(samples), detail_(detail) {
+  Gatherer(run::Reader& run, Samples& samples, const Detail& detail) : samples_(samples), detail_(detail) {
     for (const run::LoadWindow& window : run.load_windows()) windows_.push_back(window);
     samples_.added.emplace_back();
     samples_.labels.emplace_back();
@@ -147,7 +147,6 @@ class Gatherer {
 
   using Key = std::tuple<run::ProcessId, std::int64_t, run::ThreadId, run::NameId, std::uint32_t,
                          std::optional<run::StackId>, std::uint32_t, std::uint32_t>;
-  run::Reader& run_;
   Samples& samples_;
   const Detail& detail_;
   std::vector<run::LoadWindow> windows_;

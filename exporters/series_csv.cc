@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+#include <utility>
+
 #include "exporters/series_rows.h"
 
 namespace camprobe::exporters {
@@ -21,14 +24,14 @@ std::string field(const std::string& text) {
 
 }  // namespace
 
-std::string series_csv(run::Reader& run, const Filter& filter) {
-  std::string text = "time_s,utc,width_s,pid,kind,name,of,value,unit\n";
+void series_csv(run::Reader& run, const Filter& filter, Output& out) {
+  std::string_view header = "time_s,utc,width_s,pid,kind,name,of,value,unit\n";
   each_series_row(run, filter, [&](const SeriesRow& row) {
-    text += fmt::format("{},{},{},{},{},{},{},{},{}\n", row.time_s, row.utc, row.width_s,
-                        row.pid ? std::to_string(*row.pid) : "", row.kind, field(row.name), field(row.of),
-                        row.value ? fmt::format("{}", *row.value) : "", row.unit);
+    out.write(std::exchange(header, ""));  // no row, no header either
+    out.write(fmt::format("{},{},{},{},{},{},{},{},{}\n", row.time_s, row.utc, row.width_s,
+                          row.pid ? std::to_string(*row.pid) : "", row.kind, field(row.name), field(row.of),
+                          row.value ? fmt::format("{}", *row.value) : "", row.unit));
   });
-  return text;
 }
 
 }  // namespace camprobe::exporters

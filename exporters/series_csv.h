@@ -16,14 +16,13 @@
 // Rows are in the order of time within each kind; counters are cumulative as in the run.
 #pragma once
 
-#include <string>
-
 #include "exporters/filter.h"
+#include "exporters/output.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
 // Throws SliceError as each_series_row() does.
-std::string series_csv(run::Reader& run, const Filter& filter);
+void series_csv(run::Reader& run, const Filter& filter, Output& out);
 
 }  // namespace camprobe::exporters

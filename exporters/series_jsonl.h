@@ -4,14 +4,13 @@
 // columns. `pid` and `value` are null where there is none.
 #pragma once
 
-#include <string>
-
 #include "exporters/filter.h"
+#include "exporters/output.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
 // Throws SliceError as each_series_row() does.
-std::string series_jsonl(run::Reader& run, const Filter& filter);
+void series_jsonl(run::Reader& run, const Filter& filter, Output& out);
 
 }  // namespace camprobe::exporters

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -33,11 +34,14 @@ std::string_view unit_in_speedscope(What what) {
   return unit == Unit::kNanoseconds || unit == Unit::kBytes ? name_of(unit) : "none";
 }
 
-std::string file(const std::string& name, const std::string& frames, const std::string& profiles) {
-  return fmt::format(
+void write_file(Output& out, const std::string& name, const std::string& frames,
+                const std::function<void()>& write_profiles) {
+  out.write(fmt::format(
       "{{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"camprobe\",\"name\":{},"
-      "\"activeProfileIndex\":0,\"shared\":{{\"frames\":[{}\n]}},\"profiles\":[\n{}\n]}}\n",
-      json_text(name), frames, profiles);
+      "\"activeProfileIndex\":0,\"shared\":{{\"frames\":[{}\n]}},\"profiles\":[\n",
+      json_text(name), frames));
+  write_profiles();
+  out.write("\n]}\n");
 }
 
 std::string sampled(const std::string& name, What what, const std::vector<std::pair<std::string, std::int64_t>>& rows) {
@@ -99,68 +103,98 @@ std::string sampled_profiles(run::Reader& run, const Samples& samples, StackTabl
   return profiles;
 }
 
-// Spans of one track nest, so what is open when one begins is closed in the reverse order.
-std::string evented_profiles(run::Reader& run, const Filter& filter, StackTable& stacks,
-                             std::vector<std::string>& notes) {
-  Timeline timeline;
-  for (run::Process& process : run.processes()) timeline.processes.emplace(process.id, std::move(process));
-  for (run::Thread& thread : run.threads()) timeline.threads.emplace(thread.id, std::move(thread));
-  timeline.spans = span_tracks(run, filter);
-  if (timeline.spans.left_out > 0) notes.push_back(note_of_spans(timeline.spans.spans.size(), timeline.spans.left_out));
+// One profile a track. Spans of one track nest, so what is open when one begins is closed in the reverse order.
+class EventedProfiles {
+ public:
+  EventedProfiles(run::Reader& run, const Filter& filter, StackTable& stacks) : spans_(span_tracks(run, filter)) {
+    for (run::Process& process : run.processes()) timeline_.processes.emplace(process.id, std::move(process));
+    for (run::Thread& thread : run.threads()) timeline_.threads.emplace(thread.id, std::move(thread));
+    by_track_.resize(spans_.spans.size());
+    std::iota(by_track_.begin(), by_track_.end(), 0u);
+    std::stable_sort(by_track_.begin(), by_track_.end(),
+                     [&](std::uint32_t a, std::uint32_t b) { return spans_.track_of[a] < spans_.track_of[b]; });
+    for (const ChosenSpan& span : spans_.spans) {
+      if (frames_.count(span.name) > 0) continue;
+      const std::string& name = run.name(span.name);
+      frames_[span.name] = stacks.made_up(name.empty() ? "[unnamed span]" : name);
+    }
+  }
+
+  std::string note() const { return note_of_spans(spans_.spans.size(), spans_.left_out); }
+
+  void write(Output& out) const {
+    for (std::size_t first = 0; first < by_track_.size();) {
+      std::size_t end = first;
+      const std::uint32_t track = spans_.track_of[by_track_[first]];
+      while (end < by_track_.size() && spans_.track_of[by_track_[end]] == track) ++end;
+      write_track(track, first, end, out);
+      first = end;
+    }
+  }
+
+ private:
   struct Open {
     FrameIndex frame;
     std::int64_t ends_ns;
   };
-  std::vector<std::vector<Open>> open(timeline.spans.tracks.size());
-  std::vector<std::string> events(open.size());
-  std::vector<std::pair<std::int64_t, std::int64_t>> ranges(open.size());
-  const auto put = [&](std::uint32_t track, char type, FrameIndex frame, std::int64_t at_ns) {
-    events[track] += fmt::format("{}{{\"type\":\"{}\",\"frame\":{},\"at\":{}}}", events[track].empty() ? "" : ",", type,
-                                 frame, at_ns);
-    ranges[track].second = std::max(ranges[track].second, at_ns);
-  };
-  const auto close_before = [&](std::uint32_t track, std::int64_t at_ns) {
-    while (!open[track].empty() && open[track].back().ends_ns <= at_ns) {
-      put(track, 'C', open[track].back().frame, open[track].back().ends_ns);
-      open[track].pop_back();
-    }
-  };
-  for (const TrackedSpan& at : timeline.spans.spans) {
-    close_before(at.track, at.span.began_ns);
-    const std::string& name = run.name(at.span.name);
-    const FrameIndex frame = stacks.made_up(name.empty() ? "[unnamed span]" : name);
-    if (events[at.track].empty()) ranges[at.track] = {at.span.began_ns, at.span.began_ns};
-    put(at.track, 'O', frame, at.span.began_ns);
-    open[at.track].push_back({frame, at.ended_ns});
-  }
-  std::string profiles;
-  for (std::uint32_t track = 0; track < open.size(); ++track) {
-    close_before(track, std::numeric_limits<std::int64_t>::max());
-    const SpanTrack& at = timeline.spans.tracks[track];
-    const auto process = timeline.processes.find(at.process);
+
+  void write_track(std::uint32_t track, std::size_t first, std::size_t end, Output& out) const {
+    std::int64_t ends_ns = 0;
+    for (std::size_t i = first; i < end; ++i) ends_ns = std::max(ends_ns, spans_.spans[by_track_[i]].ended_ns);
+    const SpanTrack& at = spans_.tracks[track];
+    const auto process = timeline_.processes.find(at.process);
     const std::string name =
-        (process != timeline.processes.end() ? process_label(process->second) + ", " : "") + track_name(timeline, at);
-    profiles += fmt::format(
-        "{}{{\"type\":\"evented\",\"name\":{},\"unit\":\"nanoseconds\",\"startValue\":{},\"endValue\":{},\n\"events\":["
-        "{}]}}",
-        profiles.empty() ? "" : ",\n", json_text(name), ranges[track].first, ranges[track].second, events[track]);
+        (process != timeline_.processes.end() ? process_label(process->second) + ", " : "") + track_name(timeline_, at);
+    out.write(
+        fmt::format("{}{{\"type\":\"evented\",\"name\":{},\"unit\":\"nanoseconds\",\"startValue\":{},\"endValue\":{},"
+                    "\n\"events\":[",
+                    first == 0 ? "" : ",\n", json_text(name), spans_.spans[by_track_[first]].began_ns, ends_ns));
+    bool is_first = true;
+    const auto put = [&](char type, FrameIndex frame, std::int64_t at_ns) {
+      out.write(fmt::format("{}{{\"type\":\"{}\",\"frame\":{},\"at\":{}}}", is_first ? "" : ",", type, frame, at_ns));
+      is_first = false;
+    };
+    std::vector<Open> open;
+    const auto close_before = [&](std::int64_t at_ns) {
+      for (; !open.empty() && open.back().ends_ns <= at_ns; open.pop_back())
+        put('C', open.back().frame, open.back().ends_ns);
+    };
+    for (std::size_t i = first; i < end; ++i) {
+      const ChosenSpan& span = spans_.spans[by_track_[i]];
+      close_before(span.began_ns);
+      put('O', frames_.at(span.name), span.began_ns);
+      open.push_back({frames_.at(span.name), span.ended_ns});
+    }
+    close_before(std::numeric_limits<std::int64_t>::max());
+    out.write("]}");
   }
-  return profiles;
-}
+
+  const SpanTracks spans_;
+  Timeline timeline_;  // its processes and threads, which tracks are named by
+  std::vector<std::uint32_t> by_track_;
+  std::map<run::NameId, FrameIndex> frames_;
+};
 
 }  // namespace
 
-std::string to_speedscope(run::Reader& run, What what, const Filter& filter, std::vector<std::string>& notes) {
+void to_speedscope(run::Reader& run, What what, const Filter& filter, std::vector<std::string>& notes, Output& out) {
   const TimeRange range = filter.outer();
   // Steps fine enough for an eye, and not so many that 72 hours become a file no browser holds.
   const std::int64_t step_s = 1 + (bounded_ns(range.to_ns) - bounded_ns(range.from_ns)) / 1'000'000'000 / 3600;
+  const std::string name = fmt::format("{} {}", name_of(what), filter.words);
+  StackTable stacks(run);
   const Samples samples = read_samples(run, what, filter, {.threads = true, .step_s = step_s});
   notes.insert(notes.end(), samples.notes.begin(), samples.notes.end());
-  StackTable stacks(run);
-  const std::string profiles =
-      what == What::kSpans ? evented_profiles(run, filter, stacks, notes) : sampled_profiles(run, samples, stacks);
+  if (what == What::kSpans) {
+    const EventedProfiles profiles(run, filter, stacks);
+    if (run.error()) throw SliceError(run.error()->sentence);
+    if (std::string note = profiles.note(); !note.empty()) notes.push_back(std::move(note));
+    write_file(out, name, frames_json(stacks.frames()), [&] { profiles.write(out); });
+    return;
+  }
+  const std::string profiles = sampled_profiles(run, samples, stacks);
   if (run.error()) throw SliceError(run.error()->sentence);
-  return file(fmt::format("{} {}", name_of(what), filter.words), frames_json(stacks.frames()), profiles);
+  write_file(out, name, frames_json(stacks.frames()), [&] { out.write(profiles); });
 }
 
 }  // namespace camprobe::exporters

@@ -9,12 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "exporters/output.h"
 #include "exporters/samples.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
 // `notes` gains what a reader should know. Throws SliceError as read_samples() does.
-std::string to_speedscope(run::Reader& run, What what, const Filter& filter, std::vector<std::string>& notes);
+void to_speedscope(run::Reader& run, What what, const Filter& filter, std::vector<std::string>& notes, Output& out);
 
 }  // namespace camprobe::exporters

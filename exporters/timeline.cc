@@ -29,7 +29,9 @@ std::vector<std::pair<std::int64_t, double>> rates_of(const std::vector<run::Poi
   return rates;
 }
 
-void add_metrics(run::Reader& run, const Filter& filter, Timeline& out) {
+using UseCounter = std::function<void(const Counter&)>;
+
+void each_metric(run::Reader& run, const Filter& filter, const UseCounter& use) {
   for (const run::Metric& metric : run.metrics()) {
     std::map<run::ProcessId, std::vector<run::Point>> by_process;
     for (const run::Point& point : run.series(metric.name)) {
@@ -44,12 +46,12 @@ void add_metrics(run::Reader& run, const Filter& filter, Timeline& out) {
         for (const run::Point& point : points) counter.points.emplace_back(ns_of_second(point.second), point.value);
       }
       std::erase_if(counter.points, [&](const auto& point) { return !filter.has_time(point.first); });
-      if (!counter.points.empty()) out.counters.push_back(std::move(counter));
+      if (!counter.points.empty()) use(counter);
     }
   }
 }
 
-void add_load(run::Reader& run, const Filter& filter, Timeline& out) {
+void each_load_counter(run::Reader& run, const Filter& filter, const UseCounter& use) {
   Counter requests{run::kMachine, "load requests", "per second", {}},
       errors{run::kMachine, "load errors", "per second", {}}, users{run::kMachine, "load users", "count", {}},
       p95{run::kMachine, "load p95", "ms", {}};
@@ -72,8 +74,11 @@ void add_load(run::Reader& run, const Filter& filter, Timeline& out) {
   for (Counter* counter : {&requests, &errors, &users, &p95}) {
     if (counter->points.empty()) continue;
     std::stable_sort(counter->points.begin(), counter->points.end());
-    out.counters.push_back(std::move(*counter));
+    use(*counter);
   }
+}
+
+void add_windows(run::Reader& run, const Filter& filter, Timeline& out) {
   std::vector<std::int64_t> lane_ends;
   for (run::LoadWindow window : run.load_windows()) {
     const TimeRange outer = filter.outer();
@@ -103,26 +108,36 @@ void add_instants(run::Reader& run, const Filter& filter, Timeline& out) {
                    [](const Instant& a, const Instant& b) { return a.at_ns < b.at_ns; });
 }
 
+// A series belongs to no thread and no span.
+bool has_series(const Filter& filter) {
+  return !filter.threads && !filter.span;
+}
+
 }  // namespace
+
+void each_counter(run::Reader& run, const Filter& filter, const UseCounter& use) {
+  if (!has_series(filter)) return;
+  each_metric(run, filter, use);
+  if (!filter.processes) each_load_counter(run, filter, use);
+}
 
 Timeline timeline_of(run::Reader& run, const Filter& filter) {
   Timeline out;
   for (run::Process& process : run.processes()) out.processes.emplace(process.id, std::move(process));
   for (run::Thread& thread : run.threads()) out.threads.emplace(thread.id, std::move(thread));
   out.spans = span_tracks(run, filter);
-  out.cpu = cpu_samples(run, filter);
-  const bool only_spans = filter.threads || filter.span;  // a series belongs to no thread and no span
-  if (!only_spans) {
-    add_metrics(run, filter, out);
-    if (!filter.processes) add_load(run, filter, out);
+  out.cpu = cpu_sampling(run, filter);
+  if (has_series(filter)) {
+    if (!filter.processes) add_windows(run, filter, out);
     add_instants(run, filter, out);
   }
+  bool is_empty = out.spans.spans.empty() && out.windows.empty() && out.instants.empty() && out.cpu.taken == 0;
+  if (is_empty) each_counter(run, filter, [&](const Counter&) { is_empty = false; });
   if (run.error()) throw SliceError(run.error()->sentence);
-  if (out.spans.spans.empty() && out.counters.empty() && out.windows.empty() && out.instants.empty() &&
-      out.cpu.samples.empty()) {
+  if (is_empty) {
     throw SliceError(fmt::format("{}: nothing to export {}: {}", run.path(), filter.words,
-                                 only_spans ? "the program began no span and no CPU sample was taken there"
-                                            : "no span, sample, series or mark lies there"));
+                                 has_series(filter) ? "no span, sample, series or mark lies there"
+                                                    : "the program began no span and no CPU sample was taken there"));
   }
   return out;
 }

@@ -3,9 +3,13 @@
 // A run as a trace viewer shows it: spans on tracks of their threads, samples of CPU time with their stacks, counters
 // (resident and live memory, CPU, descriptors, load and whatever else the run has as a series), load windows and
 // instants. Chrome's and Perfetto's formats are two ways to write it down.
+//
+// Spans and samples are chosen where there are too many, and counters are read one at a time, so that a timeline of
+// days is not more in memory than one of an hour.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -40,15 +44,17 @@ struct Timeline {
   std::map<run::ProcessId, run::Process> processes;
   std::map<run::ThreadId, run::Thread> threads;
   SpanTracks spans;
-  CpuSamples cpu;
-  std::vector<Counter> counters;
+  CpuSampling cpu;                // each_cpu_sample() has them
   std::vector<Window> windows;    // of the load, which stands as a process of its own
   std::vector<Instant> instants;  // marks, and where processes began and ended; in order
 };
 
-// Of a cumulative series the timeline has its rate: CPU time as cores in use, bytes and counts per second. Throws
-// SliceError where the filter leaves nothing.
+// All but the counters. Throws SliceError where the filter leaves nothing, no counter either.
 Timeline timeline_of(run::Reader& run, const Filter& filter);
+
+// The counters that belong to it, none of them empty. Of a cumulative series it is the rate: CPU time as cores in use,
+// bytes and counts per second.
+void each_counter(run::Reader& run, const Filter& filter, const std::function<void(const Counter&)>& use);
 
 // What was left out of it, a sentence each.
 std::vector<std::string> notes_of(const Timeline& timeline);

@@ -12,25 +12,40 @@
 // number: the same each time the same run is read.
 #pragma once
 
+#include <compare>
+#include <cstdint>
 #include <string>
 #include <vector>
 
+#include "exporters/chosen_spans.h"
 #include "run/reader.h"
 
 namespace camprobe::exporters {
 
-struct TraceIds {
-  std::string trace;      // 32 hexadecimal digits
-  std::string span;       // 16
-  std::string parent;     // "" for none
-  std::string received;   // the remote parent of its trace
-  bool is_entry = false;  // called by another service
+// Two words, not a text of 32 characters: there are half a million of these.
+struct TraceId {
+  std::uint64_t high = 0, low = 0;
+  auto operator<=>(const TraceId&) const = default;
 };
 
-// Of each of the spans, in their order: by their beginning, so that parents come before their children.
-std::vector<TraceIds> trace_ids(const std::string& run_id, const std::vector<run::Span>& spans);
+struct TraceIds {
+  TraceId trace;
+  std::uint64_t span = 0;
+  std::uint64_t parent = 0;    // 0: none
+  std::uint64_t received = 0;  // the remote parent of its trace
+  bool is_entry = false;       // called by another service
+};
 
-// "" where the span carries none.
-std::string trace_of(const run::Span& span);
+// 32 and 16 hexadecimal digits.
+std::string text_of(const TraceId& trace);
+std::string text_of_span_id(std::uint64_t span);
+
+// Of each of the spans, in their order: by their beginning, so that parents come before their children. Of chosen ones
+// the attributes are asked for.
+std::vector<TraceIds> trace_ids(const std::string& run_id, const std::vector<run::Span>& spans);
+std::vector<TraceIds> trace_ids(run::Reader& run, const std::vector<ChosenSpan>& spans);
+
+// Whether it carries a trace's id.
+bool has_trace(const run::Span& span);
 
 }  // namespace camprobe::exporters

@@ -12,8 +12,14 @@ namespace camprobe::push {
 
 using std::chrono::steady_clock;
 
-Outbox::Outbox(std::function<Delivery(const Parcel&)> send, OutboxOptions options)
-    : send_(std::move(send)), options_(std::move(options)), thread_([this] { run(); }) {}
+Outbox::Outbox(std::function<Delivery(const Parcel&)> send, OutboxOptions options, std::unique_ptr<Spool> spool)
+    : send_(std::move(send)), options_(std::move(options)), spool_(std::move(spool)) {
+  if (spool_) {
+    for (const Spool::Entry& entry : spool_->left()) keep({0, entry.bytes, entry.from_ms, entry.to_ms, nullptr, entry});
+    drop_beyond_bound();
+  }
+  thread_ = std::thread([this] { run(); });
+}
 
 Outbox::~Outbox() {
   {
@@ -30,34 +36,51 @@ void Outbox::say(const std::string& sentence) {
   options_.say(sentence);
 }
 
-void Outbox::note_lost(const Parcel& parcel) {
+void Outbox::keep(Kept kept) {
+  kept.turn = next_turn_++;
+  bytes_ += kept.bytes;
+  parcels_.push_back(std::move(kept));
+}
+
+void Outbox::take_first() {
+  if (parcels_.front().on_disk) spool_->remove(*parcels_.front().on_disk);
+  bytes_ -= parcels_.front().bytes;
+  parcels_.pop_front();
+}
+
+std::shared_ptr<const Parcel> Outbox::parcel_of(const Kept& kept) const {
+  if (!kept.on_disk) return kept.parcel;
+  auto read = spool_->read(*kept.on_disk);
+  return read ? std::make_shared<const Parcel>(std::move(*read)) : nullptr;
+}
+
+void Outbox::note_lost(const Kept& kept) {
   if (figures_.dropped + figures_.refused == 0) {
-    figures_.lost_from_ms = parcel.from_ms;
-    figures_.lost_to_ms = parcel.to_ms;
+    figures_.lost_from_ms = kept.from_ms;
+    figures_.lost_to_ms = kept.to_ms;
   }
-  figures_.lost_from_ms = std::min(figures_.lost_from_ms, parcel.from_ms);
-  figures_.lost_to_ms = std::max(figures_.lost_to_ms, parcel.to_ms);
+  figures_.lost_from_ms = std::min(figures_.lost_from_ms, kept.from_ms);
+  figures_.lost_to_ms = std::max(figures_.lost_to_ms, kept.to_ms);
 }
 
 void Outbox::drop_beyond_bound() {
   while (bytes_ > options_.most_bytes && !parcels_.empty()) {
-    note_lost(*parcels_.front());
+    note_lost(parcels_.front());
     ++figures_.dropped;
-    bytes_ -= parcels_.front()->bytes();
-    parcels_.pop_front();
+    take_first();
   }
 }
 
 void Outbox::put(Parcel parcel) {
   bool begins_to_drop = false;
+  Kept kept{0, parcel.bytes(), parcel.from_ms, parcel.to_ms};
+  if (spool_) kept.on_disk = spool_->put(parcel);
+  if (!kept.on_disk) kept.parcel = std::make_shared<const Parcel>(std::move(parcel));
   {
     const std::lock_guard lock(mutex_);
-    if (options_.newest_only) {
-      parcels_.clear();  // what they said is said anew by this one, so nothing is lost
-      bytes_ = 0;
-    }
-    bytes_ += parcel.bytes();
-    parcels_.push_back(std::make_shared<const Parcel>(std::move(parcel)));
+    // What they said is said anew by this one, so nothing is lost.
+    while (options_.newest_only && !parcels_.empty()) take_first();
+    keep(std::move(kept));
     const std::uint64_t dropped_before = figures_.dropped;
     drop_beyond_bound();
     if (figures_.dropped != dropped_before) begins_to_drop = !std::exchange(has_said_dropping_, true);
@@ -74,9 +97,11 @@ void Outbox::run() {
   for (;;) {
     changed_.wait(lock, [&] { return is_to_end_ || !parcels_.empty(); });
     if (is_to_end_) return;
-    const std::shared_ptr<const Parcel> parcel = parcels_.front();
+    const Kept kept = parcels_.front();
     lock.unlock();
-    Delivery delivery = send_(*parcel);
+    const std::shared_ptr<const Parcel> parcel = parcel_of(kept);
+    // Somebody has tidied the directory up: for us the same as a receiver that does not want it.
+    Delivery delivery = parcel ? send_(*parcel) : Delivery{Outcome::kRefused, "it is gone from the spool"};
     lock.lock();
     if (is_to_end_) return;
     if (delivery.outcome == Outcome::kBarred && figures_.delivered == 0) {
@@ -87,16 +112,13 @@ void Outbox::run() {
     std::string sentence;
     if (delivery.outcome == Outcome::kDelivered || delivery.outcome == Outcome::kRefused) {
       // It may have been dropped or replaced while it was on its way.
-      const bool is_still_first = !parcels_.empty() && parcels_.front() == parcel;
-      if (is_still_first) {
-        bytes_ -= parcel->bytes();
-        parcels_.pop_front();
-      }
+      const bool is_still_first = !parcels_.empty() && parcels_.front().turn == kept.turn;
+      if (is_still_first) take_first();
       if (delivery.outcome == Outcome::kDelivered) {
         ++figures_.delivered;
         if (!is_still_first && !options_.newest_only) --figures_.dropped;
       } else {
-        note_lost(*parcel);
+        note_lost(kept);
         ++figures_.refused;
         if (!is_still_first && !options_.newest_only) --figures_.dropped;
         if (figures_.refused == 1) {

@@ -1,7 +1,8 @@
 // push/outbox.h
 //
-// Parcels on their way: kept in order until the receiver has them, in bounded memory, sent by a thread of its own, so
-// that whoever makes them (and drains rings meanwhile) never waits.
+// Parcels on their way: kept in order until the receiver has them, within a bound, sent by a thread of its own, so that
+// whoever makes them (and drains rings meanwhile) never waits for the receiver. They are kept in memory, or, where
+// there is a spool (spool.h), on disk, and then those that an earlier pusher left go first.
 //
 //   - One at a time and in order. A receiver that is away is asked again (back_off.h); nothing is skipped for that.
 //   - Beyond `most_bytes` the oldest are dropped, counted and said.
@@ -25,6 +26,7 @@
 
 #include "push/delivery.h"
 #include "push/parcel.h"
+#include "push/spool.h"
 
 namespace camprobe::push {
 
@@ -47,13 +49,14 @@ class Outbox {
   };
 
   // `send` makes one attempt; it is called from the outbox's thread and may take its time.
-  Outbox(std::function<Delivery(const Parcel&)> send, OutboxOptions options);
-  // Ends at once; what waits is gone.
+  Outbox(std::function<Delivery(const Parcel&)> send, OutboxOptions options, std::unique_ptr<Spool> spool = nullptr);
+  // Ends at once; what waits is gone, but for what lies in the spool.
   ~Outbox();
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
 
-  // Never waits. Parcels for the same time in the order that the receiver is to see them.
+  // Never waits for the receiver. Parcels for the same time in the order that the receiver is to see them, from one
+  // thread at a time.
   void put(Parcel parcel);
 
   // Waits until at most `parcels` wait. False: the receiver was away for `patience` meanwhile, `is_to_end` says so, or
@@ -70,17 +73,30 @@ class Outbox {
   std::string away_why() const;
 
  private:
+  struct Kept {
+    std::uint64_t turn = 0;
+    std::size_t bytes = 0;
+    std::int64_t from_ms = 0, to_ms = 0;
+    std::shared_ptr<const Parcel> parcel{};  // where it is not on disk
+    std::optional<Spool::Entry> on_disk{};
+  };
+
   void run();
-  void note_lost(const Parcel& parcel);
+  void keep(Kept kept);
+  void take_first();  // out of what is kept
+  void note_lost(const Kept& kept);
   void drop_beyond_bound();
+  std::shared_ptr<const Parcel> parcel_of(const Kept& kept) const;
   void say(const std::string& sentence);
 
   const std::function<Delivery(const Parcel&)> send_;
   const OutboxOptions options_;
+  const std::unique_ptr<Spool> spool_;
   std::mutex saying_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::shared_ptr<const Parcel>> parcels_;
+  std::deque<Kept> parcels_;
+  std::uint64_t next_turn_ = 0;
   std::size_t bytes_ = 0;
   Figures figures_;
   std::optional<std::string> barred_;

@@ -90,8 +90,10 @@ int conclude(const Session& session) {
   const Outbox::Figures figures = session.outbox->figures();
   if (figures.waiting != 0) {
     const std::string why = session.outbox->away_why();
-    say(fmt::format("{} of {} requests did not reach {}{}", figures.waiting, figures.waiting + figures.delivered,
-                    session.receiver.base, why.empty() ? "" : ": " + why));
+    const std::string& spool = session.options.spool;
+    say(fmt::format("{} of {} requests did not reach {}{}{}", figures.waiting, figures.waiting + figures.delivered,
+                    session.receiver.base, why.empty() ? "" : ": " + why,
+                    spool.empty() ? "" : "; they wait in " + spool + " for the next push"));
   }
   const std::uint64_t lost = figures.dropped + figures.refused;
   if (lost != 0) {
@@ -148,9 +150,17 @@ int push(const PushOptions& options) {
   outbox.newest_only = receiver->kind == ReceiverKind::kPushgateway;
   outbox.seed = drain::clock_ns(CLOCK_MONOTONIC) ^ static_cast<std::uint64_t>(::getpid()) << 32;
   if (!options.is_quiet) outbox.say = say;
+  std::unique_ptr<Spool> spool;
+  if (!options.spool.empty()) {
+    auto opened = Spool::open(options.spool, receiver->base);
+    if (!opened) return wrong(opened.error());
+    spool = std::move(*opened);
+    if (!spool->left().empty() && !options.is_quiet)
+      say(fmt::format("{} requests of an earlier push wait in {}: they go first", spool->left().size(), options.spool));
+  }
   HttpSender& http = *session.sender;
-  session.outbox =
-      std::make_unique<Outbox>([&http](const Parcel& parcel) { return http.send(parcel); }, std::move(outbox));
+  session.outbox = std::make_unique<Outbox>([&http](const Parcel& parcel) { return http.send(parcel); },
+                                            std::move(outbox), std::move(spool));
   const int exit_code = run                                          ? push_run(session, *run)
                         : receiver->kind == ReceiverKind::kPyroscope ? push_live_profiles(session)
                                                                      : push_live_metrics(session);

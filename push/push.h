@@ -22,6 +22,7 @@ struct PushOptions {
   std::int64_t every_s = 15;
   std::int64_t patience_s = 600;        // of a run: how long a receiver may be away
   std::size_t keep_at_most = 64 << 20;  // bytes; of a live push
+  std::string spool;                    // of a live push: a directory to keep them in; empty: in memory
   std::size_t most_targets = 100;       // of a live push
   pid_t pid = 0;                        // of a live push: this process only; 0: all
   bool is_quiet = false;

@@ -23,20 +23,15 @@ using std::chrono::steady_clock;
 
 std::vector<prometheus::MetricFamily> families_of(const serve::Targets& targets, const Outbox::Figures& figures) {
   serve::FamilySet set;
-  set.gauge({"camprobe_info", "1; which camprobe pushes."}, {{"version", kVersion}}, 1);
-  set.gauge({"camprobe_targets", "Processes with the probe that are served."}, {},
-            static_cast<double>(targets.all().size()));
-  set.gauge({"camprobe_targets_left_out", "Processes with the probe beyond --max-targets."}, {},
-            static_cast<double>(targets.left_out()));
+  set.gauge(serve::names::kInfo, {{"version", kVersion}}, 1);
+  set.gauge(serve::names::kTargets, {}, static_cast<double>(targets.all().size()));
+  set.gauge(serve::names::kTargetsLeftOut, {}, static_cast<double>(targets.left_out()));
   for (const serve::Target* target : targets.all()) serve::add_target(set, *target);
-  const serve::MetricName requests{"camprobe_push_requests_total", "Requests by what became of them."};
-  set.counter(requests, {{"outcome", "delivered"}}, static_cast<double>(figures.delivered));
-  set.counter(requests, {{"outcome", "dropped"}}, static_cast<double>(figures.dropped));
-  set.counter(requests, {{"outcome", "refused"}}, static_cast<double>(figures.refused));
-  set.counter({"camprobe_push_failed_attempts_total", "Attempts that reached nobody, or were put off by the receiver."},
-              {}, static_cast<double>(figures.attempts_failed));
-  set.gauge({"camprobe_push_waiting_bytes", "What waits for the receiver."}, {},
-            static_cast<double>(figures.waiting_bytes));
+  set.counter(serve::names::kPushRequestsTotal, {{"outcome", "delivered"}}, static_cast<double>(figures.delivered));
+  set.counter(serve::names::kPushRequestsTotal, {{"outcome", "dropped"}}, static_cast<double>(figures.dropped));
+  set.counter(serve::names::kPushRequestsTotal, {{"outcome", "refused"}}, static_cast<double>(figures.refused));
+  set.counter(serve::names::kPushFailedAttemptsTotal, {}, static_cast<double>(figures.attempts_failed));
+  set.gauge(serve::names::kPushWaitingBytes, {}, static_cast<double>(figures.waiting_bytes));
   return std::move(set).take();
 }
 

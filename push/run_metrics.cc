@@ -24,52 +24,23 @@ struct Mapped {
 };
 
 const std::array kMapped = {
-    Mapped{&metrics::kResidentBytes, {"process_resident_memory_bytes", "Resident memory size in bytes."}},
-    Mapped{&metrics::kOpenFds, {"process_open_fds", "Number of open file descriptors."}},
-    Mapped{&metrics::kCpuUser,
-           {"camprobe_process_cpu_seconds_total", "CPU time by mode, as the kernel accounts it."},
-           kNsInASecond,
-           "mode",
-           "user"},
-    Mapped{&metrics::kCpuSystem,
-           {"camprobe_process_cpu_seconds_total", "CPU time by mode, as the kernel accounts it."},
-           kNsInASecond,
-           "mode",
-           "system"},
-    Mapped{&metrics::kThreads, {"camprobe_process_threads", "Threads."}},
-    Mapped{&metrics::kMinorFaults,
-           {"camprobe_process_page_faults_total", "Page faults; major ones waited for storage."},
-           1,
-           "kind",
-           "minor"},
-    Mapped{&metrics::kMajorFaults,
-           {"camprobe_process_page_faults_total", "Page faults; major ones waited for storage."},
-           1,
-           "kind",
-           "major"},
-    Mapped{&metrics::kSwapBytes, {"camprobe_process_swap_bytes", "Memory in swap."}},
-    Mapped{&metrics::kStorageReadBytes,
-           {"camprobe_process_storage_bytes_total", "Bytes read from and written to storage."},
-           1,
-           "direction",
-           "read"},
-    Mapped{&metrics::kStorageWriteBytes,
-           {"camprobe_process_storage_bytes_total", "Bytes read from and written to storage."},
-           1,
-           "direction",
-           "write"},
-    Mapped{&metrics::kHeapAllocations, {"camprobe_heap_allocations_total", "Allocations, exact."}},
-    Mapped{&metrics::kHeapFrees, {"camprobe_heap_frees_total", "Blocks given back, exact."}},
-    Mapped{&metrics::kHeapAllocatedBytes, {"camprobe_heap_allocated_bytes_total", "Bytes asked for, exact."}},
-    Mapped{&metrics::kHeapLiveBytes,
-           {"camprobe_heap_live_bytes", "Bytes allocated and not given back, estimated from the live samples."}},
-    Mapped{&metrics::kHeapLiveObjects,
-           {"camprobe_heap_live_objects", "Blocks allocated and not given back, estimated from the live samples."}},
-    Mapped{&metrics::kMappedBytes,
-           {"camprobe_heap_mapped_bytes", "Large mappings of the program's own that it has not unmapped."}},
-    Mapped{&metrics::kProbeNanoseconds,
-           {"camprobe_probe_seconds_total", "Time the probe spent in the process: what measuring costs it."},
-           kNsInASecond},
+    Mapped{&metrics::kResidentBytes, serve::names::kStandardProcessResidentMemoryBytes},
+    Mapped{&metrics::kOpenFds, serve::names::kStandardProcessOpenFds},
+    Mapped{&metrics::kCpuUser, serve::names::kProcessCpuSecondsTotal, kNsInASecond, "mode", "user"},
+    Mapped{&metrics::kCpuSystem, serve::names::kProcessCpuSecondsTotal, kNsInASecond, "mode", "system"},
+    Mapped{&metrics::kThreads, serve::names::kProcessThreads},
+    Mapped{&metrics::kMinorFaults, serve::names::kProcessPageFaultsTotal, 1, "kind", "minor"},
+    Mapped{&metrics::kMajorFaults, serve::names::kProcessPageFaultsTotal, 1, "kind", "major"},
+    Mapped{&metrics::kSwapBytes, serve::names::kProcessSwapBytes},
+    Mapped{&metrics::kStorageReadBytes, serve::names::kProcessStorageBytesTotal, 1, "direction", "read"},
+    Mapped{&metrics::kStorageWriteBytes, serve::names::kProcessStorageBytesTotal, 1, "direction", "write"},
+    Mapped{&metrics::kHeapAllocations, serve::names::kHeapAllocationsTotal},
+    Mapped{&metrics::kHeapFrees, serve::names::kHeapFreesTotal},
+    Mapped{&metrics::kHeapAllocatedBytes, serve::names::kHeapAllocatedBytesTotal},
+    Mapped{&metrics::kHeapLiveBytes, serve::names::kHeapLiveBytes},
+    Mapped{&metrics::kHeapLiveObjects, serve::names::kHeapLiveObjects},
+    Mapped{&metrics::kMappedBytes, serve::names::kHeapMappedBytes},
+    Mapped{&metrics::kProbeNanoseconds, serve::names::kProbeSecondsTotal, kNsInASecond},
 };
 
 std::string label_text(std::string_view text) {
@@ -162,15 +133,12 @@ void RunMetrics::add_process(serve::FamilySet& set, const run::Process& process)
                              {"pid", std::to_string(process.pid)}};
   const auto user = find(process.id, metrics::kCpuUser.name), system = find(process.id, metrics::kCpuSystem.name);
   if (user && system)
-    set.counter({"process_cpu_seconds_total", "Total user and system CPU time spent in seconds."}, labels,
-                (*user + *system) / kNsInASecond);
+    set.counter(serve::names::kStandardProcessCpuSecondsTotal, labels, (*user + *system) / kNsInASecond);
   if (started_s_ > 0)
-    set.gauge({"process_start_time_seconds", "Start time of the process since unix epoch in seconds."}, labels,
+    set.gauge(serve::names::kStandardProcessStartTimeSeconds, labels,
               started_s_ + static_cast<double>(process.began_ns) / kNsInASecond);
   if (process.memory_limit_bytes)
-    set.gauge({"camprobe_process_memory_limit_bytes",
-               "The least of the cgroup's limits, the process's own and the machine's memory, when it was found."},
-              labels, static_cast<double>(*process.memory_limit_bytes));
+    set.gauge(serve::names::kProcessMemoryLimitBytes, labels, static_cast<double>(*process.memory_limit_bytes));
   for (const Mapped& mapped : kMapped) {
     const auto value = find(process.id, mapped.from->name);
     if (!value) continue;
@@ -189,8 +157,7 @@ void RunMetrics::add_sums(serve::FamilySet& set, const serve::Labels& labels, ru
     const std::string& name = at->first.second;
     if (!at->second) continue;
     if (name.starts_with(lost)) {
-      set.counter({"camprobe_lost_records_total",
-                   "What could not be recorded or was overwritten before it was read, by reason."},
+      set.counter(serve::names::kLostRecordsTotal,
                   serve::with(labels, {{"reason", label_text(name.substr(lost.size()))}}), *at->second);
       continue;
     }
@@ -201,39 +168,29 @@ void RunMetrics::add_sums(serve::FamilySet& set, const serve::Labels& labels, ru
     if (flow) {
       const serve::Labels where = serve::with(labels, {{"kind", flow->first}, {"direction", flow->second}});
       if (what == "ops")
-        set.counter({"camprobe_io_operations_total", "Reads and writes by kind of descriptor, exact."}, where,
-                    *at->second);
+        set.counter(serve::names::kIoOperationsTotal, where, *at->second);
       else if (what == "bytes")
-        set.counter({"camprobe_io_bytes_total", "Bytes read and written by kind of descriptor, exact."}, where,
-                    *at->second);
+        set.counter(serve::names::kIoBytesTotal, where, *at->second);
       else if (what == "errors")
-        set.counter(
-            {"camprobe_io_errors_total", "Reads and writes that failed, but for those that would have blocked."}, where,
-            *at->second);
+        set.counter(serve::names::kIoErrorsTotal, where, *at->second);
       else
-        set.counter({"camprobe_io_seconds_total", "Time spent in reads and writes."}, where,
-                    *at->second / kNsInASecond);
+        set.counter(serve::names::kIoSecondsTotal, where, *at->second / kNsInASecond);
     } else if (kind == "accept" || kind == "connect") {
       const serve::Labels where = serve::with(labels, {{"role", kind == "accept" ? "accepted" : "connected"}});
       if (what == "ops")
-        set.counter({"camprobe_socket_connections_total", "Calls that accept or connect, by role."}, where,
-                    *at->second);
+        set.counter(serve::names::kSocketConnectionsTotal, where, *at->second);
       else if (what == "errors")
-        set.counter({"camprobe_socket_connection_errors_total", "Calls that accept or connect and failed, by role."},
-                    where, *at->second);
+        set.counter(serve::names::kSocketConnectionErrorsTotal, where, *at->second);
     } else if (kind == "wait") {
       if (what == "ops")
-        set.counter({"camprobe_waits_total", "Calls that waited (poll, epoll_wait, a blocking read), all threads."},
-                    labels, *at->second);
+        set.counter(serve::names::kWaitsTotal, labels, *at->second);
       else if (what == "ns")
-        set.counter({"camprobe_wait_seconds_total", "Time threads spent in them; idle threads wait too."}, labels,
-                    *at->second / kNsInASecond);
+        set.counter(serve::names::kWaitSecondsTotal, labels, *at->second / kNsInASecond);
     }
   }
   for (auto at = spans_.lower_bound({process, ""}); at != spans_.end() && at->first.first == process; ++at) {
     if (at->second->count() == 0) continue;
-    set.histogram({"camprobe_span_duration_seconds",
-                   "How long spans took, by name and provider: the time of decisions, provider calls, consensus."},
+    set.histogram(serve::names::kSpanDurationSeconds,
                   serve::with(labels, {{"span", at->first.second}, {"provider", ""}}), *at->second);
   }
 }
@@ -254,14 +211,10 @@ std::vector<prometheus::MetricFamily> RunMetrics::at(std::int64_t from_s, std::i
     if (process.id != run::kMachine && has_begun && !had_ended) add_process(set, process);
   }
   if (const auto requests = find(run::kMachine, "load.requests")) {
-    set.counter(
-        {"camprobe_load_requests_total", "Requests that the load tool made, by when they were sent or answered."}, {},
-        *requests);
-    set.counter({"camprobe_load_errors_total", "Those of them that failed."}, {}, *find(run::kMachine, "load.errors"));
-    if (const auto users = find(run::kMachine, "load.users"))
-      set.gauge({"camprobe_load_users", "Virtual users or connections of the load tool."}, {}, *users);
-    if (load_latency_->count() > 0)
-      set.histogram({"camprobe_load_latency_seconds", "Latency as the load tool measured it."}, {}, *load_latency_);
+    set.counter(serve::names::kLoadRequestsTotal, {}, *requests);
+    set.counter(serve::names::kLoadErrorsTotal, {}, *find(run::kMachine, "load.errors"));
+    if (const auto users = find(run::kMachine, "load.users")) set.gauge(serve::names::kLoadUsers, {}, *users);
+    if (load_latency_->count() > 0) set.histogram(serve::names::kLoadLatencySeconds, {}, *load_latency_);
   }
   return std::move(set).take();
 }

@@ -135,10 +135,14 @@ class Reader {
   std::vector<SpanStat> span_stats(const Slice& slice = {});
   std::vector<SpanAttribute> span_attributes(const Slice& slice = {});
   // Single spans that overlap the slice, one at a time, however many there are. `use` may take what it likes of it.
-  enum class SpanOrder { kAsStored, kByBegin };
-  void each_span(const Slice& slice, SpanOrder order, const std::function<void(Span&)>& use);
+  enum class SpanOrder { kAsStored, kByBegin };         // by begin time: of those that begin together the longer first
+  enum class SpanAttributes { kRead, kLeaveForLater };  // left for later they are "{}": see attributes_of()
+  void each_span(const Slice& slice, SpanOrder order, const std::function<void(Span&)>& use,
+                 SpanAttributes attributes = SpanAttributes::kRead);
   // All of them, by begin time.
   std::vector<Span> spans(const Slice& slice = {});
+  // Of one span, a JSON object; "{}" where there is no such span.
+  std::string attributes_of(ProcessId process, std::int64_t span);
 
   std::vector<LoadSource> load_sources();
   // All endpoints with no argument; "" for the buckets of everything together.

@@ -1,6 +1,8 @@
 // run/reader_events.cc
 //
 // What was counted or happened: descriptors, I/O, spans, load, marks, losses, settings.
+#include <fmt/format.h>
+
 #include "run/reader_state.h"
 
 namespace camprobe::run {
@@ -112,14 +114,17 @@ std::vector<SpanAttribute> Reader::span_attributes(const Slice& slice) {
                                     });
 }
 
-void Reader::each_span(const Slice& slice, SpanOrder order, const std::function<void(Span&)>& use) {
-  std::string sql =
-      "SELECT process, span, parent, name, began_ns, ended_ns, begin_thread, end_thread, attributes FROM span "
-      "WHERE began_ns < ? AND (ended_ns IS NULL OR ended_ns >= ?)";
+void Reader::each_span(const Slice& slice, SpanOrder order, const std::function<void(Span&)>& use,
+                       SpanAttributes attributes) {
+  std::string sql = fmt::format(
+      "SELECT process, span, parent, name, began_ns, ended_ns, begin_thread, end_thread, {} FROM span "
+      "WHERE began_ns < ? AND (ended_ns IS NULL OR ended_ns >= ?)",
+      attributes == SpanAttributes::kRead ? "attributes" : "'{}'");
   if (slice.process) sql += " AND process = ?";
   if (slice.span_name) sql += " AND name = ?";
   // SQLite sorts what does not fit into its cache in files.
-  if (order == SpanOrder::kByBegin) sql += " ORDER BY began_ns, span";
+  if (order == SpanOrder::kByBegin)
+    sql += " ORDER BY began_ns, coalesce(ended_ns, 9223372036854775807) DESC, process, span";
   Span row;
   state_->each(
       sql,
@@ -147,6 +152,18 @@ std::vector<Span> Reader::spans(const Slice& slice) {
   std::vector<Span> rows;
   each_span(slice, SpanOrder::kByBegin, [&](Span& row) { rows.push_back(std::move(row)); });
   return rows;
+}
+
+std::string Reader::attributes_of(ProcessId process, std::int64_t span) {
+  if (!state_->attributes_of_span)
+    state_->attributes_of_span =
+        std::make_unique<Statement>(state_->database, "SELECT attributes FROM span WHERE process = ? AND span = ?");
+  Statement& statement = *state_->attributes_of_span;
+  statement.bind(process).bind(span);
+  std::string text = statement.step() ? statement.text() : "{}";
+  state_->check(statement);
+  statement.reset();
+  return text;
 }
 
 std::vector<LoadSource> Reader::load_sources() {

@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,7 @@ struct Reader::State {
   std::string path;
   std::string private_copy;  // a directory of ours to remove, where the run could only be read from a copy
   sqlite3* database = nullptr;
+  std::unique_ptr<Statement> attributes_of_span;  // made when first asked for
   std::optional<Error> error;
   bool is_current = false;  // the schema is the present one: that before named stacks early and folded nothing
   Folds folded;
@@ -38,6 +40,7 @@ struct Reader::State {
   std::map<std::tuple<std::string, std::string, std::int64_t, std::string, std::string>, FrameId> own_frames;
 
   ~State() {
+    attributes_of_span.reset();
     sqlite3_close_v2(database);
     if (!private_copy.empty()) {
       std::error_code ignored;

@@ -21,7 +21,7 @@ os.environ.setdefault("CAMPROBE_LIB", str(ROOT / "build/lib"))
 os.environ.setdefault("CAMPROBE_TESTS", str(ROOT / "build/release/tests"))
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tests/serve"))
-from prometheus import prometheus  # noqa: E402
+from prometheus import prometheus, with_values  # noqa: E402
 from serving import harness, served  # noqa: E402
 from servers import BIN, Process, call  # noqa: E402
 
@@ -39,9 +39,7 @@ def expressions(board, titles):
         # `or` keeps one of two series whose labels are the same: the label `line` makes them differ.
         parts = [target["expr"] for target in panels[title]["targets"]]
         joined = " or ".join(f'label_replace({part}, "line", "{i}", "", "")' for i, part in enumerate(parts)) if len(parts) > 1 else parts[0]
-        for name, value in {"$__rate_interval": "10s", "$process": "cam-server", "$pid": ".*", "$span": ".*", "$provider": ".*"}.items():
-            joined = joined.replace(name, value)
-        yield joined
+        yield with_values(joined, __rate_interval="10s", process="cam-server")
 
 
 def page(url, board, seconds):

@@ -79,7 +79,7 @@ LoadTimeline joined(std::vector<LoadTimeline> parts, std::vector<load::LoadPhase
       for (auto& [index, cell] : bucket.endpoints) {
         auto& list = at->second.endpoints;
         const auto same =
-            std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.first == index; });
+            std::find_if(list.begin(), list.end(), [of = index](const auto& entry) { return entry.first == of; });
         if (same != list.end())
           merge(same->second, cell);
         else

@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <tuple>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -113,13 +113,13 @@ class TraceWriter {
 
   // `members`: places in `spans`, by their beginning.
   json write(const std::vector<std::size_t>& members) {
-    std::unordered_map<std::string, std::size_t> place_of;
+    std::unordered_map<std::uint64_t, std::size_t> place_of;  // by a span's id
     for (const std::size_t at : members) place_of.emplace(ids_[at].span, at);
     std::unordered_map<std::size_t, std::vector<std::size_t>> children;
     std::vector<std::size_t> tops;
     for (const std::size_t at : members) {
       const auto parent = place_of.find(ids_[at].parent);
-      if (ids_[at].parent.empty() || parent == place_of.end() || parent->second == at)
+      if (ids_[at].parent == 0 || parent == place_of.end() || parent->second == at)
         tops.push_back(at);
       else
         children[parent->second].push_back(at);
@@ -131,12 +131,9 @@ class TraceWriter {
     for (const std::size_t at : members) to_ns = std::max(to_ns, end_of(at));
     json rows = json::array();
     for (const std::size_t top : tops) add(top, 0, children, rows);
-    return {{"id", ids_[first].trace},
-            {"at_s", seconds(from_ns_)},
-            {"ms", static_cast<double>(to_ns - from_ns_) / 1e6},
-            {"is_complete", spans_[first].ended_ns.has_value()},
-            {"left_out", members.size() - rows.size()},
-            {"spans", std::move(rows)}};
+    return {{"id", exporters::text_of(ids_[first].trace)},       {"at_s", seconds(from_ns_)},
+            {"ms", static_cast<double>(to_ns - from_ns_) / 1e6}, {"is_complete", spans_[first].ended_ns.has_value()},
+            {"left_out", members.size() - rows.size()},          {"spans", std::move(rows)}};
   }
   json take_texts() { return texts_.take(); }
 
@@ -240,7 +237,7 @@ json traces(run::Reader& run, const PageLimits& limits, json& notes) {
     ++roots;
     const std::int64_t ended_ns = span.ended_ns.value_or(std::max(end_of_run, span.began_ns));
     const Root root{ended_ns - span.began_ns, span.began_ns, span.process, span.span};
-    (exporters::trace_of(span).empty() ? slowest : slowest_called).offer(root);
+    (exporters::has_trace(span) ? slowest_called : slowest).offer(root);
     if (span.ended_ns) random.offer(root);
   });
   std::vector<Root> slow = slowest.chosen();
@@ -250,7 +247,7 @@ json traces(run::Reader& run, const PageLimits& limits, json& notes) {
   bool is_cut = false;
   const std::vector<run::Span> spans = spans_around(run, slow, random.chosen(), is_cut);
   const std::vector<exporters::TraceIds> ids = exporters::trace_ids(run.meta().run_id, spans);
-  std::unordered_map<std::string, std::vector<std::size_t>> members;
+  std::map<exporters::TraceId, std::vector<std::size_t>> members;
   std::map<std::pair<run::ProcessId, std::int64_t>, std::size_t> places;
   for (std::size_t i = 0; i < spans.size(); ++i) {
     members[ids[i].trace].push_back(i);
@@ -259,13 +256,13 @@ json traces(run::Reader& run, const PageLimits& limits, json& notes) {
 
   TraceWriter writer(run, spans, ids, limits.trace_spans);
   json list = json::array();
-  std::unordered_set<std::string> is_written;
+  std::set<exporters::TraceId> is_written;
   const auto write = [&](const std::vector<Root>& some, const char* chosen) {
     std::size_t count = 0;
     for (const Root& root : some) {
       const auto place = places.find(std::pair(root.process, root.span));
       if (count >= limits.traces || place == places.end()) continue;
-      const std::string& trace = ids[place->second].trace;
+      const exporters::TraceId trace = ids[place->second].trace;
       if (!is_written.insert(trace).second) continue;
       json one = writer.write(members[trace]);
       if (one.is_null()) continue;

@@ -189,31 +189,46 @@ void describe_sockets(run::Reader& reader, Seconds end, run::Report& report) {
 // By function: where the time is spent, or, for memory, the program's own function that asked for it. The stack is that
 // of the heaviest of its stacks (`weights` come heaviest first).
 std::vector<run::ReportStack> heaviest(run::Reader& reader, const std::vector<run::StackWeight>& weights, bool memory) {
-  std::map<std::string, run::ReportStack> functions;
+  // A C++ server has hundreds of functions with stacks of tens of kilobytes of names each: only those shown are put
+  // together.
+  struct Function {
+    run::StackId stack{};  // its heaviest
+    double weight = 0;
+    std::optional<double> objects;
+  };
+  const auto frames_of = [&](run::StackId stack) {
+    if (memory) return report_stack(reader, stack);
+    std::vector<run::ReportFrame> frames;
+    for (const run::FrameId id : reader.stack(stack).frames) {
+      const run::Frame& frame = reader.frame(id);
+      frames.push_back({frame.function, frame.file, frame.line, frame.module});
+    }
+    return frames;
+  };
+  std::map<std::string, Function> functions;
   double total = 0;
   for (const run::StackWeight& w : weights) {
     total += w.weight;
-    std::vector<run::ReportFrame> stack;
-    if (memory) {
-      stack = report_stack(reader, w.stack);
-    } else {
-      for (const run::FrameId id : reader.stack(w.stack).frames) {
-        const run::Frame& frame = reader.frame(id);
-        stack.push_back({frame.function, frame.file, frame.line, frame.module});
-      }
-    }
-    const auto [found, is_new] = functions.try_emplace(stack.empty() ? "" : stack.front().function);
-    run::ReportStack& out = found->second;
-    if (is_new) out.stack = std::move(stack);
-    out.weight += w.weight;
-    if (memory) out.objects = out.objects.value_or(0) + w.objects;
+    const std::vector<run::ReportFrame> frames = frames_of(w.stack);
+    Function& function =
+        functions.try_emplace(frames.empty() ? "" : frames.front().function, Function{w.stack, 0, {}}).first->second;
+    function.weight += w.weight;
+    if (memory) function.objects = function.objects.value_or(0) + w.objects;
   }
-  std::vector<run::ReportStack> top;
-  for (auto& [function, out] : functions) top.push_back(std::move(out));
+  std::vector<Function> top;
+  for (const auto& [name, function] : functions) top.push_back(function);
   std::stable_sort(top.begin(), top.end(), [](const auto& a, const auto& b) { return a.weight > b.weight; });
   if (top.size() > 10) top.resize(10);
-  for (run::ReportStack& out : top) out.share = total > 0 ? out.weight / total : 0;
-  return top;
+  std::vector<run::ReportStack> out;
+  for (const Function& function : top) {
+    run::ReportStack stack;
+    stack.stack = frames_of(function.stack);
+    stack.weight = function.weight;
+    stack.objects = function.objects;
+    stack.share = total > 0 ? function.weight / total : 0;
+    out.push_back(std::move(stack));
+  }
+  return out;
 }
 
 void describe_recording(run::Reader& reader, run::Report& report) {

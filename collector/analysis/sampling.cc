@@ -81,8 +81,9 @@ void describe_sampling(run::Reader& reader, run::Report& report) {
     }
     for (auto& [name, stretches] : held) {
       // Of two values at one instant the later row holds.
-      std::erase_if(stretches, [&](const run::ReportStretch& stretch) {
-        return stretch.to_s <= stretch.from_s && &stretch != &stretches.back();
+      const run::ReportStretch* last = &stretches.back();
+      std::erase_if(stretches, [last](const run::ReportStretch& stretch) {
+        return stretch.to_s <= stretch.from_s && &stretch != last;
       });
       if (name == "budget_ppm") process.probe_budget = stretches.back().value / 1e6;
       if (name == "families") add_gaps(stretches, process.not_recorded);

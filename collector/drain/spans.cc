@@ -222,12 +222,13 @@ void SpanDrain::count_changes(std::uint64_t before_ns) {
     }
     waiting_ -= static_cast<std::size_t>(due - waiting.begin());
     waiting.erase(waiting.begin(), due);
+    const auto& of = key;  // clang before 16 captures no structured binding
     changes.each([&](std::uint64_t at, std::int64_t count) {
       run::SpanAttribute row;
       row.process = context_.process;
       row.second = static_cast<std::int64_t>((at - 1) >> 32);
-      row.name = context_.name(key.first);
-      row.key = context_.name(key.second);
+      row.name = context_.name(of.first);
+      row.key = context_.name(of.second);
       row.text = text_of(static_cast<shm::NameId>(at - 1));
       row.changes = count;
       context_.writer.count(row);

@@ -24,9 +24,19 @@ namespace {
 
 // What the collector as a whole may take while names are looked up: less than it promises, for what a single look-up
 // may add (the lines and functions of one large compilation unit).
-constexpr std::size_t kResidentBytes = std::size_t{48} << 20;
+constexpr std::size_t kResidentBytes = std::size_t{40} << 20;
+// Names that wait to be written. A C++ server's stack has fifty frames, whose names may take a kilobyte each: all of
+// its stacks at once are a hundred megabytes of names, most of them the same.
+constexpr std::size_t kNamedBytes = std::size_t{2} << 20;
 // Files of processes that have ended stay open until their stacks are named.
 constexpr std::size_t kIdleModules = 256;
+
+std::size_t bytes_of(const Symbolizer::Named& named) {
+  std::size_t bytes = sizeof named;
+  for (const run::Frame& frame : named.leaf_first)
+    bytes += sizeof frame + frame.function.capacity() + frame.file.capacity() + frame.module.capacity();
+  return bytes;
+}
 
 std::chrono::nanoseconds thread_time() {
   timespec time{};
@@ -39,15 +49,18 @@ std::chrono::nanoseconds thread_time() {
 struct Symbolizer::State {
   // Shared.
   mutable std::mutex mutex;
-  std::condition_variable has_job, is_idle;
+  std::condition_variable has_job, is_idle, has_room;
   std::deque<std::function<void()>> jobs;
   Results results;
+  std::size_t named_bytes = 0;  // of results.named
   std::set<std::string> problems;
   std::chrono::nanoseconds naming_time{};
   std::size_t waits = 0;  // jobs, the present one among them
   bool is_naming = false;
   bool is_ending = false;
   std::size_t processes = 0;
+
+  bool is_full() const { return named_bytes >= kNamedBytes; }
 
   // The thread's own.
   symbols::ModuleSymbols modules{
@@ -136,6 +149,7 @@ Symbolizer::~Symbolizer() {
     const std::lock_guard lock(state_->mutex);
     state_->is_ending = true;
     state_->has_job.notify_one();
+    state_->has_room.notify_one();
   }
   state_->thread.join();
 }
@@ -194,7 +208,12 @@ void Symbolizer::name_all(const std::string& run_path) {
   }
   state->post([state, run_path] {
     state->name_all(run_path, [state](Named named) {
-      const std::lock_guard lock(state->mutex);
+      std::unique_lock lock(state->mutex);
+      if (state->is_full()) {
+        state->is_idle.notify_all();  // whoever waits in finish() is to take them
+        state->has_room.wait(lock, [state] { return !state->is_full() || state->is_ending; });
+      }
+      state->named_bytes += bytes_of(named);
       state->results.named.push_back(std::move(named));
       return !state->is_ending;
     });
@@ -217,6 +236,8 @@ bool Symbolizer::is_naming() const {
 
 Symbolizer::Results Symbolizer::take() {
   const std::lock_guard lock(state_->mutex);
+  state_->named_bytes = 0;
+  state_->has_room.notify_one();
   return std::exchange(state_->results, {});
 }
 
@@ -227,7 +248,8 @@ std::size_t Symbolizer::waiting() const {
 
 bool Symbolizer::finish(std::chrono::milliseconds limit) {
   std::unique_lock lock(state_->mutex);
-  return state_->is_idle.wait_for(lock, limit, [&] { return state_->waits == 0; });
+  state_->is_idle.wait_for(lock, limit, [&] { return state_->waits == 0 || state_->is_full(); });
+  return state_->waits == 0;
 }
 
 std::vector<std::string> Symbolizer::problems() {

@@ -68,7 +68,8 @@ class Symbolizer {
   // No more stacks of this process will come: what is kept for it goes, once those before are done.
   void end_process(std::size_t process);
 
-  // Names all stacks that the run's file has unnamed, beside the recording and after the jobs before it.
+  // Names all stacks that the run's file has unnamed, beside the recording and after the jobs before it. It waits where
+  // a few megabytes of names have not been taken.
   void name_all(const std::string& run_path);
   // The same in the caller's own thread and at its own priority, as somebody waits; no job may be waiting. `take` is
   // called for each and says whether to go on.
@@ -80,7 +81,7 @@ class Symbolizer {
   // What has come of the jobs since the last call.
   Results take();
   std::size_t waiting() const;
-  // Waits until all jobs are done. False: time ran out.
+  // Waits until all jobs are done. False: time ran out, or names are to be taken before it can go on.
   bool finish(std::chrono::milliseconds limit);
   // One sentence for each file that could not be used for a name; a bounded number.
   std::vector<std::string> problems();

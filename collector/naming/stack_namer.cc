@@ -73,6 +73,8 @@ void leave_out_probe(std::vector<run::Frame>& leaf_first) {
 
 void StackNamer::name_all(run::Reader& reader, const Take& take) {
   constexpr std::size_t kAtOnce = 8192, kMostProblems = 200;
+  // Of a stack of which no JIT said anything: it is not to be asked again now. Thousands share it.
+  static const std::vector<std::optional<symbols::Frame>> kNoJit(256);
   const run::Meta meta = reader.meta();
   std::map<run::ProcessId, std::unique_ptr<symbols::ProcessSymbols>> from_rows;
   const auto symbols_of = [&](run::ProcessId process) -> symbols::ProcessSymbols& {
@@ -97,8 +99,11 @@ void StackNamer::name_all(run::Reader& reader, const Take& take) {
     std::vector<symbols::RawStack> stacks(rows.size());
     symbols::ModuleSymbols::AddressesByFile by_file;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      jit[i].resize(rows[i].leaf_first.size());  // empty where no JIT said anything: it is not to be asked again now
-      for (std::size_t depth = 0; depth < rows[i].leaf_first.size(); ++depth) {
+      const std::size_t depth_of_it = rows[i].leaf_first.size();
+      const bool has_jit = std::any_of(rows[i].leaf_first.begin(), rows[i].leaf_first.end(),
+                                       [](const run::UnnamedStack::Address& at) { return at.jit.has_value(); });
+      if (has_jit || depth_of_it > kNoJit.size()) jit[i].resize(depth_of_it);
+      for (std::size_t depth = 0; depth < depth_of_it; ++depth) {
         const auto& [address, frame] = rows[i].leaf_first[depth];
         addresses[i].push_back(address);
         if (frame) jit[i][depth] = from_row(reader.frame(*frame));
@@ -106,7 +111,7 @@ void StackNamer::name_all(run::Reader& reader, const Take& take) {
       stacks[i] = {.addresses = addresses[i],
                    .leaf_is_exact = rows[i].leaf_is_exact,
                    .taken_ns = symbol_time(rows[i].taken_ns, meta.started_monotonic_ns),
-                   .jit = jit[i]};
+                   .jit = jit[i].empty() ? std::span(kNoJit).first(depth_of_it) : std::span(std::as_const(jit[i]))};
       symbols_of(rows[i].process).collect({&stacks[i], 1}, by_file);
     }
     modules_.resolve_all(std::move(by_file));
@@ -124,11 +129,11 @@ void StackNamer::name_all(run::Reader& reader, const Take& take) {
   }
 }
 
-run::Result<run::Reader> open_named(const std::string& path) {
+run::Result<run::Reader> open_named(const std::string& path, symbols::ModuleSymbols::Limits limits) {
   auto opened = run::Reader::open(path);
   if (!opened) return opened;
   run::Reader& reader = *opened;
-  symbols::ModuleSymbols modules;
+  symbols::ModuleSymbols modules(limits);
   StackNamer namer(modules);
   namer.name_all(reader, [&](run::StackId stack, const std::vector<run::Frame>& leaf_first) {
     reader.name_stack(stack, leaf_first);

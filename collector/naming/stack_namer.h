@@ -44,7 +44,7 @@ class StackNamer {
 };
 
 // Opens a run and names what its file leaves unnamed, for this reader. Errors as of run::Reader::open().
-run::Result<run::Reader> open_named(const std::string& path);
+run::Result<run::Reader> open_named(const std::string& path, symbols::ModuleSymbols::Limits limits = {});
 
 run::Frame as_row(const symbols::Frame& frame);
 symbols::Frame from_row(const run::Frame& row);

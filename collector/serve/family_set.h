@@ -13,17 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "collector/serve/metric_names.h"
 #include "collector/serve/weighted_histogram.h"
 
 namespace camprobe::serve {
 
 using Labels = std::vector<prometheus::ClientMetric::Label>;
-
-// What a metric is, once.
-struct MetricName {
-  const char* name;
-  const char* help;
-};
 
 class FamilySet {
  public:

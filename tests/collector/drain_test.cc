@@ -54,7 +54,9 @@ class DrainTest : public ::testing::Test {
     write(symbolizer_.take(), RunClock{base_}, *writer_);
     EXPECT_TRUE(writer_->flush());
     symbolizer_.name_all(path_);
-    symbolizer_.finish(std::chrono::seconds(20));
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!symbolizer_.finish(std::chrono::seconds(1)) && std::chrono::steady_clock::now() < until)
+      write(symbolizer_.take(), RunClock{base_}, *writer_);
     write(symbolizer_.take(), RunClock{base_}, *writer_);
   }
   void let_time_pass() { usleep(250'000); }

@@ -255,7 +255,11 @@ class Recorded {
     drain::write(symbolizer_.take(), clock, *writer_);
     flush();
     symbolizer_.name_all(path_);
-    check(symbolizer_.finish(std::chrono::seconds(20)), "naming takes more than 20 s");
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!symbolizer_.finish(std::chrono::seconds(1))) {
+      check(std::chrono::steady_clock::now() < until, "naming takes more than 20 s");
+      drain::write(symbolizer_.take(), clock, *writer_);
+    }
     drain::write(symbolizer_.take(), clock, *writer_);
   }
   void flush() {

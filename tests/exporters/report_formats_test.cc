@@ -155,11 +155,19 @@ TEST_F(Formats, MarkdownTextMentionsNobodyAndOpensNothing) {
             "a\\|b &lt;i&gt;&#64;team \\`x\\` \\*y\\* \\_z\\_ \\[l\\](u) \\#1 &amp;amp; q");
 }
 
+std::string csv_of(run::Reader& run, const Filter& filter) {
+  std::string text;
+  Output out([&](std::string_view piece) { text += piece; });
+  series_csv(run, filter, out);
+  out.finish();
+  return text;
+}
+
 TEST_F(Formats, CsvHoldsEverySeriesAndEvent) {
   tests::server_run(scratch_ / "server.camrun");
   auto run = run::Reader::open(scratch_ / "server.camrun");
   ASSERT_TRUE(run);
-  std::ofstream(scratch_ / "all.csv") << series_csv(*run, TimeRange{0, run->duration_ns()});
+  std::ofstream(scratch_ / "all.csv") << csv_of(*run, TimeRange{0, run->duration_ns()});
   // Python's csv module reads it; every metric, bucket and event of the file is there.
   std::ofstream(scratch_ / "check.py") << R"(
 import collections, csv, sqlite3, sys
@@ -189,7 +197,7 @@ assert max(rss) == count("SELECT MAX(value) FROM point JOIN metric ON metric.id 
   std::ifstream log(scratch_ / "log");
   EXPECT_EQ(status, 0) << std::string(std::istreambuf_iterator<char>(log), {});
 
-  const std::string part = series_csv(*run, filter_of(*run, {.from = "60", .to = "61", .process = "4711"}));
+  const std::string part = csv_of(*run, filter_of(*run, {.from = "60", .to = "61", .process = "4711"}));
   std::istringstream lines(part);
   std::string line;
   std::getline(lines, line);
@@ -201,7 +209,7 @@ TEST_F(Formats, CsvOfHostileNamesStaysATable) {
   tests::hostile_run(scratch_ / "hostile.camrun");
   auto run = run::Reader::open(scratch_ / "hostile.camrun");
   ASSERT_TRUE(run);
-  std::ofstream(scratch_ / "all.csv") << series_csv(*run, TimeRange{0, run->duration_ns()});
+  std::ofstream(scratch_ / "all.csv") << csv_of(*run, TimeRange{0, run->duration_ns()});
   const std::string command =
       "python3 -c 'import csv, sys; rows = list(csv.reader(open(sys.argv[1], newline=\"\"), strict=True)); "
       "assert rows and all(len(row) == 9 for row in rows)' '" +

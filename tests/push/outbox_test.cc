@@ -4,9 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "push/back_off.h"
@@ -189,6 +196,110 @@ TEST_F(OutboxTest, WaitingEndsWhenTheReceiverHasBeenAwayForTooLong) {
   EXPECT_FALSE(outbox.wait_until_at_most(0, seconds(1), kNever));
   EXPECT_FALSE(outbox.wait_until_at_most(0, kLong, [] { return true; }));
   EXPECT_EQ(outbox.away_why(), "nobody there");
+}
+
+class SpoolTest : public OutboxTest {
+ protected:
+  SpoolTest() : directory_(std::filesystem::temp_directory_path() / ("camprobe-spool-" + std::to_string(::getpid()))) {}
+  ~SpoolTest() override { std::filesystem::remove_all(directory_); }
+
+  std::unique_ptr<Spool> open(const std::string& address = "http://receiver") {
+    auto opened = Spool::open(directory_.string(), address);
+    why_not = opened ? "" : opened.error();
+    return opened ? std::move(*opened) : nullptr;
+  }
+  std::unique_ptr<Outbox> outbox(std::size_t most_bytes = 1 << 20) {
+    return std::make_unique<Outbox>([this](const Parcel& one) { return receiver(one); },
+                                    OutboxOptions{.most_bytes = most_bytes}, open());
+  }
+  static Parcel spooled(std::int64_t at_ms) {
+    Parcel made = parcel(at_ms);
+    made.url = "http://receiver/write";
+    made.headers = {"Content-Type: text/plain", "X: y"};
+    made.body = std::string("\0\n\nbinary", 9);
+    return made;
+  }
+  std::size_t files() const {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(directory_), {})) -
+           1;  // the lock
+  }
+
+  std::filesystem::path directory_;
+  std::string why_not;
+};
+
+TEST_F(SpoolTest, WhatOnePusherCouldNotDeliverTheNextOneDoesFirst) {
+  receiver.answer({Outcome::kAway, "nobody there"});
+  {
+    const auto first = outbox();
+    for (int i = 1; i <= 3; ++i) first->put(spooled(i));
+    receiver.wait_for_attempts(1);
+    EXPECT_EQ(first->figures().waiting, 3u);
+  }
+  EXPECT_EQ(files(), 3u);
+  receiver.answer({});
+  const auto second = outbox();
+  second->put(spooled(4));
+  EXPECT_TRUE(second->wait_until_at_most(0, kLong, kNever));
+  EXPECT_THAT(receiver.taken(), ElementsAre(1, 2, 3, 4));
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(SpoolTest, AParcelComesBackAsItWas) {
+  const auto spool = open();
+  const Parcel before = spooled(7);
+  const auto entry = spool->put(before);
+  ASSERT_TRUE(entry);
+  const auto after = spool->read(*entry);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(std::tie(after->method, after->url, after->headers, after->body, after->from_ms, after->to_ms),
+            std::tie(before.method, before.url, before.headers, before.body, before.from_ms, before.to_ms));
+}
+
+TEST_F(SpoolTest, TheBoundHoldsForWhatWasLeftAsWell) {
+  receiver.answer({Outcome::kAway, "nobody there"});
+  {
+    const auto first = outbox();
+    for (int i = 1; i <= 5; ++i) first->put(spooled(i));
+  }
+  const std::size_t each = spooled(0).bytes();
+  receiver.answer({});
+  const auto second = outbox(2 * each);
+  EXPECT_TRUE(second->wait_until_at_most(0, kLong, kNever));
+  EXPECT_THAT(receiver.taken(), ElementsAre(4, 5));
+  EXPECT_EQ(second->figures().dropped, 3u);
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(SpoolTest, WhatIsNoWholeParcelIsRemovedAndHoldsNothingUp) {
+  {
+    const auto spool = open();
+    for (int i = 1; i <= 3; ++i) ASSERT_TRUE(spool->put(spooled(i)));
+  }
+  std::filesystem::resize_file(directory_ / "0000000000000001.parcel", 70);
+  std::ofstream(directory_ / "0000000000000002.parcel") << "not one of ours\n";
+  std::ofstream(directory_ / "0000000000000009.parcel.part") << "half";
+  receiver.answer({});
+  const auto next = outbox();
+  EXPECT_TRUE(next->wait_until_at_most(0, kLong, kNever));
+  EXPECT_THAT(receiver.taken(), ElementsAre(3));
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(SpoolTest, ADirectoryHasOnePusherAndOneReceiverAndNobodyElseWritesThere) {
+  auto spool = open();
+  ASSERT_TRUE(spool);
+  EXPECT_FALSE(open());
+  EXPECT_THAT(why_not, testing::HasSubstr("another camprobe push uses it"));
+  ASSERT_TRUE(spool->put(spooled(1)));
+  spool.reset();
+  EXPECT_FALSE(open("http://receive"));
+  EXPECT_THAT(why_not, testing::HasSubstr("what waits there is for http://receiver/write"));
+  std::filesystem::permissions(directory_, std::filesystem::perms::all);
+  EXPECT_FALSE(open());
+  EXPECT_THAT(why_not, testing::HasSubstr("somebody else may write there"));
+  directory_ = "/proc/nowhere";
+  EXPECT_FALSE(open());
 }
 
 TEST(BackOffTest, WaitsTwiceAsLongEachTimeWithinHalfOfIt) {

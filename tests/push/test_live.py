@@ -60,6 +60,27 @@ class Live(unittest.TestCase):
             self.assertRegex("\n".join(said), r"^camprobe push: \d+ requests delivered to [^\n]*$")
             self.assertEqual(prometheus.query('{job="tests"}'), [], "and so are the pusher's own")
 
+    def test_a_spool_outlives_a_pusher_that_is_killed(self):
+        strict = Strict(Imported)
+        port = harness.free_port()
+        url = f"http://127.0.0.1:{port}"
+        with harness.Scratch() as scratch, target.preloaded() as program:
+            spool = str(scratch.directory / "spool")
+            waiting = lambda: [name for name in os.listdir(spool) if name.endswith(".parcel")] if os.path.isdir(spool) else []
+            with pushing(program, "victoriametrics", url, "--every", "1", "--spool", spool) as pusher:
+                harness.wait_until(lambda: len(waiting()) >= 2, what="pushes that nobody takes")
+                pusher.process.kill()
+                pusher.process.communicate(timeout=30)
+            left = len(waiting())
+            with listening(strict, port), pushing(program, "victoriametrics", url, "--every", "1", "--spool", spool) as pusher:
+                harness.wait_until(lambda: strict.count() > left, what="what was left, and something new")
+                code, said = pusher.end()
+            self.assertEqual(code, 0, said)
+            self.assertIn(f"camprobe push: {left} requests of an earlier push wait in {spool}: they go first", said)
+            times = [taken.time_ms for taken in strict.taken]
+            self.assertEqual(times, sorted(set(times)), "in order, and none twice")
+            self.assertEqual(waiting(), [])
+
     def test_an_outage_loses_nothing_and_keeps_the_order(self):
         strict = Strict(Imported)
         port = harness.free_port()

@@ -6,7 +6,7 @@ import sys
 import threading
 import unittest
 
-from prometheus import prometheus
+from prometheus import prometheus, with_values
 from serving import SOURCE, harness, promtool, served
 from servers import BIN, Process, call
 
@@ -23,14 +23,6 @@ def expressions(board):
     for note in board["annotations"]["list"]:
         if "expr" in note:
             yield note["name"], note["expr"]
-
-
-def with_values(expression):
-    values = {"$__rate_interval": "5s", "$process": ".*", "$pid": ".*", "$span": ".*", "$provider": ".*"}
-    for name, value in values.items():
-        expression = expression.replace(name, value)
-    assert "$" not in expression, expression
-    return expression
 
 
 class Rules(unittest.TestCase):

@@ -133,9 +133,12 @@ class Perfetto(unittest.TestCase):
         by_leaf = collections.Counter(stack[-1][0] for _, _, _, stack in trace.samples)
         self.assertEqual({name: count * 10_000_000 for name, count in by_leaf.items()}, {**CPU_BY_FUNCTION, ODD_NAME: 60_000_000})
         self.assertEqual({(pid, tid) for _, pid, tid, _ in trace.samples}, {(100, 101), (100, 102), (200, 201)})
-        times = [at for at, _, _, _ in trace.samples]
-        self.assertEqual(times, sorted(times))
-        self.assertTrue(all(5_000_000_000 <= at < 15_000_000_000 for at in times))
+        times = collections.defaultdict(list)
+        for at, pid, tid, _ in trace.samples:
+            times[pid, tid].append(at)
+            self.assertTrue(5_000_000_000 <= at < 15_000_000_000, at)
+        for of_one_thread in times.values():
+            self.assertEqual(of_one_thread, sorted(of_one_thread))
         self.assertIn([("main", "/srv/bin/provider"), ("answer()", "/srv/bin/provider")], [stack for _, _, _, stack in trace.samples])
 
     def test_counters_windows_and_marks(self):

@@ -1,0 +1,75 @@
+// What the naming thread may hold at a time, however many stacks a run has.
+#include "collector/drain/symbolizer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "run/reader.h"
+#include "tests/run/sample_run.h"
+#include "tests/run/scratch.h"
+
+namespace camprobe::drain {
+namespace {
+
+run::Process a_process() {
+  run::Process row;
+  row.pid = getpid();
+  return row;
+}
+
+TEST(Symbolizer, WaitsUntilNamesAreTakenInsteadOfHoldingThemAll) {
+  constexpr int kStacks = 1000;
+  constexpr std::size_t kDepth = 200;
+  constexpr std::size_t kMostBytes = std::size_t{3} << 20;  // its own bound, and a stack more
+  const run::Scratch directory;
+  const std::string path = directory / "named.camrun";
+  auto writer = run::Writer::create(path, run::sample_meta());
+  ASSERT_TRUE(writer) << writer.error();
+  const run::ProcessId process = writer->add(a_process());
+  const RunClock clock{1};
+
+  Symbolizer symbolizer;
+  const std::size_t number = symbolizer.add_process(process, 0, 0);
+  std::vector<std::uint64_t> addresses(kDepth);
+  for (std::size_t depth = 0; depth < kDepth; ++depth) addresses[depth] = 0x1000 + depth;
+  for (int i = 0; i < kStacks; ++i) symbolizer.add_stack(number, writer->add_stack(process, false), addresses, true, 2);
+  ASSERT_TRUE(symbolizer.finish(std::chrono::seconds(20)));
+  write(symbolizer.take(), clock, *writer);
+  ASSERT_TRUE(writer->flush());
+
+  symbolizer.name_all(path);
+  int named = 0;
+  int pieces = 0;
+  for (bool is_done = false; !is_done; ++pieces) {
+    ASSERT_LT(pieces, kStacks);
+    is_done = symbolizer.finish(std::chrono::seconds(20));
+    const Symbolizer::Results results = symbolizer.take();
+    std::size_t bytes = 0;
+    for (const Symbolizer::Named& stack : results.named) bytes += stack.leaf_first.size() * sizeof(run::Frame);
+    EXPECT_LE(bytes, kMostBytes);
+    named += static_cast<int>(results.named.size());
+  }
+  EXPECT_EQ(named, kStacks);
+  EXPECT_GT(pieces, 5) << "a thousand stacks of two hundred frames are more than 30 MiB";
+}
+
+TEST(Symbolizer, EndsThoughNobodyTakesTheNames) {
+  const run::Scratch directory;
+  const std::string path = directory / "named.camrun";
+  auto writer = run::Writer::create(path, run::sample_meta());
+  ASSERT_TRUE(writer) << writer.error();
+  const run::ProcessId process = writer->add(a_process());
+  Symbolizer symbolizer;
+  const std::size_t number = symbolizer.add_process(process, 0, 0);
+  for (int i = 0; i < 500; ++i)
+    symbolizer.add_stack(number, writer->add_stack(process, false), std::vector<std::uint64_t>(200, 0x1000), true, 2);
+  ASSERT_TRUE(symbolizer.finish(std::chrono::seconds(20)));
+  write(symbolizer.take(), RunClock{1}, *writer);
+  ASSERT_TRUE(writer->flush());
+  symbolizer.name_all(path);
+  EXPECT_FALSE(symbolizer.finish(std::chrono::seconds(20))) << "it waits for room";
+  // Its destructor must not wait for it.
+}
+
+}  // namespace
+}  // namespace camprobe::drain
