@@ -94,8 +94,8 @@ bool Measurement::start_target() {
   }
   std::vector<std::string> command = program.command;
   if (const int instances = out_.plan.instances.value_or(1); out_.plan.instances) {
-    // A shell holds them together: recorded as one run, ended by one signal.
-    std::string script = "trap 'kill $(jobs -p) 2>/dev/null; wait' TERM INT\n";
+    // A shell holds them together: recorded as one run, ended by one signal. (`jobs -p` in a $() of dash is empty.)
+    std::string script = "trap 'kill $all 2>/dev/null; wait' TERM INT\n";
     for (int i = 1; i <= instances; ++i) {
       for (const std::string& word : command) {
         std::string own = word;
@@ -103,7 +103,7 @@ bool Measurement::start_target() {
         if (own == first) own = variables_.port("instance" + std::to_string(i));
         script += quoted_for_shell(own) + " ";
       }
-      script += "&\n";
+      script += "&\nall=\"$all $!\"\n";
     }
     command = {"/bin/sh", "-c", script + "wait\n"};
   }

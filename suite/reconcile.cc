@@ -35,8 +35,12 @@ Reconciliation reconciled(const RequestCounts& counts) {
   if (counts.probe && expected && *counts.probe != *expected) {
     const std::int64_t missing = *expected - *counts.probe;
     const char* who = counts.server ? "the server counted" : "the load tool began";
-    const bool is_explained = missing > 0 && static_cast<std::uint64_t>(missing) <= counts.lost;
-    if (is_explained)
+    // Where the server does not count, the probe is who tells what has reached it.
+    const bool did_not_arrive = !counts.server && missing > 0 && missing <= under_way;
+    const bool is_explained = did_not_arrive || (missing > 0 && static_cast<std::uint64_t>(missing) <= counts.lost);
+    if (did_not_arrive)
+      say(fmt::format("{} of those under way did not reach the server", missing));
+    else if (is_explained)
       say(fmt::format("{} spans are missing, of {} records that were lost", missing, counts.lost));
     else if (missing > 0 && counts.lost > 0)
       say(

@@ -135,6 +135,11 @@ Json scaling_section(const Json& runs, const std::string& directory) {
                     "{:.0f} requests/s for one (R2 {:.3f}).",
                     fit->contention, fit->contention_low, fit->contention_high, fit->coherency, fit->coherency_low,
                     fit->coherency_high, fit->single, fit->r_squared));
+    if (fit->contention >= 1)
+      text.push_back(
+          fmt::format("A contention of one or more says that each of more {} takes from the others as much as "
+                      "it brings, or more: they share what one alone uses up.",
+                      key));
     if (fit->peak_at)
       text.push_back(
           fmt::format("By that law throughput is highest at {:.1f} {} and falls beyond.", *fit->peak_at, key));

@@ -25,6 +25,14 @@ RequestCounts counts(std::int64_t tool, std::int64_t done, std::int64_t server, 
   return {tool, done, done, 0, server, probe, lost};
 }
 
+TEST(Counts, WhereTheServerDoesNotCountTheProbeTellsWhatReachedIt) {
+  RequestCounts some = counts(1000, 990, 0, 996, 0);
+  some.server.reset();
+  EXPECT_EQ(reconciled(some).reconciled, true);
+  some.probe = 989;
+  EXPECT_EQ(reconciled(some).reconciled, false);
+}
+
 TEST(Counts, AToolThatLeavesOutWhatIsUnderWayIsExcusedForAsMany) {
   RequestCounts some = counts(1000, 1000, 1005, 1005, 0);
   EXPECT_EQ(reconciled(some).reconciled, false);
