@@ -54,6 +54,13 @@ struct Reader::State {
   // Keeps the first failure: what follows from it would only hide it.
   void check(const Statement& statement) {
     if (statement.ok() || error) return;
+    if (statement.status() == SQLITE_FULL) {
+      error =
+          Error{fmt::format("{}: no room for the temporary files that sorting takes; SQLITE_TMPDIR names another "
+                            "directory for them",
+                            path)};
+      return;
+    }
     error = Error{fmt::format("{} is damaged, what could be read was kept: {}", path, sqlite3_errmsg(database))};
   }
 

@@ -52,6 +52,12 @@ struct SamplingDensity {
   double probability = 1;
 };
 
+// When a process had more clients connected at a time than ever before, and how many that was.
+struct ClientRecord {
+  Seconds at = 0;
+  double clients = 0;
+};
+
 // Everything born at one stack. Objects that lived under a second may be missing; `activity` then tells that the stack
 // was busy all the same.
 struct Population {
@@ -60,9 +66,9 @@ struct Population {
   std::uint64_t site = 0;             // the innermost function of the program's own; 0: unknown
   std::vector<std::uint32_t> frames;  // leaf first; may be empty
   std::vector<Life> lives;
-  double bound = 0;            // this many alive at once have a known reason (one connection a load user); 0: none
-  std::vector<Seconds> rises;  // when its process had more clients than ever before; may be empty
-  double concurrency = 0;      // as many may have a use at once (clients times peers); 0 unknown
+  double bound = 0;  // this many alive at once have a known reason (one connection a load user); 0: none
+  std::vector<ClientRecord> records;     // of its process; may be empty
+  double concurrency = 0;                // as many may have a use at once (clients times peers); 0 unknown
   std::vector<SamplingDensity> density;  // ascending; empty: the same throughout
   std::vector<double> activity;          // objects born in part i of the run, whatever became of them; may be empty
   Seconds activity_width = 1;            // of such a part

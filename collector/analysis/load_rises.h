@@ -1,9 +1,9 @@
 // collector/analysis/load_rises.h
 //
 // A pool of connections, or of threads, has as many members as there ever was work for at a time. Under a load that
-// rises step by step it grows with each step and never shrinks, so what was born there stays, spread over the run: to
-// survival alone that is a leak. What tells them apart is when they grow. A leak goes on while the load stays as it is;
-// a pool grows when the load gets to where it never was, and hardly between.
+// rises it grows with it and never shrinks, so what was born there stays, spread over the run: to survival alone that
+// is a leak. What tells them apart is when they grow. A leak grows with every request; a pool grows when the load gets
+// to where it never was, and otherwise only replaces members that wore out.
 //
 // How much is under way at a time is told by the connections that the server has accepted and has open: known whatever
 // drives the load, and of one process.
@@ -17,20 +17,18 @@
 
 namespace camprobe::analysis {
 
-struct Concurrency {
-  std::vector<Seconds> rises;  // when more were open at a time than ever before, by a quarter; ascending
-  double peak = 0;             // most at a time
-};
-
-// Of accepted connections' lives.
-Concurrency concurrency_of(const std::vector<Life>& accepted);
+// Of accepted connections' lives: each time that more were open than ever before, in steps of a fiftieth; ascending, so
+// the last is the peak.
+std::vector<ClientRecord> records_of(const std::vector<Life>& accepted);
 
 struct GrowthWithLoad {
-  bool follows = false;  // what stays came with the rises, beyond doubt
-  double between = 0;    // how many came while the load stayed
+  bool follows = false;       // the load's records explain what stays better than its requests do
+  bool stood_still = false;   // there were times in which the load stayed as it was, enough to look at,
+  double between = 0;         // and so many came in them, less those that went
+  double log_likelihood = 0;  // of births with the records over births with the requests
 };
 
-// Of a population that `verdict` was reached on; needs population.rises.
+// Of a population that `verdict` was reached on; needs population.records.
 GrowthWithLoad growth_with_load(const Population& population, const Stretch& stretch, const WorkClock& clock,
                                 const SurvivalVerdict& verdict, const Thresholds& thresholds);
 

@@ -84,4 +84,10 @@ std::size_t own_frame(const std::vector<run::Frame>& frames) {
   return 0;
 }
 
+std::uint64_t hash_of_name(std::string_view name) {  // FNV-1a
+  std::uint64_t hash = 1469598103934665603ull;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  return hash | 1;  // 0 means unknown
+}
+
 }  // namespace camprobe::analysis

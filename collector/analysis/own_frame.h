@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -19,5 +20,8 @@ bool is_library_frame(const run::Frame& frame);
 // The innermost frame that is the program's own: neither the allocator, nor the standard library, nor the system's. The
 // index into `frames` (leaf first); 0 where there is none.
 std::size_t own_frame(const std::vector<run::Frame>& frames);
+
+// A number for a function's name that is the same in every run, so that findings keep their ids; never 0.
+std::uint64_t hash_of_name(std::string_view name);
 
 }  // namespace camprobe::analysis

@@ -2,32 +2,15 @@
 #include "collector/analysis/survival.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
 #include <optional>
 
 #include "collector/analysis/lifetimes.h"
 #include "collector/analysis/lives.h"
 #include "collector/analysis/load_rises.h"
+#include "collector/analysis/which_clock.h"
 
 namespace camprobe::analysis {
-
-const char* to_string(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kLeaks:
-      return "leaks";
-    case Verdict::kSaturating:
-      return "saturating";
-    case Verdict::kStep:
-      return "step";
-    case Verdict::kNone:
-      return "none";
-    case Verdict::kInconclusive:
-      return "inconclusive";
-  }
-  return "inconclusive";
-}
 
 namespace {
 
@@ -115,8 +98,8 @@ class Judge {
 
     const bool sampled = is_sampled(events);
     const double needed = sampled ? k_.min_survivors_sampled : k_.min_survivors_exact;
-    v_.p_value =
-        poisson_tail(v_.survivors / v_.overdispersion, floor * (1 - age_ - warm_up_) / mean_amount / v_.overdispersion);
+    v_.p_value = poisson_tail(v_.survivors / v_.overdispersion,
+                              k_.negligible_share * floor * counted_share() / mean_amount / v_.overdispersion);
     const double span = to_ - from_;
     // An end, or births that crowd at one place, is no growth that goes on. Asked before the count: ten thousand
     // objects at once are a step, and so are five.
@@ -352,6 +335,10 @@ class Judge {
   // A cache that fills against a leak that goes on: log-likelihood of births that thin out as those of a cache with a
   // time constant of 1/k of the run, over births at an even rate. Where growth has ended, or began late, against the
   // length over which it went on: a fill that began half way through has had half the time to bend.
+  //
+  // What goes on since the start is asked of the start as well: a cache, or a pool that grows at records of its use,
+  // fills fastest there, a leak does not, and the tenth that is warm-up knows more of that than any other. But a
+  // start-up makes more of everything, so what it says for a cache is bounded; what it says against one is not.
   double thins_out_over_constant(const Events& events) const {
     const double length = even(to_) - even(from_);
     if (length <= 0) return 0;
@@ -360,7 +347,15 @@ class Judge {
     std::vector<double> times = events.times(even(from_));
     if (!v_.since_start && !times.empty()) times.erase(times.begin());
     if (v_.ended && !times.empty()) times.pop_back();
-    return decay_over_constant(times, length, k_.saturation_rate / whole) / decay_overdispersion_;
+    const double thinning = decay_over_constant(times, length, k_.saturation_rate / whole) / decay_overdispersion_;
+    if (!v_.since_start) return thinning;
+    std::vector<double> with_start;
+    for (const Placed& life : survivors_of(lives_, -1, age_).lives)
+      if (life.born <= to_) with_start.push_back(life.even);
+    if (v_.ended && !with_start.empty()) with_start.pop_back();
+    const double end = even(to_), since_start = v_.ended ? end : 1;
+    return std::min(decay_over_constant(with_start, end, k_.saturation_rate / since_start) / decay_overdispersion_,
+                    thinning + k_.saturation_start_up);
   }
 
   // Most of it soon after it began, next to nothing of late, in whatever shape: stands in where exp(-k t) does not fit.
@@ -425,10 +420,16 @@ class Judge {
     return after_rate >= 0.5 * before_rate;
   }
 
+  // Of the time over which it grew, the part whose births were counted: what was born before the warm-up ended, or too
+  // late to be old, is no evidence, but the growth is of the whole.
+  double counted_share() const {
+    const double grew = even(v_.ended ? to_ : 1) - even(v_.since_start ? 0 : from_);
+    return grew > 0 ? std::min(1.0, (even(to_) - even(from_)) / grew) : 1;
+  }
+
   bool matters(double floor) const {
-    if (v_.p_value >= 0.05) return false;  // the caller's false discovery rate is far stricter; this is the size itself
     const bool bytes = population_.resource != Resource::kDescriptors && population_.resource != Resource::kThreads;
-    if (v_.amount < floor) return false;
+    if (v_.amount < floor * counted_share()) return false;
     const double limit = bytes ? stretch_.memory_limit_bytes
                                : (population_.resource == Resource::kDescriptors ? stretch_.descriptor_limit : 0);
     return limit <= 0 || v_.per_hour_interval.low * 24 >= k_.min_daily_share_of_limit * limit;
@@ -467,55 +468,6 @@ class Judge {
   double from_ = 0, to_ = 1;  // where survivors are counted
 };
 
-// Which clock do survivor births keep? Log-likelihood of "so many a second" over "so many a request".
-double time_over_work(const Population& population, const Stretch& stretch, const WorkClock& clock) {
-  constexpr int kParts = 24;
-  const Seconds end = stretch.end - 0.05 * (stretch.end - stretch.begin);
-  const double width = (end - stretch.warm_up) / kParts;
-  if (width <= 0) return 0;
-  std::array<double, kParts> births{};
-  double total = 0;
-  for (const Life& life : population.lives) {
-    if (life.died < stretch.end || life.born < stretch.warm_up || life.born >= end) continue;
-    births[std::min<std::size_t>(static_cast<std::size_t>((life.born - stretch.warm_up) / width), kParts - 1)] += 1;
-    total += 1;
-  }
-  const Ruler by_time(stretch, clock, true), by_work(stretch, clock, false);
-  const EvenSampling even_time(population.density, by_time), even_work(population.density, by_work);
-  const auto share = [&](const Ruler& ruler, const EvenSampling& sampling, Seconds from, Seconds to) {
-    const auto at = [&](Seconds t) { return sampling.even(ruler.place(t)); };
-    return std::max((at(to) - at(from)) / (at(end) - at(stretch.warm_up)), 1e-3 / kParts);
-  };
-  double ratio = 0;
-  for (int i = 0; i < kParts; ++i) {
-    const Seconds from = stretch.warm_up + i * width, to = from + width;
-    ratio += births[static_cast<std::size_t>(i)] *
-             (std::log(share(by_time, even_time, from, to)) - std::log(share(by_work, even_work, from, to)));
-  }
-  return total > 0 ? ratio : 0;
-}
-
-struct LoadShape {
-  bool varies = false;  // by half or more
-  bool falls = false;   // somewhere, after having been higher: growth with time then looks unlike any filling cache
-};
-
-LoadShape load_shape(const Stretch& stretch, const WorkClock& clock) {
-  LoadShape shape;
-  constexpr int kParts = 8;
-  const double width = (stretch.end - stretch.warm_up) / kParts;
-  double highest = 0, lowest = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < kParts; ++i) {
-    const Seconds from = stretch.warm_up + i * width;
-    const double rate = clock.at(from + width) - clock.at(from);
-    if (rate < 0.7 * highest) shape.falls = true;
-    highest = std::max(highest, rate);
-    lowest = std::min(lowest, rate);
-  }
-  shape.varies = highest > 1.5 * lowest;
-  return shape;
-}
-
 }  // namespace
 
 SurvivalVerdict judge_survival(const Population& population, const Stretch& stretch, const WorkClock& clock,
@@ -544,8 +496,8 @@ SurvivalVerdict judge_survival(const Population& population, const Stretch& stre
       // More than there was work for at a time, or a few that came otherwise: it may be a pool and a leak.
       const auto alive = std::count_if(population.lives.begin(), population.lives.end(),
                                        [&](const Life& life) { return life.died >= stretch.end; });
-      const bool is_pool = growth.between < thresholds.min_survivors_exact && population.concurrency > 0 &&
-                           static_cast<double>(alive) <= population.concurrency;
+      const bool is_pool = growth.stood_still && growth.between < thresholds.min_survivors_exact &&
+                           population.concurrency > 0 && static_cast<double>(alive) <= population.concurrency;
       verdict.verdict = is_pool ? Verdict::kNone : Verdict::kInconclusive;
       verdict.reason = Reason::kFollowsLoad;
       return verdict;
@@ -554,6 +506,8 @@ SurvivalVerdict judge_survival(const Population& population, const Stretch& stre
     // Less of the run is less evidence: a verdict that is only left open by that is no contradiction.
     Thresholds surely = thresholds;
     surely.saturation_clear = thresholds.saturation_again;
+    surely.staying_likelihood_ratio = 0;
+    surely.min_survivors_sampled *= (stretch.end - longer) / (stretch.end - stretch.warm_up);
     const SurvivalVerdict again = judge(longer, verdict.on_time_clock, surely);
     if (again.verdict == Verdict::kSaturating) {
       verdict.verdict = Verdict::kInconclusive;

@@ -13,7 +13,7 @@
 namespace camprobe::analysis {
 
 struct Thresholds {
-  int version = 4;
+  int version = 5;
 
   // What counts as evidence of survival. Ages and places are shares of the judged stretch on the clock in use.
   double warm_up_share = 0.1;   // births in the first tenth are start-up
@@ -29,6 +29,7 @@ struct Thresholds {
   double min_survivors_sampled = 16;   // heap: +-25 % on the size of the leak
   double min_survivors_exact = 8;      // descriptors, threads, mappings: counted one by one, no sampling error
   double min_candidate = 3;            // fewer survivors are not even tested
+  double negligible_share = 0.25;      // of the least growth that matters: what a stack is tested against
   double false_discovery_rate = 0.01;
 
   double most_kept_share = 1;    // of what a stack makes, for a verdict at the end of a run: any
@@ -44,6 +45,7 @@ struct Thresholds {
   double saturation_doubt = 0.3;     // log-likelihood of such a cache over a constant rate: above this inconclusive,
   double saturation_clear = 1;       // above this saturating,
   double saturation_again = 1.5;     // and above this with the longer warm-up, no leak
+  double saturation_start_up = 2;    // at most so much of it may come from the start-up
   double front_loaded_share = 0.25;  // births in the last third of the first third's: saturating
   double last_eighth_growth = 0.4;   // of what the growth before promised for it, at least: else levelled off
 
@@ -61,9 +63,9 @@ struct Thresholds {
   double min_daily_share_of_limit = 0.01;
   double min_exact_events = 1;  // growth in the stretch that a handful of late openings explains
 
-  // Growth that came with each rise of the load and not between (load_rises.h).
-  double between_rises_share = 0.25;        // of what a leak had done while the load stayed, at most
-  double between_rises_probability = 1e-3;  // of so few then if it were a leak
+  // Growth that came as the load got to where it never was (load_rises.h): log-likelihood of that over growth with the
+  // requests, above which it is no leak.
+  double records_over_requests = 0;
 
   double unseen_load_share = 0.2;  // of socket reads outside of what the load tool saw: its results are not of the load
 

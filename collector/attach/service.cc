@@ -50,10 +50,10 @@ std::string preloading_drop_in(const std::string& service, const std::string& li
 # then
 #   systemctl daemon-reload && systemctl restart {0}
 #   camprobe attach "$(systemctl show --property MainPID --value {0})"
-#To be rid of it, remove the file and do the first again.
+# To be rid of it, remove the file and do the first again.
 #
-#An LD_PRELOAD that the unit sets already is replaced : name both, the probe first, with a colon between.
-#With PrivateTmp = yes the names of Node.js functions(/ tmp / perf - PID.map) are seen by a collector of root's only.
+# An LD_PRELOAD that the unit sets already is replaced: name both, the probe first, with a colon between.
+# With PrivateTmp=yes the names of Node.js functions (/tmp/perf-PID.map) are seen by a collector of root's only.
 [Service]
 Environment="LD_PRELOAD={1}"
 )unit",

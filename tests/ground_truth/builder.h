@@ -165,6 +165,7 @@ inline void add_shape(std::vector<Shape>& list, const char* name, bool leaks, Ma
 
 std::vector<Shape> leaky_shapes();
 std::vector<Shape> clean_shapes();
+std::vector<Shape> rising_shapes();
 std::vector<Shape> held_out_leaky_shapes();
 std::vector<Shape> held_out_clean_shapes();
 

@@ -81,10 +81,56 @@ TEST(GroundTruth, TellsLeaksFromTheirLookAlikes) {
   // docs/ground-truth.md has what many more runs give.
   EXPECT_LE(false_runs, clean_runs / 100);
   EXPECT_GE(recall[32].first / recall[32].second, 0.8);
-  EXPECT_GE(recall[64].first / recall[64].second, 0.92);
+  EXPECT_GE(recall[64].first / recall[64].second, 0.94);
   EXPECT_GE(recall[128].first / recall[128].second, 0.94);
   EXPECT_GE(covered, rates * 0.91);
   EXPECT_LE(covered, rates * 0.99);
+}
+
+// Where 32 survivors are only twice the least growth that matters. Three clusters of errors in such a run (L07) are
+// mostly fewer than three where they can be judged, and then no run tells them from a thing that happened once.
+TEST(GroundTruth, FindsLeaksOfTwiceTheLeastThatMattersInAnHour) {
+  std::map<double, double> recall;
+  int leaky = 0, clean_runs = 0, false_runs = 0;
+  for (const Shape& shape : shapes()) {
+    bool counts = shape.leaks;
+    for (const double survivors : {32.0, 64.0}) {
+      Size size;
+      size.seconds = 3600;
+      size.interval = 64 * 1024;
+      size.survivors = survivors;
+      size.births = 10 * survivors;
+      const Row row = play(shape, size, runs_a_cell(), first_seed(), analysis::Thresholds{});
+      if (!shape.leaks) clean_runs += row.runs, false_runs += row.with_false_leak;
+      counts &= !row.ambiguous;
+      if (counts) recall[survivors] += double(row.found) / row.leaky;
+    }
+    leaky += counts;
+  }
+  std::printf("one hour: recall at 32: %.3f, at 64: %.3f; clean runs with a false leak: %d of %d\n", recall[32] / leaky,
+              recall[64] / leaky, false_runs, clean_runs);
+  EXPECT_LE(false_runs, clean_runs / 100);
+  EXPECT_GE(recall[32] / leaky, 0.8);
+  EXPECT_GE(recall[64] / leaky, 0.92);
+}
+
+TEST(GroundTruth, TellsAPoolFromALeakUnderALoadThatRises) {
+  int clean_runs = 0, false_runs = 0;
+  for (const Shape& shape : shapes_under_rising_load()) {
+    Size size;
+    size.survivors = 64;
+    size.births = 640;
+    size.held_out = true;
+    const Row row = play(shape, size, 2 * runs_a_cell(), first_seed(), analysis::Thresholds{});
+    std::printf("%-22s found %.2f, runs with a false leak %.3f\n", shape.name.c_str(),
+                double(row.found) / std::max(row.leaky, 1), double(row.with_false_leak) / row.runs);
+    if (!shape.leaks) clean_runs += row.runs, false_runs += row.with_false_leak;
+    // A leak inside of a pool is found where it is the larger part; else it is left open.
+    if (shape.leaks && shape.name != "R06 pool that leaks") {
+      EXPECT_GE(row.found, row.leaky * 85 / 100) << shape.name;
+    }
+  }
+  EXPECT_LE(false_runs, clean_runs * 3 / 100);
 }
 
 // Short, busy, with everything at once: what the demonstration shows must be right every time, not once.

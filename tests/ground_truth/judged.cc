@@ -72,8 +72,7 @@ void judge(const Scenario& scenario, const analysis::Thresholds& thresholds, Row
     if (scenario.leaky[p] || scenario.populations.size() == 1) {
       ++row.verdicts[to_string(verdict)];
       if (found != of.end()) {
-        ++row.reasons[std::string(to_string(verdict)) + "/" +
-                      std::to_string(static_cast<int>(found->second->verdict.reason))];
+        ++row.reasons[std::string(to_string(verdict)) + ": " + to_string(found->second->verdict.reason)];
       }
     }
     if (!scenario.leaky[p]) continue;

@@ -18,7 +18,7 @@ struct Row {
   int with_false_leak = 0;                  // anything accused that is innocent
   int leaky = 0, found = 0;                 // populations
   std::map<std::string, int> verdicts;      // of leaky populations; of the only one, on clean shapes
-  std::map<std::string, int> reasons;       // the same with the reason's number
+  std::map<std::string, int> reasons;       // the same with their reasons, where listed at all
   int rates = 0, rates_covered = 0;         // 95 % intervals of bytes per request
   double rate_error = 0;                    // sum of |estimate / truth - 1|
   int onsets = 0, onsets_within_tenth = 0;  // of the run

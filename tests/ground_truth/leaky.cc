@@ -203,6 +203,16 @@ std::vector<Shape> leaky_shapes() {
     }
     return b.done();
   });
+  add_shape(list, "L25 start-up+leak", true, [](auto& name, auto& size, auto& random) {
+    Builder b(name, size, random);  // what fills at start-up, and then leaks, through the same stack
+    b.leaks(0, 1, size.survivors);
+    Population& stack = b.stack(true);
+    b.keep(stack, b.with_load(size.survivors));
+    const double first = b.vary(2, 1, 5) * size.survivors;
+    b.keep(stack, b.times(first, between(0, b.vary(0.08, 0.02, 0.09))));
+    std::sort(stack.lives.begin(), stack.lives.end(), [](const auto& a, const auto& o) { return a.born < o.born; });
+    return b.done();
+  });
   return list;
 }
 

@@ -61,6 +61,8 @@ struct Shape {
 // The shapes that leak, then those that do not. `held_out_shapes` are of neither list: no threshold was chosen on them.
 const std::vector<Shape>& shapes();
 const std::vector<Shape>& held_out_shapes();
+// Under a load that rises: R.. leak, S.. do not. Of none of the lists above, and no threshold was chosen on them.
+const std::vector<Shape>& shapes_under_rising_load();
 const Shape& shape(const std::string& name);
 
 // The demonstration: a server under a steady load, a heap leak of 2 KiB on a fifth of the requests and an unclosed

@@ -22,8 +22,10 @@ namespace {
 constexpr const char* kUsage = R"(Prints how often the judgement is right on streams whose truth is known.
 
   ground-truth [--runs N] [--seed N] [--survivors N,N,...] [--shapes PREFIX] [--tuning] [--set THRESHOLD=VALUE]...
-               [--hours H --interval BYTES] [--only leaks|delay|looks|baselines|services|ablation]
+               [--hours H --interval BYTES] [--only leaks|delay|looks|baselines|services|rising|ablation|reasons]
+               [--rising]
 
+--rising: the shapes under a load that rises, instead of the others (--only rising prints their table).
 Without --tuning, shapes draw their parameters anew in every run, and shapes are added that no threshold was chosen on.
 )";
 
@@ -33,6 +35,7 @@ struct Options {
   std::vector<double> survivors = {16, 32, 64, 128};
   std::string shapes, only;
   bool held_out = true;
+  bool rising = false;  // the shapes under a load that rises, instead of the others
   double hours = 4, interval = 512 * 1024;
   analysis::Thresholds thresholds;
 };
@@ -60,6 +63,11 @@ Size size_for(const Options& options, double survivors) {
 
 std::vector<Shape> shapes_for(const Options& options) {
   std::vector<Shape> list;
+  if (options.rising) {
+    for (const Shape& shape : shapes_under_rising_load())
+      if (shape.name.starts_with(options.shapes)) list.push_back(shape);
+    return list;
+  }
   for (const bool leaks : {true, false}) {
     for (const auto* all : {&shapes(), &held_out_shapes()}) {
       if (all == &held_out_shapes() && !options.held_out) continue;
@@ -316,6 +324,20 @@ void print_services(const Options& options) {
   std::printf("\nclean runs with any false alarm: %d of %d, %s\n", alarms, clean, wilson(alarms, clean).c_str());
 }
 
+// Which rule decides: verdicts with their reasons, of what is listed.
+void print_reasons(const Options& options) {
+  for (const double survivors : options.survivors) {
+    std::printf("\n| shape at %.0f | verdicts and reasons, %% |\n|---|---|\n", survivors);
+    for (const Shape& shape : shapes_for(options)) {
+      const Row row = play(shape, size_for(options, survivors), options.runs, options.seed, options.thresholds);
+      std::printf("| %s |", shape.name.c_str());
+      for (const auto& [reason, n] : row.reasons)
+        std::printf(" %s %.1f;", reason.c_str(), 100.0 * n / (row.leaky > 0 ? row.leaky : row.runs));
+      std::printf(" |\n");
+    }
+  }
+}
+
 // What each veto is worth: without it, and what is lost by it.
 void print_ablation(const Options& options) {
   struct Without {
@@ -370,6 +392,10 @@ Options parse(int argc, char** argv) {
       options.seed = 1;
       continue;
     }
+    if (option == "--rising") {
+      options.rising = true;
+      continue;
+    }
     if (i + 1 >= argc) refuse(option + ": what?");
     const std::string value = argv[++i];
     if (option == "--runs") {
@@ -415,9 +441,16 @@ int main(int argc, char** argv) {
               options.hours, options.interval / 1024);
   const auto wanted = [&](const char* table) { return options.only.empty() || options.only == table; };
   if (wanted("leaks")) print_leaks(options);
+  if (wanted("rising")) {
+    Options rising = options;
+    rising.rising = true;
+    std::printf("\nUnder a load that rises:\n");
+    print_leaks(rising);
+  }
   if (wanted("delay")) print_delay(options);
   if (wanted("looks")) print_looks(options);
   if (wanted("baselines")) print_baselines(options);
   if (wanted("services")) print_services(options);
   if (wanted("ablation")) print_ablation(options);
+  if (options.only == "reasons") print_reasons(options);
 }

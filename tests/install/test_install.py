@@ -161,6 +161,9 @@ class AService(InstalledTree):
     """camprobe enable"""
     def test_drop_in_is_one_that_systemd_and_the_loader_take(self):
         said = output_of(self.command, "enable", "example")
+        comments = [line for line in said.splitlines() if line.startswith("#")]
+        self.assertEqual([line for line in comments if line != "#" and not line.startswith("# ")], [])
+        self.assertIn("(/tmp/perf-PID.map)", "\n".join(comments))
         preload = next(line for line in said.splitlines() if line.startswith("Environment=")).split("LD_PRELOAD=")[1].rstrip('"')
         self.assertEqual(preload, f"{self.prefix}/$LIB/libcamprobe.so")
         program = self.scratch.directory / "by_path"
