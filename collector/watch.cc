@@ -67,8 +67,7 @@ Watch::Seen Watch::look(const std::string& path, analysis::Look look) {
       naming::open_named(path, {.result_bytes = 2u << 20, .debug_bytes = 8u << 20, .resident_bytes = kResidentBytes});
   if (!reader) return seen;
   reader->pin();
-  const run::Report report = analysis::analyse(*reader, analysis::for_look(analysis::Thresholds{}, look));
-  for (const run::Finding& finding : report.findings) {
+  for (const run::Finding& finding : analysis::leaks_in(*reader, analysis::for_look(analysis::Thresholds{}, look))) {
     if (finding.kind != "leak") continue;
     if (finding.confirmed) {
       std::string line = finding.title;

@@ -371,7 +371,26 @@ std::string headline(const run::Report& report, bool may_be_slower) {
   return "No leak and no degradation found.";
 }
 
+// A run that is too short convicts nobody.
+std::vector<run::Finding> leak_findings_of(run::Reader& reader, const RunInput& input, const LeakAnalysis& leaks,
+                                           const Thresholds& k) {
+  std::vector<run::Finding> findings = leak_findings(reader, input, leaks, k);
+  for (run::Finding& f : findings) {
+    if (!leaks.too_short || !f.confirmed) continue;
+    f.confirmed = false;
+    f.verdict = "inconclusive";
+    f.confidence = 0.5;
+    f.needs_seconds = 2 * k.min_seconds;
+  }
+  return findings;
+}
+
 }  // namespace
+
+std::vector<run::Finding> leaks_in(run::Reader& reader, const Thresholds& k) {
+  const RunInput input = input_from(reader, k, false);
+  return leak_findings_of(reader, input, find_leaks(input.populations, input.stretch, input.clock, k), k);
+}
 
 run::Report analyse(run::Reader& reader, const Thresholds& k) {
   return analyse(reader, input_from(reader, k), k);
@@ -398,16 +417,7 @@ run::Report analyse(run::Reader& reader, const RunInput& input, const Thresholds
     degradation = find_degradation(input.service, input.stretch, k);
   const MemoryVerdict memory = judge_memory(input.memory, input.stretch, k);
 
-  report.findings = leak_findings(reader, input, leaks, k);
-  if (leaks.too_short) {
-    for (run::Finding& f : report.findings) {
-      if (!f.confirmed) continue;
-      f.confirmed = false;
-      f.verdict = "inconclusive";
-      f.confidence = 0.5;
-      f.needs_seconds = 2 * k.min_seconds;
-    }
-  }
+  report.findings = leak_findings_of(reader, input, leaks, k);
   for (run::Finding& f : degradation_findings(reader, input, degradation, k)) report.findings.push_back(std::move(f));
   if (!leaks.too_short && !is_snapshot) {
     for (run::Finding& f : memory_findings(input, memory, report.findings, k)) report.findings.push_back(std::move(f));

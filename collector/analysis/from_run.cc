@@ -23,7 +23,7 @@ class Input {
  public:
   Input(run::Reader& reader, const Thresholds& thresholds) : reader_(reader), k_(thresholds) {}
 
-  RunInput read() {
+  RunInput read(bool with_service) {
     WorkOfRun work = work_of(reader_, k_);
     input_.clock = std::move(work.clock);
     input_.work_span = std::move(work.span);
@@ -31,7 +31,7 @@ class Input {
     read_stretch();
     read_populations(reader_, input_);
     read_memory();
-    read_service(reader_, work.load_results_kept, input_);
+    if (with_service) read_service(reader_, work.load_results_kept, input_);
     note_missing_names();
     read_proof();
     return std::move(input_);
@@ -133,8 +133,8 @@ class Input {
 
 }  // namespace
 
-RunInput input_from(run::Reader& reader, const Thresholds& thresholds) {
-  return Input(reader, thresholds).read();
+RunInput input_from(run::Reader& reader, const Thresholds& thresholds, bool with_service) {
+  return Input(reader, thresholds).read(with_service);
 }
 
 }  // namespace camprobe::analysis

@@ -45,11 +45,15 @@ struct RunInput {
   std::vector<std::string> notes;  // what the input could not give
 };
 
-RunInput input_from(run::Reader& reader, const Thresholds& thresholds);
+// Without the service (latencies, CPU by frame and request, spans) it takes a fraction of the memory.
+RunInput input_from(run::Reader& reader, const Thresholds& thresholds, bool with_service = true);
 
 // A damaged run gives the report of what could be read; reader.error() then says so.
 run::Report analyse(run::Reader& reader, const Thresholds& thresholds = {});
 run::Report analyse(run::Reader& reader, const RunInput& input, const Thresholds& thresholds);
+
+// The findings on leaks alone, as analyse() has them: for looks at a run while it is recorded.
+std::vector<run::Finding> leaks_in(run::Reader& reader, const Thresholds& thresholds);
 
 run::ReportQuantiles quantiles_of(const run::Histogram& histogram);  // in milliseconds
 
