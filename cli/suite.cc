@@ -19,6 +19,7 @@
 #include "suite/report.h"
 #include "suite/suite_file.h"
 #include "suite/tool.h"
+#include "suite/unfinished.h"
 
 namespace camprobe::cli {
 namespace {
@@ -33,7 +34,7 @@ struct Run {
   suite::Wishes wishes;
   int users = 0, repeats = 0;
   double rate = 0;
-  std::string duration, checkpoint, tier, gates;
+  std::string duration, checkpoint, tier, gates, resumed;
   bool is_ci = false;
 };
 
@@ -65,7 +66,31 @@ void publish(const std::string& directory) {
   fmt::print("JUnit: {0}/report.xml\nMarkdown: {0}/report.md\n", directory);
 }
 
+int tell(const suite::Conducted& done, bool is_ci) {
+  if (done.directory.empty()) return done.exit_code;
+  if (is_ci)
+    publish(done.directory);
+  else
+    fmt::print("{}", suite::read_all(done.directory + "/report.txt"));
+  return done.exit_code;
+}
+
+int resume(const Run& arguments) {
+  auto unfinished = suite::read_unfinished(arguments.resumed);
+  if (!unfinished) return fail(unfinished.error());
+  suite::Wishes& wishes = unfinished->wishes;
+  const auto gates = gates::chosen_gates(wishes.tier, wishes.gates_file);
+  if (!gates) return fail(gates.error());
+  wishes.gates = *gates;
+  wishes.has_bar = !arguments.is_ci && ::isatty(STDERR_FILENO) != 0;
+  wishes.is_quiet = arguments.wishes.is_quiet;
+  return tell(suite::conduct(std::move(unfinished->suite), wishes, unfinished->started_at), arguments.is_ci);
+}
+
 int run(Run& arguments) {
+  if (!arguments.resumed.empty()) return resume(arguments);
+  if (arguments.names.empty())
+    return fail("which suite? Name one, or a file; camprobe suite list shows those there are");
   suite::Wishes& wishes = arguments.wishes;
   if (arguments.users > 0) wishes.users = arguments.users;
   if (arguments.repeats > 0) wishes.repeats = arguments.repeats;
@@ -84,6 +109,8 @@ int run(Run& arguments) {
   const auto gates = gates::chosen_gates(arguments.tier, arguments.gates);
   if (!gates) return fail(gates.error());
   wishes.gates = *gates;
+  wishes.tier = arguments.tier;
+  wishes.gates_file = arguments.gates;
   wishes.has_bar = !arguments.is_ci && ::isatty(STDERR_FILENO) != 0;
   const std::vector<std::string> directories =
       arguments.directories.empty() ? suite::suite_directories() : arguments.directories;
@@ -101,12 +128,7 @@ int run(Run& arguments) {
     wishes.directory = parent.empty() || suites.size() == 1 ? parent : parent + "/" + one.name;
     const suite::Conducted done = suite::conduct(one, wishes);
     if (done.exit_code == 99 || code == 0) code = done.exit_code;
-    if (done.directory.empty()) continue;
-    if (arguments.is_ci) {
-      publish(done.directory);
-    } else {
-      fmt::print("{}", suite::read_all(done.directory + "/report.txt"));
-    }
+    tell(done, arguments.is_ci);
   }
   return code;
 }
@@ -137,8 +159,10 @@ void add_suite_command(CLI::App& app, int& exit_code) {
       "Exit code 0: all gates and checks held; 99: one did not, a leak or degradation was confirmed, or the target "
       "ended before its time;\n"
       "2: the suite cannot be read; 1: it could not be run, or was interrupted.");
-  running->add_option("NAME", arguments->names, "Names of suites, or files")->required()->type_name("");
-  running->add_option("--suites", arguments->directories, "Directories of suites")->type_name("DIR");
+  running->add_option("NAME", arguments->names, "Names of suites, or files")->type_name("");
+  running->add_option("--suites", arguments->directories, "A directory of suites; may be given several times")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
   running
       ->add_option("-o,--output", arguments->wishes.directory,
                    "The directory to make [camprobe-suites/NAME-YYYYmmdd-HHMMSS]")
@@ -167,7 +191,18 @@ void add_suite_command(CLI::App& app, int& exit_code) {
   add_gate_options(*running, arguments->tier, arguments->gates);
   running->add_flag("--ci", arguments->is_ci,
                     "For CI: no progress bar, names the JUnit and Markdown files, writes to $GITHUB_STEP_SUMMARY");
+  CLI::Option* resumed =
+      running
+          ->add_option(
+              "--resume", arguments->resumed,
+              "Go on with a suite that was interrupted or killed, with what was asked for then: runs that were "
+              "over are kept, an endurance run goes on where it was, in its run file")
+          ->type_name("DIR");
   running->add_flag("-q,--quiet", arguments->wishes.is_quiet, "Say nothing but errors and the report");
+  for (CLI::Option* option : running->get_options()) {
+    const std::string name = option->get_name();
+    if (option != resumed && name != "--help" && name != "--ci" && name != "--quiet") resumed->excludes(option);
+  }
   running->callback([arguments, &exit_code] { exit_code = run(*arguments); });
 
   struct Report {

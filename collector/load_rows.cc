@@ -59,7 +59,9 @@ std::size_t write_load(run::Writer& writer, const load::LoadTimeline& timeline, 
   // nearest. Two that land on one are added up.
   std::map<std::pair<std::int64_t, std::string>, std::pair<std::int64_t, load::LoadCell>> cells;
   for (const load::LoadBucket& bucket : timeline.buckets) {
-    const auto second = static_cast<std::int64_t>(std::llround(static_cast<double>(run_ns(bucket.from)) / kSecond));
+    auto second = static_cast<std::int64_t>(std::llround(static_cast<double>(run_ns(bucket.from)) / kSecond));
+    // A load that begins with the run: its first whole second began before, and is the run's first.
+    if (second < 0 && run_ns(bucket.from + bucket.width) > 0) second = 0;
     const auto width = std::max<std::int64_t>(1, std::llround(static_cast<double>(bucket.width.count()) / kSecond));
     const auto add = [&](const std::string& endpoint, const load::LoadCell& cell) {
       auto [at, is_new] = cells.try_emplace({second, endpoint}, width, cell);

@@ -27,6 +27,7 @@ struct RunOptions {
   std::vector<std::string> program;  // with its arguments
   std::string run;                   // the file; empty: PROGRAM-YYYYmmdd-HHMMSS.camrun here
   bool may_replace = false;          // an older run of that name
+  bool resumes = false;              // goes on with `run`: the program is another process of it
   std::string allocator;             // tcmalloc, jemalloc or mimalloc instead of the program's; empty: the program's
   std::string load;                  // a shell command
   std::string load_results;          // a file that it writes
@@ -52,6 +53,11 @@ struct AttachOptions {
   std::string load_results;  // taken in at the end
   std::optional<std::chrono::seconds> duration;
   bool is_quiet = false;
+  // For one that takes the place of a collector that had started the program, and was killed: the first signal to end
+  // goes on to the program, which is killed when this time is over; the recording ends with it.
+  std::optional<std::chrono::seconds> grace{};
+  std::function<run::Result<load::LoadTimeline>()> load_timeline{};  // as in RunOptions; `load` is its command
+  std::string load{};
 };
 
 Outcome record_running(const AttachOptions& options);

@@ -40,6 +40,7 @@ int open_output(const std::string& path) {
 
 // Of one process: its group, its state, and its CPU time with that of children it has waited for.
 struct Stat {
+  char state = 0;
   int parent = 0, group = 0;
   double cpu_s = 0;
 };
@@ -47,11 +48,10 @@ std::optional<Stat> stat_of(const std::string& pid) {
   const std::string text = read_all("/proc/" + pid + "/stat");
   const std::size_t end = text.rfind(')');
   if (end == std::string::npos) return std::nullopt;
-  char state = 0;
   Stat stat;
   unsigned long long user = 0, system = 0;
   long long children_user = 0, children_system = 0;
-  if (std::sscanf(text.c_str() + end + 1, " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld", &state,
+  if (std::sscanf(text.c_str() + end + 1, " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld", &stat.state,
                   &stat.parent, &stat.group, &user, &system, &children_user, &children_system) != 7)
     return std::nullopt;
   static const double tick = 1.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
@@ -211,6 +211,11 @@ double Child::cpu_seconds() {
   });
   cpu_seen_ = std::max(cpu_seen_, sum);
   return cpu_seen_;
+}
+
+bool process_lives(pid_t pid) {
+  const auto stat = pid > 0 ? stat_of(std::to_string(pid)) : std::nullopt;
+  return stat && stat->state != 'Z';
 }
 
 void become_reaper() {

@@ -67,6 +67,8 @@ class Child {
   double cpu_at_end_ = 0, cpu_seen_ = 0;
 };
 
+bool process_lives(pid_t pid);  // one that is not waited for yet does not
+
 // Processes whose parent ended become ours (become_reaper, once); ends them. Gives how many there were.
 void become_reaper();
 int end_orphans();

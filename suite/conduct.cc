@@ -24,6 +24,7 @@
 #include "suite/report.h"
 #include "suite/suite_file.h"
 #include "suite/tool.h"
+#include "suite/unfinished.h"
 
 namespace camprobe::suite {
 namespace {
@@ -88,7 +89,7 @@ class Bar {
 
 // The verdict of all runs together, and why.
 void judge(Json& report, const Suite& suite) {
-  int gates = 0, crossed = 0, checks = 0, broken = 0, confirmed = 0;
+  int gates = 0, crossed = 0, unjudged = 0, checks = 0, broken = 0, confirmed = 0;
   std::string worst;
   bool is_inconclusive = false, has_failed = false;
   for (const Json& run : report["runs"]) {
@@ -104,6 +105,11 @@ void judge(Json& report, const Suite& suite) {
       ++gates;
       if (gate["passed"] == true) continue;
       ++crossed;
+      // What was broken off too early to be judged has crossed nothing.
+      if (state == "interrupted" && gate["state"] == "missing") {
+        ++unjudged;
+        continue;
+      }
       if (worst.empty()) worst = gate["text"];
     }
     for (const Json& check : run["checks"]) {
@@ -125,7 +131,7 @@ void judge(Json& report, const Suite& suite) {
                             run["counts"]["differences"].back().get<std::string>());
     }
   }
-  has_failed |= crossed > 0 || broken > 0 || confirmed > 0;
+  has_failed |= crossed > unjudged || broken > 0 || confirmed > 0;
   report["verdict"] = has_failed ? "fail" : is_inconclusive ? "inconclusive" : "pass";
   std::string summary;
   if (has_failed)
@@ -235,14 +241,14 @@ double planned_seconds(const Suite& suite, double time_scale) {
   return seconds * static_cast<double>(runs_of(suite, "").size());
 }
 
-Conducted conduct(Suite suite, const Wishes& wishes) {
+Conducted conduct(Suite suite, const Wishes& wishes, std::string started_at) {
   const auto told = apply(wishes, suite);
   if (!told) {
     say(told.error());
     return {2, ""};
   }
   const std::string directory = wishes.directory.empty() ? default_directory(suite.name) : wishes.directory;
-  if (std::error_code none; fs::exists(directory, none) && !fs::is_empty(directory, none)) {
+  if (std::error_code none; !wishes.resumes && fs::exists(directory, none) && !fs::is_empty(directory, none)) {
     say(fmt::format("{}: is there and not empty; name another directory with -o", directory));
     return {2, ""};
   }
@@ -252,27 +258,31 @@ Conducted conduct(Suite suite, const Wishes& wishes) {
     say(fmt::format("{}: {}", directory, failed.message()));
     return {2, ""};
   }
-  fs::copy_file(suite.path, directory + "/" + fs::path(suite.path).filename().string(), failed);
   become_reaper();
   watch_for_interrupts();
+  const auto claim = Claim::take(directory);
+  if (!claim) {
+    say(claim.error());
+    return {2, ""};
+  }
+  if (!wishes.resumes) {
+    fs::copy_file(suite.path, directory + "/" + fs::path(suite.path).filename().string(), failed);
+    started_at = run::rfc3339(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
+    write_unfinished(directory, suite, wishes, started_at);
+  }
   Settings settings;
   settings.time_scale = wishes.time_scale;
   settings.bin = fs::read_symlink("/proc/self/exe").parent_path();
+  settings.checkpoint_s = wishes.checkpoint_s;
+  settings.keeps_journal = suite.system == "endurance";
 
   const auto began = std::chrono::steady_clock::now();
-  Json report{{"schema", kReportSchema},
-              {"suite", suite.name},
-              {"system", suite.system},
-              {"description", suite.description},
-              {"verdict", ""},
-              {"summary", ""},
-              {"time_scale", wishes.time_scale},
-              {"overrides", *told},
-              {"seed", suite.seed},
-              {"started_at", run::rfc3339(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                              std::chrono::system_clock::now().time_since_epoch())
-                                              .count())},
-              {"seconds", 0.0}};
+  Json report{{"schema", kReportSchema},          {"suite", suite.name}, {"system", suite.system},
+              {"description", suite.description}, {"verdict", ""},       {"summary", ""},
+              {"time_scale", wishes.time_scale},  {"overrides", *told},  {"seed", suite.seed},
+              {"started_at", started_at},         {"seconds", 0.0}};
   report["machine"] = machine_json();
   report["versions"] = versions_json(suite, settings.bin);
   report["runs"] = Json::array();
@@ -281,7 +291,6 @@ Conducted conduct(Suite suite, const Wishes& wishes) {
   Bar bar(wishes, planned_seconds(suite, wishes.time_scale));
   settings.progress = [&](const std::string& what, double done) { bar.show(what, done); };
   if (wishes.stops_when_decided) {
-    settings.checkpoint_s = wishes.checkpoint_s;
     settings.is_decided = [](const std::string& file) {
       auto reader = naming::open_named(file);
       if (!reader) return false;
@@ -296,12 +305,20 @@ Conducted conduct(Suite suite, const Wishes& wishes) {
   for (const RunPlan& plan : plans) {
     if (interrupts() > 0) break;
     bar.begin_run(plan.name, done_s);
+    if (auto over = read_result(plan)) {
+      report["runs"].push_back(std::move(*over));
+      done_s += each;
+      continue;
+    }
+    // Of the others a half measured run is no measurement: they are made anew.
+    if (!settings.keeps_journal) fs::remove_all(plan.directory, failed);
     const auto variant = std::find_if(suite.baselines.begin(), suite.baselines.end(),
                                       [&](const Variant& one) { return one.name == plan.variant; });
     const Suite measured = variant == suite.baselines.end() ? suite : with_baseline(suite, *variant);
     RunOutcome outcome = measure(measured, plan, settings);
     bar.show("judging", each);
     report["runs"].push_back(evaluated(measured, outcome));
+    if (outcome.state != State::kInterrupted) write_result(plan, report["runs"].back());
     done_s += each;
     if (outcome.state != State::kComplete && outcome.state != State::kDecided && !wishes.is_quiet) {
       bar.clear();
@@ -324,6 +341,7 @@ Conducted conduct(Suite suite, const Wishes& wishes) {
   if (!wishes.is_quiet)
     say(fmt::format("{}: {}: {} The report is in {}/report.html", suite.name, report["verdict"].get<std::string>(),
                     report["summary"].get<std::string>(), directory));
+  if (!wishes.is_quiet && interrupts() > 0) say("go on with it: camprobe suite run --resume " + directory);
   return {exit_code, directory};
 }
 

@@ -26,7 +26,9 @@ struct Wishes {
   std::optional<int> repeats;
   bool stops_when_decided = false;
   double checkpoint_s = 60;
-  std::string directory;  // "": camprobe-suites/NAME-YYYYmmdd-HHMMSS
+  std::string directory;         // "": camprobe-suites/NAME-YYYYmmdd-HHMMSS
+  bool resumes = false;          // what is unfinished in `directory` (unfinished.h)
+  std::string tier, gates_file;  // where `gates` come from
   bool is_quiet = false, has_bar = false;
   std::vector<gates::Gate> gates;  // instead of the suite's
 };
@@ -44,7 +46,8 @@ struct Conducted {
   int exit_code = 0;
   std::string directory;
 };
-Conducted conduct(Suite suite, const Wishes& wishes);
+// `started_at`: of the suite that is gone on with.
+Conducted conduct(Suite suite, const Wishes& wishes, std::string started_at = "");
 
 // Files and names: a path, or a name of a suite in one of `directories`.
 run::Result<std::vector<Suite>> find_suites(const std::string& name, const std::vector<std::string>& directories);

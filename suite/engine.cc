@@ -5,30 +5,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "collector/attach/program.h"
 #include "suite/measurement.h"
 
 namespace camprobe::suite {
-namespace {
 
 namespace fs = std::filesystem;
-
-// Found in PATH, or as an npm package of the suite's directory, of one above it or of ours.
-std::string find_tool(const Tool& tool, const std::string& suite_directory) {
-  std::error_code none;
-  for (fs::path start : {fs::absolute(suite_directory, none), fs::current_path(none)}) {
-    for (; !start.empty(); start = start.parent_path()) {
-      const fs::path local = start / "node_modules/.bin" / tool.program;
-      if (::access(local.c_str(), X_OK) == 0) return local;
-      if (start == start.parent_path()) break;
-    }
-  }
-  return tool.program;
-}
-
-}  // namespace
 
 bool Measurement::fill(Program& program) {
   auto command = variables_.fill(program.command);
@@ -96,14 +81,21 @@ bool Measurement::prepare() {
   work.base = filled_.load.base;
   work.threads = filled_.load.threads;
   work.file = filled_.load.file;
-  work.directory = in_run("load");
+  // A run that is gone on with keeps what its load tool wrote before.
+  for (int part = 1; work.directory.empty() || fs::exists(work.directory, failed); ++part)
+    work.directory = in_run(part == 1 ? "load" : fmt::format("load-{}", part));
   fs::create_directories(work.directory, failed);
   const Tool& tool = *tool_named(suite_.load.tool);
   for (const Scenario& scenario : filled_.scenarios) {
     if (work.requests.empty() && (suite_.scenario.empty() || scenario.name == suite_.scenario))
       work.requests = scenario.requests;
   }
-  work.stages = stages_ = stages_of(filled_.phases, settings_.time_scale, tool.has_ramps);
+  stages_ = stages_of(filled_.phases, settings_.time_scale, tool.has_ramps);
+  if (settings_.keeps_journal) {
+    take_up_earlier();
+    journal_.open(in_run("journal"));
+  }
+  work.stages = stages_;
   if (!filled_.load.command.empty()) {
     Invocation one;
     one.arguments.assign(filled_.load.command.begin() + 1, filled_.load.command.end());
@@ -115,10 +107,46 @@ bool Measurement::prepare() {
     auto translated = tool.translate(work);
     if (!translated) return fail(State::kNotStarted, translated.error());
     translation_ = std::move(*translated);
-    tool_program_ = find_tool(tool, home);
+    tool_program_ = find_program(tool, home);
   }
   out_.notes = translation_.notes;
   return true;
+}
+
+void Measurement::take_up_earlier() {
+  earlier_ = Journal::read(in_run("journal"));
+  if (earlier_.attempts.empty()) return;
+  out_.from_ns = earlier_.from_ns;
+  out_.seconds = earlier_.seconds;
+  out_.events = earlier_.events;
+  results_ = earlier_.results;
+  const std::vector<Stage> whole = stages_;
+  for (const Attempt& attempt : earlier_.attempts) {
+    begins_anew_ = true;
+    const std::vector<Stage> stages = without_first(whole, attempt.done_s);
+    for (const StepSpan& step : attempt.steps) note_phases(stages, step);
+    if (attempt.is_in_recording) phases_in_recording_ = out_.phases.size();
+  }
+  begins_anew_ = true;
+  load_done_s_ = earlier_.done_s;
+  stages_ = without_first(whole, load_done_s_);
+  if (stages_.empty()) {  // broken off when the load was over: a moment more, to read what the target has counted
+    stages_ = {whole.back()};
+    stages_.front().duration_s = 1;
+  }
+  double at = 0;
+  for (const Stage& stage : whole) {
+    if (stage.phase == stages_.front().phase) break;
+    at += stage.duration_s;
+  }
+  earlier_in_phase_ = {stages_.front().phase, std::max(0.0, load_done_s_ - at)};
+  for (const Phase& phase : filled_.phases) {
+    if (phase.name != earlier_in_phase_.first) continue;
+    actions_done_[phase.name] =
+        static_cast<std::size_t>(std::count_if(phase.actions.begin(), phase.actions.end(), [&](const Action& action) {
+          return action.at_s * settings_.time_scale <= earlier_in_phase_.second;
+        }));
+  }
 }
 
 void Measurement::take_down() {
@@ -128,10 +156,12 @@ void Measurement::take_down() {
     if (suite_.is_recorded) {
       // The collector passes SIGTERM on, kills what does not heed it, names stacks and writes: it gets two minutes for
       // it.
+      if (!target_->is_running()) restart_collector();  // killed: what it had not written yet is taken from the region
       target_->signal(SIGTERM);
       const double limit = filled_.target.stop_within_s + 120, began = steady_s();
       while (target_->is_running() && steady_s() - began < limit) {
         tell("writing the run");
+        reap_target();
         nap(0.05);
         if (interrupts() > 2) break;
       }
@@ -149,6 +179,7 @@ void Measurement::take_down() {
     if (!was_alive && out_.state == State::kComplete) fail(State::kTargetEnded, "the target ended by itself");
     target_->signal_group(SIGKILL);
     target_.reset();
+    former_.clear();
   }
   if (memory_) {
     out_.memory_peak = memory_->peak();

@@ -14,6 +14,7 @@
 
 #include "collector/load/timeline.h"
 #include "suite/suite.h"
+#include "suite/tool.h"
 
 namespace camprobe::suite {
 
@@ -32,7 +33,8 @@ struct Settings {
   std::function<void(const std::string& what, double load_seconds_done)> progress;
   // Endurance: asked every `checkpoint_s` of a run that is being recorded; true ends the load.
   std::function<bool(const std::string& run_file)> is_decided;
-  double checkpoint_s = 0;
+  double checkpoint_s = 0;     // also: how often it is written down how far a run is
+  bool keeps_journal = false;  // of each run; goes on with what it says (journal.h)
 };
 
 struct PhaseSpan {
@@ -53,6 +55,9 @@ struct Counted {
   std::optional<std::uint64_t> tool_began, tool_done;  // requests the load tool began, and saw the end of
   std::optional<std::int64_t> server;                  // by the server's own counter, over the load
   std::int64_t own_in_between = 0, own_in_all = 0;     // the suite's own requests to the target
+  std::optional<std::int64_t> tool_rows;               // that have a latency; nothing: as many as the timeline holds
+  std::int64_t most_under_way = 0;                     // at the ends of stages, where the tool does not count them
+  std::int64_t since_ns = 0;                           // of processes that began since; wall clock, 0: all
 };
 
 enum class State { kComplete, kInterrupted, kDecided, kNotStarted, kNeverReady, kTargetEnded, kLoadFailed };
@@ -72,6 +77,7 @@ struct RunOutcome {
   std::map<std::string, double> figures;
   std::vector<std::pair<std::string, std::string>> checks;  // what, and "" where it held
   std::vector<std::string> notes;
+  std::string before_resumed;  // what was counted before the run was gone on with, in words; "": it never was
   std::vector<std::pair<std::int64_t, std::string>> events;  // actions, by wall clock
   std::string stats_before, stats_after;                     // the target's own, JSON
   int left_behind = 0;                                       // processes that had to be killed at the end

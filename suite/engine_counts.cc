@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "collector/load/adapter.h"
+#include "run/units.h"
 #include "suite/measurement.h"
 #include "suite/timelines.h"
 
@@ -79,7 +80,14 @@ void Measurement::drive() {
   std::vector<Json> figures_before = figure_sources();
   Json before = filled_.stats.empty() ? Json(Json::value_t::discarded) : stats_of(filled_.stats);
   out_.counted.own_in_between = 0;
-  out_.from_ns = wall_ns();
+  if (before.is_object() && !filled_.counted.empty()) {
+    const Json::json_pointer at(filled_.counted);
+    if (before.contains(at) && before[at].is_number()) server_before_ = before[at].get<std::int64_t>();
+  }
+  const std::int64_t began_ns = wall_ns();
+  journal_.put({{"attempt", load_done_s_}, {"at_ns", began_ns}});
+  next_checkpoint_ = load_done_s_ + settings_.checkpoint_s;
+  if (out_.from_ns == 0) out_.from_ns = began_ns;
   for (const Step& step : translation_.steps) {
     if (!run_step(step)) break;
   }
@@ -111,23 +119,33 @@ void Measurement::drive() {
 void Measurement::read_results() {
   Json files = Json::array(), phases = Json::array();
   std::uint64_t began = 0, done = 0;
-  bool all_counted = !results_.empty();
-  for (const auto& [file, printed, began_at_ns] : results_) {
+  const std::size_t counted_from = earlier_.results.size();
+  bool all_counted = results_.size() > counted_from;
+  std::uint64_t rows = 0, rows_before = 0;
+  for (std::size_t i = 0; i < results_.size(); ++i) {
+    const auto& [file, printed, began_at_ns] = results_[i];
+    const bool is_earlier = i < counted_from;
     std::error_code none;
     if (!fs::exists(file, none) || fs::file_size(file, none) == 0) {
       out_.notes.push_back(fmt::format("{} left no results in {}", suite_.load.tool, file));
-      all_counted = false;
+      all_counted = all_counted && is_earlier;
       continue;
     }
     auto timeline = load::read_load_file(file);
     if (!timeline) {
       out_.notes.push_back(timeline.error());
+      if (is_earlier) continue;
       fail(State::kLoadFailed, timeline.error());
       all_counted = false;
       continue;
     }
     timeline->place(at_wall(began_at_ns));
-    files.push_back({{"file", file}, {"began_ns", began_at_ns}});
+    if (i >= earlier_.results_in_recording) files.push_back({{"file", file}, {"began_ns", began_at_ns}});
+    (is_earlier ? rows_before : rows) += timeline->requests.value_or(0);
+    if (is_earlier) {
+      parts_.push_back(std::move(*timeline));
+      continue;
+    }
     const auto counts = suite_.load.tool == "h2load" ? begun_of_h2load(read_all(printed)) : std::nullopt;
     if (counts) {
       began += counts->began;
@@ -144,12 +162,25 @@ void Measurement::read_results() {
     out_.counted.tool_began = began;
     out_.counted.tool_done = done;
   }
+  if (!earlier_.attempts.empty()) {
+    std::int64_t server = 0;
+    for (const Attempt& attempt : earlier_.attempts) server += attempt.server;
+    out_.counted.tool_rows = static_cast<std::int64_t>(rows);
+    out_.before_resumed = fmt::format(
+        "the run was broken off {} after {} of load and gone on with: the counts are of the time since, of before "
+        "there "
+        "is what was written down until then, {} requests in the load tool's results and {} by the server's counter",
+        earlier_.attempts.size() == 1 ? "once" : fmt::format("{} times, last", earlier_.attempts.size()),
+        run::in_seconds(earlier_.done_s), rows_before, server);
+  }
   std::vector<load::LoadPhase> spans;
-  for (const PhaseSpan& phase : out_.phases) {
+  for (std::size_t i = 0; i < out_.phases.size(); ++i) {
+    const PhaseSpan& phase = out_.phases[i];
     spans.push_back({phase.name, phase.kind, at_wall(phase.from_ns), at_wall(phase.to_ns)});
+    if (i < phases_in_recording_) continue;
     phases.push_back({{"name", phase.name}, {"kind", phase.kind}, {"from_ns", phase.from_ns}, {"to_ns", phase.to_ns}});
   }
-  write_all(in_run("load/parts.json"), Json{{"results", files}, {"phases", phases}}.dump(1));
+  write_all(in_run("load-parts.json"), Json{{"results", files}, {"phases", phases}}.dump(1));
   out_.timeline = joined(std::move(parts_), std::move(spans));
 }
 

@@ -3,10 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "suite/measurement.h"
 
 namespace camprobe::suite {
+
+namespace fs = std::filesystem;
 
 void Measurement::act(const Phase& phase, double into_s, std::size_t& next) {
   std::vector<const Action*> due;
@@ -26,6 +30,7 @@ void Measurement::act(const Phase& phase, double into_s, std::size_t& next) {
       if (const auto set = proxy.set(action.network); !set) result = ": " + set.error();
     }
     out_.events.emplace_back(wall_ns(), phase.name + ": " + action.text + result);
+    journal_.put({{"event", {out_.events.back().first, out_.events.back().second}}});
   }
 }
 
@@ -41,6 +46,8 @@ void Measurement::note_second() {
     const double elapsed = now - last_second_;
     out_.seconds.push_back(
         {wall_ns(), std::max(0.0, generator - last_generator_) / elapsed, (machine - last_machine_) / elapsed});
+    const Second& last = out_.seconds.back();
+    journal_.put({{"second", {last.at_ns, last.generator_cpus, last.machine_cpus}}, {"done", load_done_s_}});
   }
   last_second_ = now;
   last_generator_ = generator;
@@ -65,7 +72,87 @@ bool Measurement::start_tool(const Invocation& one, std::vector<Child>& tools) {
                 fmt::format("{}; install it: {}", started.error(), tool_named(suite_.load.tool)->how_to_get));
   tools.push_back(std::move(*started));
   results_.push_back({one.results, what.output, wall_ns()});
+  out_.counted.most_under_way += one.most_under_way;
+  journal_.put({{"tool", {one.results, what.output, results_.back().began_ns}}});
   return true;
+}
+
+// Stairs of one ramp are one phase. A tool that runs all stages begins them when it is up, which its results tell best;
+// the clock of its start is what the suite knows.
+void Measurement::note_phases(const std::vector<Stage>& stages, const StepSpan& step) {
+  const auto mean_of = [&](std::int64_t from, std::int64_t to, double Second::*field) {
+    double sum = 0, n = 0;
+    const auto first = std::lower_bound(out_.seconds.begin(), out_.seconds.end(), from,
+                                        [](const Second& second, std::int64_t at) { return second.at_ns < at; });
+    for (auto second = first; second != out_.seconds.end() && second->at_ns <= to + 1'000'000'000; ++second) {
+      sum += (*second).*field;
+      ++n;
+    }
+    return n > 0 ? sum / n : 0;
+  };
+  double at = 0;
+  for (std::size_t i = step.first; i <= step.last && i < stages.size(); ++i) {
+    const Stage& stage = stages[i];
+    PhaseSpan span{stage.phase,
+                   stage.kind,
+                   step.began_ns + static_cast<std::int64_t>(at * 1e9),
+                   0,
+                   stage.duration_s,
+                   stage.users,
+                   stage.rate,
+                   0,
+                   0};
+    if (stage.rate && stage.rate_from) span.rate = (*stage.rate + *stage.rate_from) / 2;
+    at += stage.duration_s;
+    span.to_ns = i == step.last ? step.ended_ns : step.began_ns + static_cast<std::int64_t>(at * 1e9);
+    if (span.from_ns >= step.ended_ns) break;
+    span.to_ns = std::min(span.to_ns, step.ended_ns);
+    // Broken off: no more was asked for in it.
+    span.planned_s = std::min(span.planned_s, static_cast<double>(span.to_ns - span.from_ns) / 1e9);
+    span.generator_cpus = mean_of(span.from_ns, span.to_ns, &Second::generator_cpus);
+    span.machine_cpus = mean_of(span.from_ns, span.to_ns, &Second::machine_cpus);
+    const bool is_joined = !out_.phases.empty() && out_.phases.back().name == span.name && i > 0 &&
+                           stages[i - 1].phase == span.name && !begins_anew_;
+    begins_anew_ = false;
+    if (is_joined) {
+      PhaseSpan& same = out_.phases.back();
+      const double had = same.planned_s, both = had + span.planned_s;
+      if (same.rate && span.rate) same.rate = (*same.rate * had + *span.rate * span.planned_s) / both;
+      same.generator_cpus = (same.generator_cpus * had + span.generator_cpus * span.planned_s) / both;
+      same.machine_cpus = (same.machine_cpus * had + span.machine_cpus * span.planned_s) / both;
+      same.planned_s = both;
+      same.to_ns = span.to_ns;
+      same.users = std::max(same.users, span.users);
+    } else {
+      out_.phases.push_back(span);
+    }
+  }
+}
+
+// How far the load is goes into the journal. True: enough is known to end it.
+bool Measurement::checkpoint() {
+  while (next_checkpoint_ <= load_done_s_) next_checkpoint_ += settings_.checkpoint_s;
+  if (journal_.is_open() && server_before_ && !filled_.counted.empty()) {
+    const Json stats = stats_of(filled_.stats);
+    const Json::json_pointer at(filled_.counted);
+    if (!stats.is_discarded() && stats.contains(at) && stats[at].is_number())
+      journal_.put({{"server", stats[at].get<std::int64_t>() - *server_before_ - out_.counted.own_in_between}});
+  }
+  return settings_.is_decided && settings_.is_decided(out_.run_file);
+}
+
+// A tool that ends well without having written anything has sent nothing that could be counted.
+bool Measurement::has_results(const ToolResult& result) {
+  std::error_code none;
+  const bool is_there = fs::exists(result.file, none);
+  // h2load has a row for each request that was sent, and none where nothing could be.
+  if (is_there && (fs::file_size(result.file, none) > 0 || suite_.load.tool == "h2load")) return true;
+  const std::string said = tail_of(result.printed, 600);
+  const Tool& tool = *tool_named(suite_.load.tool);
+  const std::string more = tool.explain != nullptr ? tool.explain(said) : "";
+  return fail(State::kLoadFailed,
+              fmt::format("{} ended without results{}{}", suite_.load.tool, more.empty() ? "" : ": " + more,
+                          said.empty() ? "" : "; it said: " + said));
 }
 
 // False: the load is over before its time.
@@ -82,12 +169,12 @@ bool Measurement::run_step(const Step& step) {
   out_.generator_capacity = std::max(out_.generator_capacity, capacity);
   const double began = steady_s(), done_before = load_done_s_;
   const std::int64_t began_ns = wall_ns();
-  const std::size_t first_second = out_.seconds.size();
   bool goes_on = true;
   std::size_t to_start = 0;  // those of one step are in the order in which they start
   const std::size_t first_result = results_.size();
   std::size_t acting = step.first;
-  double acting_from = 0, next_checkpoint = settings_.checkpoint_s;
+  double acting_from = 0;
+  journal_.put({{"step", {step.first, step.last, began_ns}}});
   const auto any_runs = [&] {
     return std::any_of(tools.begin(), tools.end(), [](Child& tool) { return tool.is_running(); });
   };
@@ -115,6 +202,7 @@ bool Measurement::run_step(const Step& step) {
       if (phase.name != stages_[acting].phase) continue;
       double into = elapsed - acting_from;  // of the whole phase: its stairs are stages of their own
       for (std::size_t i = acting; i > 0 && stages_[i - 1].phase == phase.name; --i) into += stages_[i - 1].duration_s;
+      if (phase.name == earlier_in_phase_.first) into += earlier_in_phase_.second;
       act(phase, into, actions_done_[phase.name]);
       break;
     }
@@ -125,13 +213,10 @@ bool Measurement::run_step(const Step& step) {
     if (goes_on && elapsed > planned + kStartUp + kAfter)
       goes_on = fail(State::kLoadFailed, fmt::format("{} did not end {} s after its time and was killed",
                                                      suite_.load.tool, kStartUp + kAfter));
-    if (goes_on && settings_.is_decided && settings_.checkpoint_s > 0 && elapsed >= next_checkpoint) {
-      next_checkpoint += settings_.checkpoint_s;
-      if (settings_.is_decided(out_.run_file)) {
-        out_.state = State::kDecided;
-        out_.why = "the verdict was reached";
-        goes_on = false;
-      }
+    if (goes_on && settings_.checkpoint_s > 0 && load_done_s_ >= next_checkpoint_ && checkpoint()) {
+      out_.state = State::kDecided;
+      out_.why = "the verdict was reached";
+      goes_on = false;
     }
     nap(pause);
   }
@@ -145,53 +230,11 @@ bool Measurement::run_step(const Step& step) {
         goes_on = fail(State::kLoadFailed, fmt::format("{} ended with {}", suite_.load.tool, tool.how_it_ended()));
     }
     tools_ended_cpu_ += tool.cpu_seconds();
+    if (goes_on) goes_on = has_results(results_[first_result + i]);
   }
   tools_ = nullptr;
-  load_done_s_ = done_before + planned;
-  const std::int64_t ended_ns = wall_ns();
-  const auto mean_of = [&](std::int64_t from, std::int64_t to, double Second::*field) {
-    double sum = 0, n = 0;
-    for (std::size_t i = first_second; i < out_.seconds.size(); ++i) {
-      if (out_.seconds[i].at_ns < from || out_.seconds[i].at_ns > to + 1'000'000'000) continue;
-      sum += out_.seconds[i].*field;
-      ++n;
-    }
-    return n > 0 ? sum / n : 0;
-  };
-  // Stairs of one ramp are one phase. A tool that runs all stages begins them when it is up, which its results tell
-  // best; the clock of its start is what the suite knows.
-  double at = 0;
-  for (std::size_t i = step.first; i <= step.last; ++i) {
-    const Stage& stage = stages_[i];
-    PhaseSpan span{stage.phase,
-                   stage.kind,
-                   began_ns + static_cast<std::int64_t>(at * 1e9),
-                   0,
-                   stage.duration_s,
-                   stage.users,
-                   stage.rate,
-                   0,
-                   0};
-    if (stage.rate && stage.rate_from) span.rate = (*stage.rate + *stage.rate_from) / 2;
-    at += stage.duration_s;
-    span.to_ns = i == step.last ? ended_ns : began_ns + static_cast<std::int64_t>(at * 1e9);
-    if (span.from_ns >= ended_ns) break;
-    span.to_ns = std::min(span.to_ns, ended_ns);
-    span.generator_cpus = mean_of(span.from_ns, span.to_ns, &Second::generator_cpus);
-    span.machine_cpus = mean_of(span.from_ns, span.to_ns, &Second::machine_cpus);
-    if (!out_.phases.empty() && out_.phases.back().name == span.name && i > 0 && stages_[i - 1].phase == span.name) {
-      PhaseSpan& same = out_.phases.back();
-      const double had = same.planned_s, both = had + span.planned_s;
-      if (same.rate && span.rate) same.rate = (*same.rate * had + *span.rate * span.planned_s) / both;
-      same.generator_cpus = (same.generator_cpus * had + span.generator_cpus * span.planned_s) / both;
-      same.machine_cpus = (same.machine_cpus * had + span.machine_cpus * span.planned_s) / both;
-      same.planned_s = both;
-      same.to_ns = span.to_ns;
-      same.users = std::max(same.users, span.users);
-    } else {
-      out_.phases.push_back(span);
-    }
-  }
+  if (goes_on) load_done_s_ = done_before + planned;
+  note_phases(stages_, {step.first, step.last, began_ns, wall_ns()});
   return goes_on;
 }
 

@@ -1,6 +1,8 @@
 // suite/engine_start.cc: dependencies and target up, limited, recorded and ready.
 #include <fmt/format.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 
 #include <cmath>
 #include <filesystem>
@@ -18,6 +20,23 @@ namespace fs = std::filesystem;
 pid_t first_child_of(pid_t pid) {
   const std::string children = read_all(fmt::format("/proc/{0}/task/{0}/children", pid));
   return children.empty() ? 0 : static_cast<pid_t>(std::strtol(children.c_str(), nullptr, 10));
+}
+
+// What the load tools' processes left, as `list` (load-parts.json) has them.
+run::Result<load::LoadTimeline> timeline_of(const std::string& list) {
+  const Json parts = Json::parse(read_all(list), nullptr, false);
+  if (parts.is_discarded()) return run::Error{"the load never began"};
+  std::vector<load::LoadTimeline> timelines;
+  for (const auto& part : parts["results"]) {
+    auto timeline = load::read_load_file(part["file"]);
+    if (!timeline) continue;
+    timeline->place(at_wall(part["began_ns"]));
+    timelines.push_back(std::move(*timeline));
+  }
+  std::vector<load::LoadPhase> phases;
+  for (const auto& phase : parts["phases"])
+    phases.push_back({phase["name"], phase["kind"], at_wall(phase["from_ns"]), at_wall(phase["to_ns"])});
+  return joined(std::move(timelines), std::move(phases));
 }
 
 std::string quoted_for_shell(const std::string& word) {
@@ -57,6 +76,7 @@ bool Measurement::start_dependencies() {
 }
 
 bool Measurement::start_target() {
+  if (!earlier_.attempts.empty()) out_.counted.since_ns = wall_ns();
   const Program& program = filled_.target;
   tell("starting " + program.name);
   ProcessLimits limits;
@@ -74,8 +94,8 @@ bool Measurement::start_target() {
   }
   std::vector<std::string> command = program.command;
   if (const int instances = out_.plan.instances.value_or(1); out_.plan.instances) {
-    // A shell holds them together: recorded as one run, ended by one signal.
-    std::string script = "trap 'kill $(jobs -p) 2>/dev/null; wait' TERM INT\n";
+    // A shell holds them together: recorded as one run, ended by one signal. (`jobs -p` in a $() of dash is empty.)
+    std::string script = "trap 'kill $all 2>/dev/null; wait' TERM INT\n";
     for (int i = 1; i <= instances; ++i) {
       for (const std::string& word : command) {
         std::string own = word;
@@ -83,7 +103,7 @@ bool Measurement::start_target() {
         if (own == first) own = variables_.port("instance" + std::to_string(i));
         script += quoted_for_shell(own) + " ";
       }
-      script += "&\n";
+      script += "&\nall=\"$all $!\"\n";
     }
     command = {"/bin/sh", "-c", script + "wait\n"};
   }
@@ -107,22 +127,11 @@ bool Measurement::start_target() {
   options.grace = std::chrono::seconds(static_cast<long>(std::ceil(program.stop_within_s)));
   options.is_quiet = true;
   options.before_exec = limits.as_function();
-  const std::string list = in_run("load/parts.json");
-  options.load_timeline = [list]() -> run::Result<load::LoadTimeline> {
-    const Json parts = Json::parse(read_all(list), nullptr, false);
-    if (parts.is_discarded()) return run::Error{"the load never began"};
-    std::vector<load::LoadTimeline> timelines;
-    for (const auto& part : parts["results"]) {
-      auto timeline = load::read_load_file(part["file"]);
-      if (!timeline) continue;
-      timeline->place(at_wall(part["began_ns"]));
-      timelines.push_back(std::move(*timeline));
-    }
-    std::vector<load::LoadPhase> phases;
-    for (const auto& phase : parts["phases"])
-      phases.push_back({phase["name"], phase["kind"], at_wall(phase["from_ns"]), at_wall(phase["to_ns"])});
-    return joined(std::move(timelines), std::move(phases));
-  };
+  options.resumes = fs::exists(options.run);
+  const std::string list = in_run("load-parts.json");
+  options.load_timeline = [list] { return timeline_of(list); };
+  std::error_code none;
+  fs::remove(list, none);  // an earlier suite's, whose recording has it
   what.errors = in_run("collector.log");
   for (const std::string& entry : what.environment) {
     const std::size_t equals = entry.find('=');
@@ -140,9 +149,57 @@ bool Measurement::start_target() {
   return true;
 }
 
+// The target of a collector that was killed has become our child.
+void Measurement::reap_target() {
+  int status = 0;
+  if (target_pid_ == 0 || has_reaped_target_ || (former_.empty() && target_ && target_->is_running())) return;
+  if (::waitpid(target_pid_, &status, WNOHANG) != target_pid_) return;
+  has_reaped_target_ = true;
+  if (WIFSIGNALED(status))
+    out_.notes.push_back(
+        fmt::format("the target ended by signal {}, {}", WTERMSIG(status), ::strsignal(WTERMSIG(status))));
+}
+
 bool Measurement::target_lives() {
-  if (!target_ || !target_->is_running()) return false;
-  return target_pid_ == 0 || fs::exists(fmt::format("/proc/{}", target_pid_));
+  if (!target_) return false;
+  const bool is_recorded = target_->is_running();
+  if (target_pid_ == 0 || !suite_.is_recorded) return is_recorded;
+  reap_target();
+  if (has_reaped_target_ || !fs::exists(fmt::format("/proc/{}", target_pid_))) return false;
+  return is_recorded || restart_collector();
+}
+
+// The collector was killed: another goes on with its run (camprobe attach --resume does the same). The target has not
+// noticed, and what it did meanwhile is in its region.
+bool Measurement::restart_collector() {
+  constexpr std::size_t kMost = 20;
+  if (former_.size() >= kMost || !fs::exists(out_.run_file)) return false;
+  const std::string how = target_->how_it_ended();
+  Child::Start what;
+  what.name = filled_.target.name;
+  what.output = in_run("target.log");
+  what.errors = in_run("collector.log");
+  AttachOptions options;
+  options.run = out_.run_file;
+  options.resumes = true;
+  options.is_quiet = true;
+  options.load = "suite " + suite_.name + ", " + suite_.load.tool;
+  const std::string list = in_run("load-parts.json");
+  options.load_timeline = [list] { return timeline_of(list); };
+  options.grace = std::chrono::seconds(static_cast<long>(std::ceil(filled_.target.stop_within_s)));
+  what.body = [options] { return record_running(options).exit_code; };
+  auto started = Child::start(what);
+  if (!started) {
+    out_.notes.push_back("the collector ended (" + how + "): " + started.error());
+    return false;
+  }
+  former_.push_back(std::move(*target_));
+  target_.emplace(std::move(*started));
+  out_.notes.push_back(
+      fmt::format("the collector ended before its time ({}); another went on with the recording", how));
+  out_.events.emplace_back(wall_ns(), "the collector ended (" + how + "), another went on");
+  journal_.put({{"event", {out_.events.back().first, out_.events.back().second}}});
+  return true;
 }
 
 bool Measurement::is_ready(const Ready& ready) {

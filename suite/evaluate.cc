@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "collector/analysis/from_run.h"
 #include "collector/gates/gate.h"
@@ -65,14 +66,27 @@ Json phase_load(const load::LoadTimeline& timeline, const PhaseSpan& phase) {
   std::uint64_t requests = 0, errors = 0;
   run::Histogram latency;
   std::optional<load::Quantiles> given;
+  bool is_known = true;
   for (const load::LoadBucket& bucket : timeline.buckets) {
     const std::int64_t middle = (bucket.from.time_since_epoch() + bucket.width / 2).count();
-    if (middle < phase.from_ns || middle >= phase.to_ns) continue;
+    const bool is_in = middle >= phase.from_ns && middle < phase.to_ns;
+    if (bucket.width > std::chrono::seconds(1)) {
+      // Artillery's pieces of ten seconds may hold several short phases: what each of them had is not known then.
+      const std::int64_t from = bucket.from.time_since_epoch().count(), to = from + bucket.width.count();
+      const double overlap = static_cast<double>(std::min(to, phase.to_ns) - std::max(from, phase.from_ns));
+      is_known &=
+          is_in ? overlap >= 0.75 * static_cast<double>(to - from) || 10 * (to - from) < phase.to_ns - phase.from_ns
+                : overlap <= 0.25 * static_cast<double>(phase.to_ns - phase.from_ns);
+    }
+    if (!is_in) continue;
     requests += bucket.all.requests;
     errors += bucket.all.errors;
     latency.merge(bucket.all.latency);
     if (bucket.all.given) given = bucket.all.given;
   }
+  if (!is_known)
+    return Json{{"requests", nullptr},       {"errors", nullptr},         {"throughput_rps", nullptr},
+                {"latency_p50_ms", nullptr}, {"latency_p95_ms", nullptr}, {"latency_p99_ms", nullptr}};
   const double seconds = static_cast<double>(phase.to_ns - phase.from_ns) / 1e9;
   Json out{{"requests", requests},
            {"errors", errors},
@@ -162,8 +176,8 @@ Json generator_json(const RunOutcome& outcome) {
     busiest = std::max(busiest, phase.generator_cpus);
     machine_busiest = std::max(machine_busiest, phase.machine_cpus);
     if (!phase.rate) continue;
-    const double sent = phase_load(outcome.timeline, phase)["requests"];
-    fell_short |= sent < 0.95 * *phase.rate * phase.planned_s;
+    const Json sent = phase_load(outcome.timeline, phase)["requests"];
+    fell_short |= sent.is_number() && sent.get<double>() < 0.95 * *phase.rate * phase.planned_s;
   }
   const bool was_bottleneck = outcome.generator_capacity > 0 && busiest > 0.85 * outcome.generator_capacity;
   std::string text;
@@ -208,17 +222,26 @@ Json counts_json(const Suite& suite, const RunOutcome& outcome, run::Reader* rea
   RequestCounts counts;
   if (counted.tool_began) counts.tool_began = static_cast<std::int64_t>(*counted.tool_began);
   if (counted.tool_done) counts.tool_done = static_cast<std::int64_t>(*counted.tool_done);
-  counts.tool_rows = static_cast<std::int64_t>(outcome.timeline.requests.value_or(0));
+  counts.tool_rows = counted.tool_rows.value_or(static_cast<std::int64_t>(outcome.timeline.requests.value_or(0)));
+  counts.most_under_way = counted.most_under_way;
   if (counted.server) counts.server = *counted.server - counted.own_in_between;
   if (reader != nullptr && !suite.span.empty()) {
     if (const auto name = reader->find_name(suite.span)) {
       std::int64_t spans = 0;
-      for (const run::SpanStat& stat : reader->span_stats()) spans += stat.name == *name ? stat.spans : 0;
+      std::set<run::ProcessId> counted_ones;
+      const std::int64_t since_ns =
+          counted.since_ns == 0 ? INT64_MIN : counted.since_ns - reader->meta().started_realtime_ns;
+      for (const run::Process& process : reader->processes()) {
+        if (process.began_ns >= since_ns) counted_ones.insert(process.id);
+      }
+      for (const run::SpanStat& stat : reader->span_stats())
+        spans += stat.name == *name && counted_ones.contains(stat.process) ? stat.spans : 0;
       counts.probe = spans - counted.own_in_all;
     }
   }
   if (report != nullptr) counts.lost = lost_that_may_be_spans(*report);
-  const Reconciliation held = reconciled(counts);
+  Reconciliation held = reconciled(counts);
+  if (!outcome.before_resumed.empty()) held.differences.insert(held.differences.begin(), outcome.before_resumed);
   return Json{{"load_tool", whole_or_null(counts.tool_began)},
               {"server", whole_or_null(counts.server)},
               {"probe", whole_or_null(counts.probe)},

@@ -91,11 +91,12 @@ Json versions_json(const Suite& suite, const std::string& bin) {
     }
   }
   const std::string commit = first_line({"git", "rev-parse", "HEAD"});
-  return Json{
-      {"camprobe", kVersion},
-      {"git_commit", commit.size() == 40 ? Json(commit) : Json(nullptr)},
-      {"target", target},
-      {"load_tool", {{"name", tool.name}, {"version", or_null(first_line({tool.program, tool.version_flag}))}}}};
+  std::vector<std::string> asking{find_program(tool, std::filesystem::path(suite.path).parent_path())};
+  asking.insert(asking.end(), tool.version.begin(), tool.version.end());
+  return Json{{"camprobe", kVersion},
+              {"git_commit", commit.size() == 40 ? Json(commit) : Json(nullptr)},
+              {"target", target},
+              {"load_tool", {{"name", tool.name}, {"version", or_null(first_line(asking))}}}};
 }
 
 }  // namespace camprobe::suite

@@ -16,6 +16,7 @@
 #include "suite/engine.h"
 #include "suite/fault_proxy.h"
 #include "suite/http.h"
+#include "suite/journal.h"
 #include "suite/memory_limit.h"
 #include "suite/tool.h"
 #include "suite/variables.h"
@@ -44,6 +45,7 @@ class Measurement {
   RunOutcome run() {
     if (prepare() && start_dependencies() && start_target() && wait_until_ready(*target_, filled_.target)) drive();
     take_down();
+    if (out_.state == State::kInterrupted) journal_.put({{"ended", true}, {"done", load_done_s_}});
     return std::move(out_);
   }
 
@@ -63,6 +65,7 @@ class Measurement {
   // Variables get their values, files are written, the load is translated: whatever can be wrong before a process is
   // started.
   bool prepare();
+  void take_up_earlier();
   bool fill(Program& program);
   bool start_dependencies();
   bool start_target();
@@ -70,11 +73,16 @@ class Measurement {
   bool is_ready(const Ready& ready);
   bool are_ready(const Program& program, bool is_target);
   void drive();
+  bool has_results(const ToolResult& result);
   bool run_step(const Step& step);
   bool start_tool(const Invocation& one, std::vector<Child>& tools);
   void act(const Phase& phase, double into_s, std::size_t& next);
   void note_second();
   bool target_lives();
+  bool restart_collector();
+  void reap_target();
+  bool checkpoint();
+  void note_phases(const std::vector<Stage>& stages, const StepSpan& step);
   void run_checks(const char* when);
   Answer ask_target(const std::string& method, const std::string& url, const std::string& body = "",
                     const Headers& headers = {});
@@ -95,15 +103,20 @@ class Measurement {
   std::vector<FaultProxy> proxies_;
   std::vector<Child> dependencies_;
   std::optional<Child> target_;  // recorded: the collector, whose first child is the target
+  std::vector<Child> former_;    // collectors that were killed; the target is in the first one's process group
+  bool has_reaped_target_ = false;
   std::optional<MemoryLimit> memory_;
   pid_t target_pid_ = 0;
   double load_done_s_ = 0;
   std::map<std::string, std::size_t> actions_done_;  // by phase
-  struct Result {
-    std::string file, printed;  // what an adapter reads, and what the tool printed
-    std::int64_t began_ns = 0;  // for tools that print no clock
-  };
-  std::vector<Result> results_;
+  std::vector<ToolResult> results_;
+  Earlier earlier_;
+  Journal journal_;
+  std::size_t phases_in_recording_ = 0;
+  std::pair<std::string, double> earlier_in_phase_{};  // of the phase in which the load goes on: how much was over
+  bool begins_anew_ = false;                           // the next phase is not joined to the one before
+  std::optional<std::int64_t> server_before_;
+  double next_checkpoint_ = 0;
   std::vector<load::LoadTimeline> parts_;
   double last_second_ = 0, last_generator_ = 0, last_machine_ = 0;
   std::vector<Child>* tools_ = nullptr;

@@ -20,18 +20,27 @@ Reconciliation reconciled(const RequestCounts& counts) {
   if (counts.tool_began && counts.server && *counts.tool_began != *counts.server) {
     // Those under way may not have reached the server any more.
     const std::int64_t missing = *counts.tool_began - *counts.server;
-    const bool is_explained = missing > 0 && missing <= under_way;
-    say(is_explained ? fmt::format("{} of those under way did not reach the server", missing)
-                     : fmt::format("the server counted {} {} than the load tool began", std::abs(missing),
-                                   missing > 0 ? "fewer" : "more"));
+    const bool was_not_counted = missing < 0 && -missing <= counts.most_under_way;
+    const bool is_explained = was_not_counted || (missing > 0 && missing <= under_way);
+    say(was_not_counted
+            ? fmt::format("the server counted {} more than the load tool, which leaves out what is under way when a "
+                          "stage ends: at most {}",
+                          -missing, counts.most_under_way)
+        : is_explained ? fmt::format("{} of those under way did not reach the server", missing)
+                       : fmt::format("the server counted {} {} than the load tool began", std::abs(missing),
+                                     missing > 0 ? "fewer" : "more"));
     agrees &= is_explained;
   }
   const auto& expected = counts.server ? counts.server : counts.tool_began;
   if (counts.probe && expected && *counts.probe != *expected) {
     const std::int64_t missing = *expected - *counts.probe;
     const char* who = counts.server ? "the server counted" : "the load tool began";
-    const bool is_explained = missing > 0 && static_cast<std::uint64_t>(missing) <= counts.lost;
-    if (is_explained)
+    // Where the server does not count, the probe is who tells what has reached it.
+    const bool did_not_arrive = !counts.server && missing > 0 && missing <= under_way;
+    const bool is_explained = did_not_arrive || (missing > 0 && static_cast<std::uint64_t>(missing) <= counts.lost);
+    if (did_not_arrive)
+      say(fmt::format("{} of those under way did not reach the server", missing));
+    else if (is_explained)
       say(fmt::format("{} spans are missing, of {} records that were lost", missing, counts.lost));
     else if (missing > 0 && counts.lost > 0)
       say(

@@ -15,8 +15,9 @@ namespace camprobe::suite {
 struct RequestCounts {
   std::optional<std::int64_t> tool_began, tool_done;  // requests the load tool began, and saw the end of
   std::int64_t tool_rows = 0;                         // of those, the ones it wrote a row for
-  std::optional<std::int64_t> server, probe;          // the suite's own requests left out
-  std::uint64_t lost = 0;                             // records that may each have been a request's span
+  std::int64_t most_under_way = 0;            // at the ends of its stages, of a tool that counts only what was answered
+  std::optional<std::int64_t> server, probe;  // the suite's own requests left out
+  std::uint64_t lost = 0;                     // records that may each have been a request's span
 };
 
 struct Reconciliation {

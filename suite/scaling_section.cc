@@ -16,14 +16,45 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Nanoseconds a request by leaf function: CPU time, or waiting.
+// Who waits in these has nothing to do: more of it a request is no contention.
+bool is_idle(std::string_view call) {
+  for (const char* idle : {"epoll", "poll", "ppoll", "select", "pselect", "accept", "nanosleep", "clock_nanosleep",
+                           "sig", "rt_sig", "wait", "pause"}) {
+    if (call.starts_with(idle)) return true;
+  }
+  return false;
+}
+
+// The function that took a lock: the first that is not the C library's or C++'s own.
+std::string who_took(run::Reader& reader, const std::vector<run::FrameId>& frames) {
+  for (const run::FrameId id : frames) {
+    const std::string& function = reader.frame(id).function;
+    const bool is_library = function.starts_with("__") || function.starts_with("std::") ||
+                            function.starts_with("pthread_") || function.find("futex") != std::string::npos ||
+                            function.starts_with("___pthread") || function == "syscall";
+    if (!is_library) return function;
+  }
+  return reader.frame(frames.front()).function;
+}
+
+// Nanoseconds a request: CPU time by leaf function, or waiting by call and by who waits.
 std::map<std::string, double> by_function(const std::string& file, bool waiting, double requests) {
   std::map<std::string, double> sums;
   auto reader = naming::open_named(file);
   if (!reader || requests <= 0) return sums;
-  for (const run::StackWeight& stack : waiting ? reader->wait() : reader->cpu()) {
+  if (waiting) {
+    reader->each_wait({}, [&](const run::WaitRow& row) {
+      const std::string call = reader->name(row.call);
+      const auto& frames = reader->stack(row.stack).frames;
+      if (is_idle(call) || frames.empty()) return;
+      const std::string what = call == "futex" ? "for a lock (futex) of " : "in " + call + " of ";
+      sums[what + who_took(*reader, frames)] += row.weight_ns / requests;
+    });
+    return sums;
+  }
+  for (const run::StackWeight& stack : reader->cpu()) {
     const auto& frames = reader->stack(stack.stack).frames;
-    if (!frames.empty()) sums[reader->frame(frames.front()).function] += stack.weight / requests;
+    if (!frames.empty()) sums["in " + reader->frame(frames.front()).function] += stack.weight / requests;
   }
   return sums;
 }
@@ -40,8 +71,12 @@ std::vector<std::string> what_grows(const Json& few, const Json& many, const std
       grown.emplace_back(ns - (was == before.end() ? 0 : was->second), function);
     }
     std::sort(grown.rbegin(), grown.rend());
+    if (waiting && (grown.empty() || grown.front().first <= 1000))
+      sentences.emplace_back(
+          "waiting for locks or I/O did not grow by more than 1 us a request in any function: what is "
+          "shared is outside these programs, such as the processors");
     for (std::size_t i = 0; i < std::min<std::size_t>(3, grown.size()) && grown[i].first > 1000; ++i)
-      sentences.push_back(fmt::format("{} a request grew by {} in {}", waiting ? "waiting" : "CPU time",
+      sentences.push_back(fmt::format("{} a request grew by {} {}", waiting ? "waiting" : "CPU time",
                                       run::in_unit(grown[i].first, "ns"), grown[i].second));
   }
   return sentences;
@@ -100,6 +135,11 @@ Json scaling_section(const Json& runs, const std::string& directory) {
                     "{:.0f} requests/s for one (R2 {:.3f}).",
                     fit->contention, fit->contention_low, fit->contention_high, fit->coherency, fit->coherency_low,
                     fit->coherency_high, fit->single, fit->r_squared));
+    if (fit->contention >= 1)
+      text.push_back(
+          fmt::format("A contention of one or more says that each of more {} takes from the others as much as "
+                      "it brings, or more: they share what one alone uses up.",
+                      key));
     if (fit->peak_at)
       text.push_back(
           fmt::format("By that law throughput is highest at {:.1f} {} and falls beyond.", *fit->peak_at, key));
@@ -117,10 +157,14 @@ Json scaling_section(const Json& runs, const std::string& directory) {
                     key));
   }
   if (const auto fit = fit_amdahl(points)) {
-    text.push_back(fmt::format("Amdahl's law: contention {:.4f} [{:.4f}, {:.4f}], so at most {} times one (R2 {:.3f}).",
-                               fit->contention, fit->contention_low, fit->contention_high,
-                               fit->contention > 0 ? fmt::format("{:.1f}", 1 / fit->contention) : "any number of",
-                               fit->r_squared));
+    std::string sentence = fmt::format("Amdahl's law: contention {:.4f} [{:.4f}, {:.4f}]", fit->contention,
+                                       fit->contention_low, fit->contention_high);
+    if (fit->contention >= 1)
+      sentence += ", which is more than there can be: throughput falls, and this law has no term for that";
+    else
+      sentence += fmt::format(", so at most {} times one",
+                              fit->contention > 0 ? fmt::format("{:.1f}", 1 / fit->contention) : "any number of");
+    text.push_back(sentence + fmt::format(" (R2 {:.3f}).", fit->r_squared));
     lines.push_back({{"name", "Amdahl"}, {"points", curve(*fit, 2 * most)}});
     data["amdahl"] = {{"contention", fit->contention}, {"single_rps", fit->single}, {"r_squared", fit->r_squared}};
   } else {

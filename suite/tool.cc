@@ -1,9 +1,11 @@
 #include "suite/tool.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <numeric>
 
 namespace camprobe::suite {
@@ -25,6 +27,19 @@ const Tool* tool_named(std::string_view name) {
     if (tool->name == name) return tool;
   }
   return nullptr;
+}
+
+std::string find_program(const Tool& tool, const std::string& suite_directory) {
+  namespace fs = std::filesystem;
+  std::error_code none;
+  for (fs::path start : {fs::absolute(suite_directory, none), fs::current_path(none)}) {
+    for (; !start.empty(); start = start.parent_path()) {
+      const fs::path local = start / "node_modules/.bin" / tool.program;
+      if (::access(local.c_str(), X_OK) == 0) return local;
+      if (start == start.parent_path()) break;
+    }
+  }
+  return tool.program;
 }
 
 std::vector<Stage> stages_of(const std::vector<Phase>& phases, double time_scale, bool has_ramps) {

@@ -10,6 +10,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct Invocation {
   std::string results;                                     // the file an adapter of collector/load reads
   bool results_are_stdout = false;
   double cpus = 1;            // how many CPUs it can keep busy
+  int most_under_way = 0;     // requests that may be so when its time is over, which it then leaves out of its count
   double starts_after_s = 0;  // into its step
   // The environment a scenario file of the user's own finds its target in.
   std::vector<std::string> environment;
@@ -61,11 +63,13 @@ struct Translation {
 struct Tool {
   const char* name;
   const char* program;
-  const char* how_to_get;  // "apt-get install nghttp2-client"
-  const char* version_flag;
-  bool takes_file;  // can be given a script or scenario of its own
-  bool has_ramps;   // else ramps become stairs
+  const char* how_to_get;            // "apt-get install nghttp2-client"
+  std::vector<std::string> version;  // arguments that make it print one
+  bool takes_file;                   // can be given a script or scenario of its own
+  bool has_ramps;                    // else ramps become stairs
   run::Result<Translation> (*translate)(const Work& work);
+  // What the user must know of a failure that the tool tells in words of its own; "": nothing more.
+  std::string (*explain)(std::string_view said) = nullptr;
 };
 
 extern const Tool kH2loadTool, kAutocannonTool, kWrkTool, kArtilleryTool, kK6Tool, kLocustTool, kVegetaTool,
@@ -74,6 +78,9 @@ extern const Tool kH2loadTool, kAutocannonTool, kWrkTool, kArtilleryTool, kK6Too
 const std::vector<const Tool*>& all_tools();
 std::vector<std::string> tool_names();
 const Tool* tool_named(std::string_view name);  // nullptr: there is none
+// Where its program is: an npm package of the suite's directory or of one above it, or of the working directory, or a
+// name for PATH.
+std::string find_program(const Tool& tool, const std::string& suite_directory);
 
 // The phases, times `time_scale` (at least a second each), as stages. Ramps are cut into `stairs` where the tool has
 // none.

@@ -348,7 +348,9 @@ std::optional<Planned> plan_jmeter(const SimpleCommand& command, std::size_t too
     if (!take_users_file(*file, planned.plan)) return std::nullopt;
   } else {
     planned.plan.results = results;
-    planned.addition = Addition{command.words[tool].end, "-l " + quoted(results)};
+    // Before version 3 it wrote no header line, without which nobody knows the columns.
+    planned.addition =
+        Addition{command.words[tool].end, "-Jjmeter.save.saveservice.print_field_names=true -l " + quoted(results)};
   }
   return planned;
 }

@@ -2,8 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include "collector/load/adapter.h"
+#include "collector/load/locust_totals.h"
 
 namespace camprobe::load {
 
@@ -46,7 +49,13 @@ run::Result<LoadTimeline> read_load_results(std::unique_ptr<Input> input, const 
 run::Result<LoadTimeline> read_load_file(const std::string& path) {
   run::Result<std::unique_ptr<Input>> input = file_input(path);
   if (!input) return run::Error{input.error()};
-  return read_load_results(std::move(input).value(), path);
+  auto timeline = read_load_results(std::move(input).value(), path);
+  if (const std::string totals = locust_totals_beside(path); timeline && !totals.empty()) {
+    std::ifstream file(totals, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    add_locust_totals(*timeline, text);
+  }
+  return timeline;
 }
 
 }  // namespace camprobe::load

@@ -97,6 +97,9 @@ bool LoadChild::start(const sigset_t& mask) {
   what.environment = attach::own_environment();
   what.signal_mask = mask;
   what.own_group = true;
+  // Locust, say, makes files in it, and not the directory.
+  if (std::error_code ignored; plan_ && !plan_->results_are_users && plan_->results.starts_with(results_ + "/"))
+    fs::create_directories(results_, ignored);
   captures_ = plan_ && (plan_->results_are_stdout || plan_->summary_is_stdout);
   int output = -1;
   if (captures_) {

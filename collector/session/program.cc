@@ -172,7 +172,8 @@ void ProgramSession::reap_children() {
 void ProgramSession::tell_of_rest(Instant now) {
   if (child_lives_ || has_told_of_rest_ || now - child_ended_at_ <= std::chrono::seconds(1)) return;
   has_told_of_rest_ = true;
-  const bool is_to_end = stop_ == Stop::kTerminated || (stop_ == Stop::kAsked && load_);
+  const bool has_load = load_ || options_.load_timeline;
+  const bool is_to_end = stop_ == Stop::kTerminated || (stop_ == Stop::kAsked && has_load);
   if (recording_.has_live_process() && is_to_end) {
     send(SIGTERM);  // a shell script that started the server ends without telling it
   } else if (recording_.has_live_process()) {
@@ -233,15 +234,18 @@ void ProgramSession::stop_when_over_time(Instant now) {
 }
 
 void ProgramSession::kill_when_due(Instant now) {
-  if (stop_ != Stop::kTerminated && stop_ != Stop::kAsked) return;
+  if (stop_ == Stop::kNo) return;
   if (now < kill_at_ || (!child_lives_ && !recording_.has_live_process())) return;
-  if (kill_at_ == Instant{}) {
+  if (stop_ == Stop::kKilled) {
+    // What the program had started outlives it.
+  } else if (kill_at_ == Instant{}) {
     say("interrupted three times: the program is killed");
   } else {
     say(fmt::format("the program did not end within {} s of {} and is killed", options_.grace.count(),
                     stop_ == Stop::kAsked ? "the signal" : "SIGTERM"));
   }
   stop_ = Stop::kKilled;
+  kill_at_ = now + milliseconds{200};
   send(SIGKILL);
 }
 
@@ -298,13 +302,15 @@ Outcome record_program(const RunOptions& options) {
     spdlog::info("{} is not there yet: it is read when the program has ended", options.load_results);
   }
   const std::string path = options.run.empty() ? default_run(program->path) : options.run;
-  if (const auto refused = make_way(path, options.may_replace)) return usage_error(*refused);
+  if (!options.resumes) {
+    if (const auto refused = make_way(path, options.may_replace)) return usage_error(*refused);
+  }
 
   Signals signals;
   run::Meta meta;
   meta.command = options.program;
   meta.load_command = options.load;
-  auto created = Recording::create(path, meta);
+  auto created = options.resumes ? Recording::resume(path) : Recording::create(path, meta);
   if (!created) return usage_error(created.error());
   Recording& recording = **created;
   recording.follow_run();
@@ -318,7 +324,7 @@ Outcome record_program(const RunOptions& options) {
   const auto started = attach::launch(what);
   if (!started) {
     created->reset();
-    remove_run(path);
+    if (!options.resumes) remove_run(path);
     return usage_error(started.error());
   }
   recording.follow_child(*started, program->executable, joined(options.program));

@@ -1,5 +1,6 @@
 // What runs already, or has run: recorded from here on, taken as it stands, or read from what a dead process left.
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,20 +29,30 @@ Outcome record_until_end(Recording& recording, Signals& signals, const AttachOpt
                          const std::string& path) {
   if (!options.is_quiet) say(fmt::format("recording to {}; Ctrl-C ends it", path));
   const auto began = steady_clock::now();
+  std::optional<steady_clock::time_point> kill_at;
   for (bool is_ending = false; !is_ending;) {
     const milliseconds next = recording.poll();
     if (const auto error = recording.take_error()) {
       say(*error);
       is_ending = true;
     }
-    if (const auto signal = signals.wait(std::max(next, milliseconds{1})); signal && is_end_signal(signal->ssi_signo))
-      is_ending = true;
+    const auto signal = signals.wait(std::max(next, milliseconds{1}));
+    if (signal && is_end_signal(signal->ssi_signo)) {
+      is_ending = !options.grace;
+      for (const pid_t pid : is_ending ? std::vector<pid_t>{} : recording.roots()) ::kill(pid, SIGTERM);
+      if (!kill_at && options.grace) kill_at = steady_clock::now() + *options.grace;
+    }
+    if (kill_at && steady_clock::now() >= *kill_at) {
+      for (const pid_t pid : recording.roots()) ::kill(pid, SIGKILL);
+      kill_at = steady_clock::now() + milliseconds{100};  // and what it leaves behind
+    }
     if (options.duration && steady_clock::now() - began >= *options.duration) is_ending = true;
     if (!recording.follows_all() && recording.has_seen_process() && !recording.has_live_process()) is_ending = true;
   }
   int load_code = 0;
   if (!options.load_results.empty())
     load_code = take_load(recording, options.load_results, options.load_results, {}, std::nullopt) ? 0 : 2;
+  if (options.load_timeline) load_code = take_timeline(recording, options.load, options.load_timeline());
   finish_run(recording, path, run::kComplete, options.is_quiet);
   return {load_code, path};
 }
@@ -55,6 +66,7 @@ Outcome go_on(const AttachOptions& options) {
   if (options.pid != 0) recording.follow(options.pid);
   recording.poll();
   if (!recording.has_live_process() && !recording.follows_all()) {
+    if (options.load_timeline) take_timeline(recording, options.load, options.load_timeline());
     const auto finished = recording.finish(run::kComplete);
     say(finished ? fmt::format(
                        "no process of {} lives any more: its recording is complete now. Name the PID of one that goes "

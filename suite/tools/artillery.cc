@@ -67,6 +67,6 @@ run::Result<Translation> translate(const Work& work) {
 
 }  // namespace
 
-const Tool kArtilleryTool = {"artillery", "artillery", "npm install artillery", "--version", true, true, translate};
+const Tool kArtilleryTool = {"artillery", "artillery", "npm install artillery", {"--version"}, true, true, translate};
 
 }  // namespace camprobe::suite

@@ -40,6 +40,7 @@ run::Result<Translation> translate(const Work& work) {
       one.results = stem + ".json";
       one.results_are_stdout = true;
       one.cpus = work.threads;
+      one.most_under_way = stage.users;
       step.together.push_back(std::move(one));
     }
     out.steps.push_back(std::move(step));
@@ -61,7 +62,7 @@ run::Result<Translation> translate(const Work& work) {
 
 }  // namespace
 
-const Tool kAutocannonTool = {"autocannon", "autocannon", "npm install autocannon", "--version", false,
+const Tool kAutocannonTool = {"autocannon", "autocannon", "npm install autocannon", {"--version"}, false,
                               false,        translate};
 
 }  // namespace camprobe::suite

@@ -124,6 +124,6 @@ run::Result<Translation> translate(const Work& work) {
 
 }  // namespace
 
-const Tool kH2loadTool = {"h2load", "h2load", "apt-get install nghttp2-client", "--version", false, false, translate};
+const Tool kH2loadTool = {"h2load", "h2load", "apt-get install nghttp2-client", {"--version"}, false, false, translate};
 
 }  // namespace camprobe::suite

@@ -81,6 +81,6 @@ run::Result<Translation> translate(const Work& work) {
 
 }  // namespace
 
-const Tool kK6Tool = {"k6", "k6", "https://k6.io/docs/get-started/installation", "version", true, true, translate};
+const Tool kK6Tool = {"k6", "k6", "https://k6.io/docs/get-started/installation", {"version"}, true, true, translate};
 
 }  // namespace camprobe::suite

@@ -1,6 +1,7 @@
 // suite/tools/locust.cc: one Locust process for the whole load; a shape steps through the stages.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "suite/tool.h"
@@ -109,6 +110,10 @@ run::Result<Translation> translate(const Work& work) {
     one.arguments.insert(one.arguments.end(), {"-u", std::to_string(users), "-r", std::to_string(users), "-t",
                                                fmt::format("{:.0f}s", seconds)});
   }
+  // Users that are taken away, and those there at the end, are stopped in the middle of a request.
+  for (std::size_t i = 0; i < work.stages.size(); ++i)
+    one.most_under_way +=
+        std::max(0, work.stages[i].users - (i + 1 < work.stages.size() ? work.stages[i + 1].users : 0));
   one.results = work.file.empty() ? stem + ".csv" : stem + "_stats_history.csv";
   out.notes.emplace_back(
       "Locust's user waits for its answer: latencies count from when a request was sent (coordinated omission)");
@@ -121,6 +126,6 @@ run::Result<Translation> translate(const Work& work) {
 
 }  // namespace
 
-const Tool kLocustTool = {"locust", "locust", "apt-get install python3-locust", "--version", true, true, translate};
+const Tool kLocustTool = {"locust", "locust", "apt-get install python3-locust", {"--version"}, true, true, translate};
 
 }  // namespace camprobe::suite

@@ -61,6 +61,7 @@ run::Result<Translation> translate(const Work& work) {
 
 }  // namespace
 
-const Tool kVegetaTool = {"vegeta", "vegeta", "https://github.com/tsenart/vegeta", "-version", false, false, translate};
+const Tool kVegetaTool = {"vegeta", "vegeta", "https://github.com/tsenart/vegeta", {"-version"}, false,
+                          false,    translate};
 
 }  // namespace camprobe::suite

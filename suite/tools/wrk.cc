@@ -54,6 +54,7 @@ run::Result<Translation> translate(const Work& work) {
       one.results = stem + ".txt";
       one.results_are_stdout = true;
       one.cpus = threads;
+      one.most_under_way = stage.users;
       step.together.push_back(std::move(one));
     }
     out.steps.push_back(std::move(step));
@@ -67,6 +68,6 @@ run::Result<Translation> translate(const Work& work) {
 
 }  // namespace
 
-const Tool kWrkTool = {"wrk", "wrk", "apt-get install wrk", "--version", false, false, translate};
+const Tool kWrkTool = {"wrk", "wrk", "apt-get install wrk", {"--version"}, false, false, translate};
 
 }  // namespace camprobe::suite

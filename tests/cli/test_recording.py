@@ -237,6 +237,26 @@ class TheLoad(unittest.TestCase):
             self.assertLess(to_ns, int(run.value("SELECT value FROM meta WHERE key = 'ended_ns'")))
             self.assertEqual([name for name in os.listdir(scratch.directory) if "load" in name], [], "nothing is left lying about")
 
+    def test_of_a_short_locust_run_has_its_totals(self):
+        if missing := harness.need("locust"):
+            self.skipTest(f"{missing} is not installed")
+        port = harness.free_port()
+        with harness.Scratch() as scratch:
+            script = scratch.directory / "locustfile.py"
+            script.write_text("from locust import HttpUser, between, task\nclass User(HttpUser):\n    wait_time = between(0.05, 0.1)\n"
+                              "    @task\n    def ask(self):\n        self.client.get('/')\n")
+            load = f"locust -f {script} --headless -u 2 -r 2 -t 2s --host http://127.0.0.1:{port}"
+            result = record(scratch, "--load", load, *self.server(port))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            said = result.stdout + result.stderr
+            counted = [int(words[1]) for words in map(str.split, said.splitlines()) if len(words) > 2 and words[0] == "Aggregated" and "(" in words[2]]
+            self.assertTrue(counted and counted[-1] > 0, said)
+            (tool, requests, errors), = scratch.run().rows("SELECT tool, requests, errors FROM load_source")
+            self.assertEqual(("locust", 0), (tool, errors))
+            self.assertGreater(requests, 0, "its history is empty yet, its totals are not")
+            self.assertLessEqual(requests, counted[-1])
+            self.assertEqual([name for name in os.listdir(scratch.directory) if "load" in name], [], "nothing is left lying about")
+
     def test_that_fails_says_so(self):
         port = harness.free_port()
         with harness.Scratch() as scratch:

@@ -55,6 +55,29 @@ TEST(LoadRows, WallClockBecomesTheRunsClock) {
   EXPECT_EQ(reader->load_sources().at(0).latency_basis, "sent");
 }
 
+TEST(LoadRows, ALoadThatBeginsWithTheRunHasItsFirstSecondInIt) {
+  run::Scratch scratch;
+  auto writer = run::Writer::create(scratch / "a.camrun", run::sample_meta());
+  ASSERT_TRUE(writer);
+  const std::int64_t started = run::sample_meta().started_realtime_ns;
+  load::LoadTimeline timeline;
+  timeline.tool = "h2load";
+  for (int i = 0; i < 2; ++i) {
+    load::LoadBucket bucket;
+    bucket.from = load::WallTime{load::Nanoseconds(started)} + seconds(i) - milliseconds(800);
+    bucket.width = seconds(1);
+    bucket.all.requests = 10;
+    timeline.buckets.push_back(bucket);
+  }
+  EXPECT_EQ(write_load(*writer, timeline, "h2load.tsv", started, load::Nanoseconds(0)), 2u);
+  ASSERT_TRUE(writer->finish(10 * run::kTestSecond, run::kComplete));
+  auto reader = run::Reader::open(scratch / "a.camrun");
+  ASSERT_TRUE(reader) << reader.error();
+  ASSERT_EQ(reader->load_buckets("").size(), 1u);
+  EXPECT_EQ(reader->load_buckets("")[0].second, 0);
+  EXPECT_EQ(reader->load_buckets("")[0].requests, 20);
+}
+
 // A load of changing rate, by a tool whose clock is 7 s behind; the server reads each request once.
 TEST(LoadRows, TheClockOfAToolElsewhereIsFoundByTheRequestsBothCount) {
   run::Scratch scratch;

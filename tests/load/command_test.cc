@@ -111,11 +111,14 @@ INSTANTIATE_TEST_SUITE_P(Printed, LoadCommands,
                                          Case{"sh -c 'siege -c 3 http://x > a'", "siege",
                                               "sh -c 'siege -c 3 http://x > a'", "a", false, true}));
 
-INSTANTIATE_TEST_SUITE_P(Jmeter, LoadCommands,
-                         testing::Values(Case{"jmeter -n -t plan.jmx", "jmeter",
-                                              "jmeter -l '/run/dir/load results' -n -t plan.jmx", kOurs, false, false},
-                                         Case{"jmeter -n -t plan.jmx -l out.jtl", "jmeter",
-                                              "jmeter -n -t plan.jmx -l out.jtl", "out.jtl", false, true}));
+INSTANTIATE_TEST_SUITE_P(
+    Jmeter, LoadCommands,
+    testing::Values(
+        Case{"jmeter -n -t plan.jmx", "jmeter",
+             "jmeter -Jjmeter.save.saveservice.print_field_names=true -l '/run/dir/load results' -n -t plan.jmx", kOurs,
+             false, false},
+        Case{"jmeter -n -t plan.jmx -l out.jtl", "jmeter", "jmeter -n -t plan.jmx -l out.jtl", "out.jtl", false,
+             true}));
 
 INSTANTIATE_TEST_SUITE_P(
     Autocannon, LoadCommands,

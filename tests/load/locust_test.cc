@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "collector/load/locust_totals.h"
 #include "tests/load/reading.h"
 
 namespace camprobe::load {
@@ -52,6 +53,24 @@ TEST(LocustHistory, TotalsThatFallAreAReset) {
                                           "1795444237,3,,Aggregated,0,0,5,9,10,12,10,0,5,12\r\n");
   EXPECT_EQ(timeline.requests, 50u);
   EXPECT_THAT(timeline.notes, testing::Contains(testing::HasSubstr("reset")));
+}
+
+TEST(LocustTotals, HoldWhatCameAfterTheLastFlush) {
+  LoadTimeline timeline = must_read(kHeader + "1795444235,0,,Aggregated,0,0,N/A,N/A,N/A,N/A,0,0,0,0\r\n" +
+                                    "1795444236,3,,Aggregated,0,0,5,9,10,12,40,1,5,12\r\n");
+  const std::string totals =
+      "Type,Name,Request Count,Failure Count,Median Response Time,50%,95%,99%,100%\r\n"
+      "GET,/a,420,3,6,6,14,19,34\r\n,Aggregated,420,3,6,6,14,19,34\r\n";
+  EXPECT_EQ(locust_totals_beside("x/a_stats_history.csv"), "x/a_stats.csv");
+  EXPECT_EQ(locust_totals_beside("x/a.csv"), "");
+  EXPECT_TRUE(add_locust_totals(timeline, totals));
+  EXPECT_EQ(timeline.requests, 420u);
+  EXPECT_EQ(timeline.errors, 3u);
+  EXPECT_EQ(timeline.given->p95_ms, 14.0);
+  EXPECT_THAT(timeline.notes, testing::Contains(testing::HasSubstr("380 requests are in the totals only")));
+  EXPECT_FALSE(add_locust_totals(timeline, "Type,Name,Request Count,Failure Count\r\n,Aggregated,7,0\r\n"))
+      << "of an earlier run";
+  EXPECT_EQ(timeline.requests, 420u);
 }
 
 TEST(LocustHistory, RealRunsAgreeWithTheirSumOfNames) {

@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 
 #include "suite/effect.h"
+#include "suite/journal.h"
 #include "suite/reconcile.h"
 #include "suite/recovery.h"
 #include "suite/scaling.h"
@@ -20,7 +22,26 @@ std::vector<LoadSecond> seconds(const std::vector<double>& p95) {
 
 RequestCounts counts(std::int64_t tool, std::int64_t done, std::int64_t server, std::int64_t probe,
                      std::uint64_t lost) {
-  return {tool, done, done, server, probe, lost};
+  return {tool, done, done, 0, server, probe, lost};
+}
+
+TEST(Counts, WhereTheServerDoesNotCountTheProbeTellsWhatReachedIt) {
+  RequestCounts some = counts(1000, 990, 0, 996, 0);
+  some.server.reset();
+  EXPECT_EQ(reconciled(some).reconciled, true);
+  some.probe = 989;
+  EXPECT_EQ(reconciled(some).reconciled, false);
+}
+
+TEST(Counts, AToolThatLeavesOutWhatIsUnderWayIsExcusedForAsMany) {
+  RequestCounts some = counts(1000, 1000, 1005, 1005, 0);
+  EXPECT_EQ(reconciled(some).reconciled, false);
+  some.most_under_way = 5;
+  EXPECT_EQ(reconciled(some).reconciled, true);
+  some.server = some.probe = 1006;
+  EXPECT_EQ(reconciled(some).reconciled, false);
+  some.server = some.probe = 999;
+  EXPECT_EQ(reconciled(some).reconciled, false) << "it saw an answer that the server does not know of";
 }
 
 TEST(Counts, LostRecordsExcuseAsManyMissingSpansAndNoMore) {
@@ -95,6 +116,50 @@ TEST(Effect, IsARatioWithItsIntervalAndItsSize) {
   EXPECT_LT(effect->high, 0.52);
   EXPECT_LT(effect->hedges_g, -5);
   EXPECT_FALSE(effect_of({10}, {20, 21})) << "one run has no interval";
+}
+
+TEST(Resuming, LeavesOutWhatIsOverAndARampBeginsWhereItWas) {
+  const std::vector<Stage> stages{{"ramp", "ramp", 10, 50, 10, 100, 20}, {"steady", "steady", 60, 50, 50, 100, 100}};
+  const std::vector<Stage> left = without_first(stages, 5);
+  ASSERT_EQ(left.size(), 2u);
+  EXPECT_DOUBLE_EQ(left[0].duration_s, 5);
+  EXPECT_EQ(left[0].users_from, 30);
+  EXPECT_EQ(left[0].users, 50);
+  EXPECT_DOUBLE_EQ(*left[0].rate_from, 60);
+  EXPECT_DOUBLE_EQ(left[1].duration_s, 60);
+  const std::vector<Stage> last = without_first(stages, 30);
+  ASSERT_EQ(last.size(), 1u);
+  EXPECT_DOUBLE_EQ(last[0].duration_s, 40);
+  EXPECT_TRUE(without_first(stages, 70).empty());
+}
+
+TEST(Resuming, AJournalIsReadUpToTheLineThatWasNotFinished) {
+  const std::string path = testing::TempDir() + "journal";
+  std::ofstream(path) << R"({"attempt":0.0,"at_ns":1000}
+{"step":[0,1,2000]}
+{"tool":["a.tsv","a.out",2100]}
+{"second":[3000,0.5,1.5],"done":1.25}
+{"server":40}
+{"attempt":1.25,"at_ns":9000}
+{"step":[0,0,9100]}
+{"tool":["b.tsv","b.out",9200]}
+{"second":[9900,0.25,1.0],"done":2.5}
+{"event":[9950,"a provider is told to fail"]}
+{"ended":true,"done":3.5}
+{"second":[12000,0.)";
+  const Earlier earlier = Journal::read(path);
+  ASSERT_EQ(earlier.attempts.size(), 2u);
+  EXPECT_EQ(earlier.from_ns, 1000);
+  EXPECT_EQ(earlier.attempts[0].server, 40);
+  EXPECT_FALSE(earlier.attempts[0].is_in_recording);
+  EXPECT_TRUE(earlier.attempts[1].is_in_recording);
+  EXPECT_EQ(earlier.attempts[0].steps.at(0).ended_ns, 3000);
+  EXPECT_EQ(earlier.results.size(), 2u);
+  EXPECT_EQ(earlier.results_in_recording, 2u);
+  EXPECT_DOUBLE_EQ(earlier.done_s, 3.5);
+  EXPECT_EQ(earlier.seconds.size(), 2u);
+  EXPECT_EQ(earlier.events.at(0).second, "a provider is told to fail");
+  EXPECT_TRUE(Journal::read(path + "-of-nobody").attempts.empty());
 }
 
 TEST(H2load, TellsWhatItBeganAndWhatItSawTheEndOf) {

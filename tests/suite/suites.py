@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,12 @@ class Suites(unittest.TestCase):
         self.directory = tempfile.TemporaryDirectory(prefix="camprobe-suite-")
         self.path = pathlib.Path(self.directory.name)
         self.out = self.path / "out"
+        self.started = []
 
     def tearDown(self):
+        for process in self.started:
+            process.kill()
+            process.communicate()
         self.directory.cleanup()
         self.assertEqual([], self.left_behind(), "a process was left behind")
 
@@ -62,18 +67,27 @@ class Suites(unittest.TestCase):
 
 class OneTool(Suites):
     def run_tool(self, tool, rate=True):
-        if shutil.which(tool) is None and not (ROOT / "tests/e2e/node_modules/.bin" / tool).exists():
+        # npm packages of the tests, or of who has installed the rest (scripts/setup --artillery).
+        packages = [ROOT / place / "node_modules" for place in ("tests/e2e", "examples/performance")]
+        package = next((one for one in packages if (one / ".bin" / tool).exists()), None)
+        if shutil.which(tool) is None and package is None:
             self.skipTest(f"{tool} is not installed")
         text = (ROOT / "examples/suites/load-basic.yaml").read_text()
         text = re.sub(r"phases:.*", "", text, flags=re.S)
         text += "phases:\n  - {name: steady, duration: 3 s, users: 5" + (", rate: 60" if rate else "") + "}\n"
         path = self.write(text)
-        (self.path / "node_modules").symlink_to(ROOT / "tests/e2e/node_modules")
+        if package is not None:
+            (self.path / "node_modules").symlink_to(package)
         done = self.run_suite(path, "--tool", tool)
         self.assertIn(done.returncode, (0, 99), done.stderr)
         run = self.report()["runs"][0]
+        if "can read no plan at all" in run["why"]:
+            self.assertEqual("load failed", run["state"])
+            self.skipTest(f"{tool} is of no use as it is installed: {run['why']}")
         self.assertEqual("complete", run["state"], run["why"])
         self.assertGreater(run["load"]["requests"], 20)
+        self.assertTrue(run["counts"]["reconciled"], run["counts"])
+        self.assertIsNotNone(self.report()["versions"]["load_tool"]["version"])
         self.assertIsNotNone(run["load"]["latency_ms"]["p50"])
         self.assertTrue(any("coordinated omission" in note for note in run["notes"]), run["notes"])
         return run
@@ -106,4 +120,8 @@ def start(arguments, out):
                             text=True, cwd=ROOT)
 
 
-__all__ = ["OneTool", "ROOT", "Suites", "harness", "json", "main", "os", "pathlib", "signal", "start", "suite_text", "subprocess", "time", "unittest"]
+def children_of(pid):
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+__all__ = ["OneTool", "ROOT", "Suites", "children_of", "harness", "json", "main", "os", "pathlib", "signal", "sqlite3", "start", "suite_text", "subprocess", "time", "unittest"]

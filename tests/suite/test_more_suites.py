@@ -11,6 +11,9 @@ class Tools(OneTool):
     def test_artillery(self):
         self.run_tool("artillery")
 
+    def test_jmeter(self):
+        self.run_tool("jmeter")
+
     def test_vegeta(self):
         self.run_tool("vegeta")
 
@@ -67,6 +70,25 @@ class Beside(Suites):
             self.assertGreater(run["metrics"]["arbitration_p95_ms"], 0)
         section = next(one for one in report["analyses"] if "baselines" in one["title"])
         self.assertEqual({"direct", "nginx-round-robin", "haproxy-leastconn"}, {one["baseline"] for one in section["data"]})
+
+    def test_more_instances_are_fitted_and_their_terms_explained(self):
+        if missing := harness.need("nginx"):
+            self.skipTest(f"{missing} is not installed")
+        done = self.run_suite("scalability-horizontal", "--time-scale", "0.1", "--repeats", "1", timeout=300)
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        report = self.report()
+        self.assertEqual({1, 2, 3, 4}, {run["instances"] for run in report["runs"]})
+        for run in report["runs"]:
+            self.assertTrue(run["counts"]["reconciled"], run["counts"])
+        section = next(one for one in report["analyses"] if one["title"] == "How it scales")
+        usl, text = section["data"]["usl"], " ".join(section["text"])
+        # Instances on two processors do not scale to four: something must stand in their way.
+        self.assertGreater(usl["contention"] + usl["coherency"], 0)
+        self.assertGreater(usl["single_rps"], 0)
+        self.assertRegex(text, r"contention [\d.]+ \[[\d.]+, [\d.]+\], coherency")
+        self.assertIn("Forecast, not measured", text)
+        self.assertRegex(text, r"From 1 to 4 instances: waiting")
+        self.assertNotRegex(text, r"waiting a request grew by [^.]* epoll_reactor")
 
     def test_agents_agree(self):
         _, own = self.benchmark("benchmark-collaboration")

@@ -2,7 +2,7 @@
 """Suites of examples/ at a small time scale with real load tools: what they measure, count and write. test_more_suites.py has
 those that take longer."""
 from suites import *  # noqa: F403
-from suites import ROOT, OneTool, Suites, harness, main, pathlib, subprocess
+from suites import ROOT, OneTool, Suites, children_of, harness, json, main, os, pathlib, signal, sqlite3, start, subprocess, time
 
 
 class Load(Suites):
@@ -130,6 +130,81 @@ class Endurance(Suites):
         done = self.run_suite("endurance", "--duration", "6", "--stop-when-decided", "--checkpoint", "2")
         self.assertIn(done.returncode, (0, 99), done.stderr)
         self.assertIn(self.report()["runs"][0]["state"], ("complete", "decided"))
+
+    def begin(self, *arguments):
+        """A suite whose load has begun, and its results so far."""
+        suite = start([*arguments, "-q"], self.out)
+        self.started.append(suite)
+        self.wait_for_load(self.out / "runs/target/load/h2load-1-1.tsv")
+        return suite
+
+    def wait_for_load(self, results, rows=100):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if results.exists() and results.read_bytes().count(b"\n") > rows:
+                return
+            time.sleep(0.1)
+        self.fail(f"{results} has no {rows} rows")
+
+    def resume(self):
+        return subprocess.run([harness.CAMPROBE, "suite", "run", "--resume", self.out], capture_output=True, text=True, timeout=150, cwd=ROOT, check=False)
+
+    def test_a_killed_collector_and_a_killed_suite_are_gone_on_with_in_the_same_run(self):
+        suite = self.begin("endurance", "--duration", "9", "--checkpoint", "1")
+        collector = next(pid for pid in children_of(suite.pid) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "camprobe\n")
+        server, = children_of(collector)
+        os.kill(collector, signal.SIGKILL)
+        self.wait_for_load(self.out / "runs/target/load/h2load-1-1.tsv", rows=250)
+        self.assertTrue(pathlib.Path(f"/proc/{server}").exists(), "the server ended with its collector")
+        refused = self.resume()
+        self.assertEqual(2, refused.returncode, refused.stderr)
+        self.assertIn(f"is being run by process {suite.pid}", refused.stderr)
+        suite.kill()
+        done = self.resume()
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        run = self.report()["runs"][0]
+        self.assertEqual("complete", run["state"], run["why"])
+        # The load before and after, in one recording of two servers; what came after is counted to the unit.
+        self.assertEqual(["steady", "steady"], [phase["name"] for phase in run["phases"]])
+        self.assertAlmostEqual(9, sum(phase["asked_s"] for phase in run["phases"]), delta=1.5)
+        self.assertEqual(run["load"]["requests"], run["metrics"]["requests"])
+        self.assertGreater(run["load"]["requests"], run["counts"]["load_tool"] + 200)
+        self.assertTrue(run["counts"]["reconciled"], run["counts"])
+        self.assertEqual(run["counts"]["server"], run["counts"]["probe"])
+        self.assertIn("broken off once", run["counts"]["differences"][0])
+        self.assertTrue(any("another went on" in event["what"] for event in run["events"]), run["events"])
+        with sqlite3.connect(self.out / "runs/target/run.camrun") as database:
+            servers = database.execute("SELECT count(*) FROM process WHERE executable LIKE '%cam-server'").fetchone()[0]
+        self.assertEqual(2, servers)
+
+    def test_an_interrupted_endurance_run_goes_on(self):
+        suite = self.begin("endurance", "--duration", "6")
+        suite.send_signal(signal.SIGINT)
+        suite.communicate(timeout=90)
+        self.assertEqual(1, suite.returncode)
+        self.assertEqual("interrupted", self.report()["runs"][0]["state"])
+        done = self.resume()
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        run = self.report()["runs"][0]
+        self.assertEqual("complete", run["state"], run["why"])
+        self.assertEqual(run["load"]["requests"], run["metrics"]["requests"], "each request is once in the recording")
+        self.assertTrue(run["counts"]["reconciled"], run["counts"])
+
+    def test_of_other_suites_finished_runs_are_kept_and_broken_ones_made_anew(self):
+        suite = start(["load-basic", "--users", "4", "--duration", "3", "--repeats", "2", "-q"], self.out)
+        self.started.append(suite)
+        deadline = time.monotonic() + 60
+        while not list(self.out.glob("runs/target-2/load/*.tsv")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        suite.kill()
+        suite.wait()
+        first = (self.out / "runs/target-1/result.json").read_text()
+        done = self.resume()
+        self.assertIn(done.returncode, (0, 99), done.stderr)
+        report = self.report()
+        self.assertEqual(["complete", "complete"], [run["state"] for run in report["runs"]])
+        self.assertEqual(json.loads(first), report["runs"][0])
+        self.assertTrue(report["runs"][1]["counts"]["reconciled"], report["runs"][1]["counts"])
 
 
 class Names(Suites):
