@@ -163,20 +163,25 @@ void ModuleSymbols::unload_all() {
     file->unload();
   }
   ::malloc_trim(0);
+  if (limits_.resident_bytes != 0) at_rest_bytes_ = resident_bytes();
 }
 
 void ModuleSymbols::stay_within_resident_bytes() {
-  constexpr std::uint64_t kOften = 8, kSeldom = 1024;
+  constexpr std::uint64_t kOften = 8, kBetweenDrops = 64;
+  // A file that was unloaded is read again, a tenth of a second for a large one: for hundreds of addresses, not for
+  // each few of them.
+  constexpr std::uint64_t kBetweenUnloads = 256;
+  constexpr std::size_t kLeast = std::size_t{20} << 20;  // what a look-up may need, whatever others in the process take
   if (limits_.resident_bytes == 0 || usage_.misses < next_look_at_resident_) return;
   next_look_at_resident_ = usage_.misses + kOften;
-  if (resident_bytes() <= limits_.resident_bytes) return;
+  const std::size_t allowed = std::max(limits_.resident_bytes, at_rest_bytes_ == 0 ? 0 : at_rest_bytes_ + kLeast);
+  if (resident_bytes() <= allowed) return;
   // Reading a large program's names touches most of its file once; that is soon given back.
   for (const auto& [key, file] : files_) file->drop_pages();
-  ::malloc_trim(0);
-  if (resident_bytes() <= limits_.resident_bytes) return;
+  next_look_at_resident_ = usage_.misses + kBetweenDrops;
+  if (usage_.misses < next_unload_ || resident_bytes() <= allowed) return;
   unload_all();
-  // Where it is others that take so much, reading everything again after a few addresses would not help.
-  if (resident_bytes() > limits_.resident_bytes) next_look_at_resident_ = usage_.misses + kSeldom;
+  next_unload_ = usage_.misses + kBetweenUnloads;
 }
 
 void ModuleSymbols::stay_within_limits() {

