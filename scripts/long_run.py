@@ -2,8 +2,9 @@
 
 cam-server leaks slowly under an even, bounded load (h2load), and one run file holds all of it:
 
-  at a third of the time       the collector is killed (SIGKILL), and `camprobe attach --resume` goes on
-  at two thirds of the time    the server is ended and started again, and becomes another process of the same run
+  at a sixth of the time       the server is ended and started again, and becomes another process of the same run (what a
+                               process took with it at its end is not judged: docs/analysis.md)
+  at half of the time          the collector is killed (SIGKILL), and `camprobe attach --resume` goes on
 
 Once ten minutes a line says what the collector and the file take. At the end the load tool's results go into the run, and each
 promise is checked: what a killed collector loses, what the file and the collector take, the leak and its rate against what the
@@ -52,7 +53,7 @@ class LongRun:
         self.seconds = options.minutes * 60
         self.camprobe, self.run = directory / "bin/camprobe", directory / "long.camrun"
         self.catalog, self.load_results = directory / "providers.json", directory / "load.log"
-        self.started, self.truths, self.requests_sent = [], [], []
+        self.started, self.truth = [], 0.0
         self.collector_peak_kib = 0
         self.kept_output = open(directory / "output", "w+", encoding="utf-8")
 
@@ -103,7 +104,7 @@ class LongRun:
 
     def last_truth(self, port):
         stats = server_stats(port)
-        self.truths.append({"requests": stats["requests"], "bytes": stats["faults"]["heap-leak"]["bytes_held"]})
+        self.truth = stats["faults"]["heap-leak"]["bytes_held"] / stats["requests"] * 1000
 
     def record(self):
         self.began, self.said = time.monotonic(), 0
@@ -113,18 +114,11 @@ class LongRun:
         collector = self.start(self.camprobe, "run", "-q", "--no-report", "-o", self.run, "--", *self.server_command(port))
         self.wait_for(lambda: listens(port), "cam-server")
         server, = children_of(collector.pid)
-        load = self.load(port, self.seconds * 2 / 3, 1)
-        self.watch(collector, self.began + self.seconds / 3)
-
-        print("the collector is killed", flush=True)
-        collector.kill()
-        collector.wait()
-        collector = self.attach()
-        self.watch(collector, self.began + self.seconds * 2 / 3)
+        load = self.load(port, self.seconds / 6, 1)
+        self.watch(collector, self.began + self.seconds / 6)
 
         print("the server is started again", flush=True)
         load.wait(60)
-        self.last_truth(port)
         os.kill(server, signal.SIGTERM)
         collector.wait(120)
         run_id = ask(self.run, "SELECT value FROM meta WHERE key = 'run_id'")[0][0]
@@ -132,7 +126,13 @@ class LongRun:
         again = self.start(*self.server_command(port), LD_PRELOAD=str(self.directory / "lib/libcamprobe.so"), CAMPROBE_RUN=run_id)
         self.wait_for(lambda: listens(port), "the second cam-server")
         collector = self.attach("--load-results", self.load_results)
-        load = self.load(port, self.seconds / 3 - 5, 2)
+        load = self.load(port, self.began + self.seconds - 15 - time.monotonic(), 2)
+        self.watch(collector, self.began + self.seconds / 2)
+
+        print("the collector is killed", flush=True)
+        collector.kill()
+        collector.wait()
+        collector = self.attach("--load-results", self.load_results)
         self.watch(collector, self.began + self.seconds - 10)
         load.wait(60)
         self.last_truth(port)
@@ -165,11 +165,11 @@ class LongRun:
         hold(size < LIMITS["file_mib"], f"{size:.2f} MiB for {report['run']['seconds'] / 3600:.2f} hours; folded: "
              + (", ".join(f"to {width} s until {until} s" for width, until in folds) or "nothing yet"))
         hold(self.collector_peak_kib / 1024 < LIMITS["collector_mib"], f"the collector took at most {self.collector_peak_kib / 1024:.1f} MiB")
-        (resumed_ns,), *_ = ask(self.run, "SELECT at_ns FROM mark WHERE source = 'collector' ORDER BY at_ns")
+        resumed_ns = ask(self.run, "SELECT max(at_ns) FROM mark WHERE source = 'collector' AND text LIKE 'recording went on%'")[0][0]
         width, = ask(self.run, "SELECT coalesce(max(width), 1) FROM folded WHERE until > ?", resumed_ns / 1e9)[0]
         seconds = [second for second, in ask(
             self.run, "SELECT DISTINCT p.second FROM point p JOIN metric m ON m.id = p.metric WHERE m.name = 'process_resident_bytes' "
-            "AND p.process = 1 AND abs(p.second - ?) < 300 ORDER BY 1", resumed_ns / 1e9)]
+            "AND p.process = 2 AND abs(p.second - ?) < 300 ORDER BY 1", resumed_ns / 1e9)]
         gap = max(later - earlier for earlier, later in zip(seconds, seconds[1:])) - width
         hold(gap <= LIMITS["lost_seconds"], f"the series around the killed collector: {gap} s without a value, in buckets of {width} s")
         sent = sum(1 for _ in open(self.load_results, "rb"))
@@ -180,12 +180,11 @@ class LongRun:
         found = [leak for leak in leaks if any("remember_forever" in frame["function"] for frame in leak["where"]["stack"])]
         hold(bool(found), f"the leak is found ({len(found)} finding)")
         hold(len(leaks) == len(found), f"nothing else is accused ({len(leaks) - len(found)})")
-        truth = sum(one["bytes"] for one in self.truths) / sum(one["requests"] for one in self.truths) * 1000
         for leak in found:
             rate = leak["per_1000_requests"]
-            hold(rate["low"] <= truth <= rate["high"],
-                 f"per 1,000 requests: {rate['value']:,.0f} bytes [{rate['low']:,.0f}, {rate['high']:,.0f}]; the server counted {truth:,.0f}")
-        degraded = [finding["id"] for finding in report["findings"] if finding["verdict"] == "degraded"]
+            hold(rate["low"] <= self.truth <= rate["high"],
+                 f"per 1,000 requests: {rate['value']:,.0f} bytes [{rate['low']:,.0f}, {rate['high']:,.0f}]; the server counted {self.truth:,.0f}")
+        degraded = [finding["title"] for finding in report["findings"] if finding["kind"] == "degradation" and finding["confirmed"]]
         hold(not degraded, f"no degradation is claimed: {degraded}")
         return failures
 
