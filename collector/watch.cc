@@ -63,8 +63,7 @@ void Watch::say(const std::string& line) {
 Watch::Seen Watch::look(const std::string& path, analysis::Look look) {
   Seen seen;
   // What has been seen since names were last looked up.
-  auto reader =
-      naming::open_named(path, {.result_bytes = 2u << 20, .debug_bytes = 8u << 20, .resident_bytes = kResidentBytes});
+  auto reader = naming::open_named(path, {.resident_bytes = kResidentBytes});
   if (!reader) return seen;
   reader->pin();
   for (const run::Finding& finding : analysis::leaks_in(*reader, analysis::for_look(analysis::Thresholds{}, look))) {
