@@ -67,7 +67,6 @@ Watch::Seen Watch::look(const std::string& path, analysis::Look look) {
   if (!reader) return seen;
   reader->pin();
   for (const run::Finding& finding : analysis::leaks_in(*reader, analysis::for_look(analysis::Thresholds{}, look))) {
-    if (finding.kind != "leak") continue;
     if (finding.confirmed) {
       std::string line = finding.title;
       if (finding.per_1000_requests) {

@@ -23,10 +23,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 
-from soak import children_of, free_port, listens, status_of
+from soak import children_of, copy_of_build, free_port, listens, status_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEAK = {"bytes": 1024, "share": 0.05}  # of requests
@@ -214,17 +213,7 @@ def main():
     options = parser.parse_args()
     if options.minutes < 30 or options.rate < 8:
         parser.error("--minutes is at least 30 (the leak is slow), --rate at least 8")
-    for path in ("bin/camprobe", "bin/cam-server", "bin/cam-providers", "lib/libcamprobe.so"):
-        if not (options.build / path).exists():
-            sys.exit(f"long-run: {options.build / path} is not there: run ./scripts/build first")
-    if shutil.which("h2load") is None:
-        sys.exit("long-run: needs h2load: ./scripts/setup installs it")
-
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("long-run: ended by SIGTERM"))
-    with tempfile.TemporaryDirectory(prefix="camprobe-long-") as scratch:
-        directory = pathlib.Path(scratch)
-        for part in ("bin", "lib"):
-            shutil.copytree(options.build / part, directory / part)
+    with copy_of_build("long-run", options.build, needs="h2load") as directory:
         long_run = LongRun(options, directory)
         try:
             long_run.record()

@@ -17,6 +17,7 @@ ports, and is ended by its pid.
 """
 import argparse
 import collections
+import contextlib
 import glob
 import http.client
 import json
@@ -397,6 +398,23 @@ def line_of(minute, name, values, latencies, errors):
             f"  shm {values['shm_files']}  p50 {quantile(0.5):5.1f} ms p99 {quantile(0.99):6.1f} ms  errors {errors}")
 
 
+@contextlib.contextmanager
+def copy_of_build(who, build, needs):
+    """A directory of one's own with a copy of build/bin and build/lib, while it is used; ends with a sentence where something is missing."""
+    for path in ("bin/camprobe", "bin/cam-server", "bin/cam-providers", "lib/libcamprobe.so"):
+        if not (build / path).exists():
+            sys.exit(f"{who}: {build / path} is not there: run ./scripts/build first")
+    if shutil.which(needs) is None:
+        sys.exit(f"{who}: needs {needs}: ./scripts/setup installs it")
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{who}: ended by SIGTERM"))
+    with tempfile.TemporaryDirectory(prefix=f"camprobe-{who}-") as scratch:
+        directory = pathlib.Path(scratch)
+        for part in ("bin", "lib"):
+            shutil.copytree(build / part, directory / part)
+        yield directory
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=65, help="how long (65)")
@@ -407,17 +425,7 @@ def main():
     options = parser.parse_args()
     if options.minutes < 1 or options.rate < 1:
         parser.error("--minutes and --rate are at least 1")
-    for path in ("bin/camprobe", "bin/cam-server", "bin/cam-providers", "lib/libcamprobe.so"):
-        if not (options.build / path).exists():
-            sys.exit(f"soak: {options.build / path} is not there: run ./scripts/build first")
-    if shutil.which("redis-server") is None:
-        sys.exit("soak: needs redis-server: ./scripts/setup installs it")
-
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("soak: ended by SIGTERM"))
-    with tempfile.TemporaryDirectory(prefix="camprobe-soak-") as scratch:
-        directory = pathlib.Path(scratch)
-        for part in ("bin", "lib"):
-            shutil.copytree(options.build / part, directory / part)
+    with copy_of_build("soak", options.build, needs="redis-server") as directory:
         code = soak(options, directory)
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)

@@ -48,8 +48,7 @@ bool add_locust_totals(LoadTimeline& timeline, std::string_view text) {
     if (requests > rows)
       timeline.notes.push_back(
           fmt::format("Locust's history was last flushed before its end: {} requests are in the totals only, which it "
-                      "writes once a "
-                      "second; its last second may be missing there too",
+                      "writes once a second; its last second may be missing there too",
                       requests - rows));
     return true;
   }
