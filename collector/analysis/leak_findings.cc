@@ -24,12 +24,15 @@ run::Estimate estimate(double value, const Interval& interval, double factor, co
   return {value * factor, interval.low * factor, interval.high * factor, unit};
 }
 
-// A leak whose stretch is the life of one process.
-std::string life_of(const run::Process& process, const Stretch& stretch) {
-  if (!stretch.ended)
-    return fmt::format("Judged from {} on, when pid {} began.", run::at_time(stretch.begin), process.pid);
-  return fmt::format("Judged within the life of pid {}, {} to {}: what it held went with it.", process.pid,
-                     run::at_time(stretch.begin), run::at_time(seconds_of(process.ended_ns.value_or(0))));
+// A leak whose stretch is the life of one process, or of workers that began and ended with it.
+std::string life_of(const run::Process& process, const OwnStretch& own) {
+  const std::string began = run::at_time(own.stretch.begin);
+  const std::size_t others = own.processes.size() - 1;
+  const std::string who = fmt::format("pid {}", process.pid) +
+                          (others == 0 ? "" : fmt::format(" and {} other{}", others, others == 1 ? "" : "s"));
+  if (!own.stretch.ended) return fmt::format("Judged from {} on, when {} began.", began, who);
+  return fmt::format("Judged within the life of {}, {} to {}: what was held went with it.", who, began,
+                     run::at_time(seconds_of(process.ended_ns.value_or(0))));
 }
 
 // A server that was restarted leaks in each of its lives, and a reader wants to see one leak: by finding, the index of
@@ -256,7 +259,7 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
     }
     out.confidence = f.confidence;
     out.evidence = evidence_of(f, input);
-    if (f.stretch != 0) out.evidence.push_back({"life", life_of(process, stretch), {}});
+    if (f.stretch != 0) out.evidence.push_back({"life", life_of(process, input.own[f.stretch - 1]), {}});
     for (std::size_t other = 0; other < leaks.findings.size(); ++other) {
       if (other == number || shown[other] != number) continue;
       const LeakFinding& before = leaks.findings[other];

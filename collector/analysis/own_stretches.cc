@@ -1,6 +1,8 @@
 #include "collector/analysis/own_stretches.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace camprobe::analysis {
 
@@ -10,7 +12,7 @@ std::vector<OwnStretch> own_stretches(const std::vector<run::Process>& processes
   const Seconds length = whole.end - whole.begin;
   for (const run::Process& process : processes) {
     if (process.id == run::kMachine) continue;
-    OwnStretch candidate{process.id, whole};
+    OwnStretch candidate{{process.id}, whole};
     Stretch& s = candidate.stretch;
     s.begin = std::max(whole.begin, seconds_of(process.began_ns));
     if (process.ended_ns) {
@@ -27,7 +29,20 @@ std::vector<OwnStretch> own_stretches(const std::vector<run::Process>& processes
     s.warm_up = s.begin <= whole.begin && whole.warm_up < s.begin + 0.4 * own_length
                     ? whole.warm_up
                     : s.begin + k.warm_up_share * own_length;
-    own.push_back(candidate);
+    // What one function keeps in four workers is four times the evidence.
+    const auto with_it = std::find_if(own.begin(), own.end(), [&](const OwnStretch& other) {
+      const double near = std::max(2.0, 0.02 * own_length);
+      return other.stretch.ended == s.ended && std::abs(other.stretch.begin - s.begin) <= near &&
+             std::abs(other.stretch.end - s.end) <= near;
+    });
+    if (with_it == own.end()) {
+      own.push_back(std::move(candidate));
+      continue;
+    }
+    with_it->processes.push_back(process.id);
+    with_it->stretch.begin = std::min(with_it->stretch.begin, s.begin);
+    with_it->stretch.warm_up = std::max(with_it->stretch.warm_up, s.warm_up);
+    with_it->stretch.end = std::min(with_it->stretch.end, s.end);
   }
   // Each is one more place where a false alarm may come from, and the evidence of each is asked for more.
   constexpr std::size_t kMost = 16;

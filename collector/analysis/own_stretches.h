@@ -14,12 +14,12 @@
 namespace camprobe::analysis {
 
 struct OwnStretch {
-  run::ProcessId process{};
+  std::vector<run::ProcessId> processes;  // a server's workers, which began and ended with each other
   Stretch stretch;
 };
 
 // Of the processes that began after the warm-up of the run's stretch or ended before its end, those that lived long
-// enough, and did enough, to be judged by themselves: by process. All others are judged in the run's stretch.
+// enough, and did enough, to be judged by themselves, longest first. All others are judged in the run's stretch.
 std::vector<OwnStretch> own_stretches(const std::vector<run::Process>& processes, const Stretch& whole,
                                       const WorkClock& clock, const Thresholds& thresholds);
 

@@ -24,7 +24,9 @@ class Populations {
     for (const run::Process& p : reader.processes()) {
       if (p.id != run::kMachine) ends_[p.id] = p.ended_ns ? seconds_of(*p.ended_ns) : kAlive;
     }
-    for (std::size_t i = 0; i < input_.own.size(); ++i) stretches_[input_.own[i].process] = i + 1;
+    for (std::size_t i = 0; i < input_.own.size(); ++i) {
+      for (const run::ProcessId process : input_.own[i].processes) stretches_[process] = i + 1;
+    }
   }
 
   void read() {

@@ -24,7 +24,8 @@ constexpr std::int64_t kSecondNs = 1'000'000'000;
 struct Server {
   std::int64_t began = 0, ended = 0;  // seconds; ended 0: still there
   bool leaks = false;
-  bool fills_at_start = false;  // a cache: its first ten seconds keep fifty objects, and nothing later
+  bool fills_at_start = false;    // a cache: its first ten seconds keep fifty objects, and nothing later
+  std::int64_t keeps_one_in = 1;  // of those objects that a leak keeps
 };
 
 // 200 requests a second for 400 s over one server after another, whose every tenth request keeps an object, if it
@@ -64,7 +65,7 @@ run::Report report_of(const std::vector<Server>& lives) {
     for (std::int64_t i = 0; i < (until - life.began) * 5; ++i) {
       const std::int64_t born = life.began * kSecondNs + i * kSecondNs / 5 + 7'000'000;
       put(handle, born, born + 2 * kSecondNs < until * kSecondNs ? std::optional(born + 2 * kSecondNs) : std::nullopt);
-      if (life.leaks) put(remember, born, std::nullopt);
+      if (life.leaks && i % life.keeps_one_in == 0) put(remember, born, std::nullopt);
       if (life.fills_at_start && i < 50) put(fill, born, std::nullopt);
     }
     for (std::int64_t second = life.began; second < until; ++second) {
@@ -143,6 +144,16 @@ TEST(Restart, OfAServerThatFillsItsCacheAgainAccusesNobody) {
   const run::Report report = report_of({{0, 130, false, true}, {131, 260, false, true}, {261, 0, false, true}});
   EXPECT_EQ(leaks_of(report).size(), 0u);
   EXPECT_EQ(report.verdict, "pass") << report.summary;
+}
+
+// Each of the workers has too little to be convicted by; all of them have enough.
+TEST(Restart, JudgesWorkersTogetherThatBeganAndEndedTogether) {
+  std::vector<Server> servers = {{0, 150, false, false}};
+  for (std::int64_t worker = 0; worker < 4; ++worker) servers.push_back({151 + worker % 2, 0, true, false, 100});
+  const auto leaks = leaks_of(report_of(servers));
+  ASSERT_EQ(leaks.size(), 1u);
+  EXPECT_THAT(evidence(leaks[0], "life"), HasSubstr("and 3 others began"));
+  EXPECT_EQ(leaks_of(report_of({{0, 150, false, false}, {151, 0, true, false, 100}})).size(), 0u);
 }
 
 // Workers that come and go all the time are not judged one by one.
