@@ -36,7 +36,7 @@ void exact(int threads, long count) {
         void* aligned = nullptr;
         if (posix_memalign(&aligned, 64, 256) == 0) free(aligned);
         free(nullptr);
-        delete[] new char[77 + static_cast<size_t>(g_sink == block)];
+        delete[] static_cast<char*>(sink(new char[77]));
         handed[static_cast<size_t>(t)][static_cast<size_t>(i)] = block;
       }
     });
