@@ -2,56 +2,35 @@
 //
 // A region's ids of stacks become the run's: the same stack one row, though the region forgets it and gives it another
 // id; the same id two rows, where another module was loaded in between.
-#include <gtest/gtest.h>
-#include <unistd.h>
+#include <algorithm>
 
-#include <memory>
-
-#include "collector/drain/region_drain.h"
-#include "run/reader.h"
-#include "tests/run/sample_run.h"
-#include "tests/run/scratch.h"
-#include "tests/shm/test_region.h"
+#include "tests/collector/drain_fixture.h"
 
 namespace camprobe::drain {
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000, kMinute = 60'000 * kMs;
+constexpr std::uint64_t kMinute = 60'000 * kMs;
 constexpr std::uint64_t kInstruction = 0x401004;
 
-class DrainStacks : public ::testing::Test {
+class DrainStacks : public DrainTest {
  protected:
-  void SetUp() override {
-    ASSERT_TRUE(region_.created()) << region_.error();
-    base_ = region_.reader().info().created_ns;
-    ring_ = region_.ring(region_->acquire_lane(4242, base_));
-    auto writer = run::Writer::create(path_, run::sample_meta());
-    ASSERT_TRUE(writer) << writer.error();
-    writer_ = std::make_unique<run::Writer>(std::move(*writer));
-    run::Process row;
-    row.pid = getpid();
-    process_ = writer_->add(row);
-    drain_ = std::make_unique<RegionDrain>(region_.reader(), *writer_, symbolizer_, RunClock{base_}, process_);
-  }
-
   shm::StackId callers(std::uint64_t now_ns) {
     std::uintptr_t frames[] = {0x401200, 0x401300, 0};
     return region_->intern_sample_in_place(frames, 2, true, now_ns);
   }
   void sample(shm::StackId callers, std::uint64_t at_ms) {
     ring_.write(base_ + at_ms * kMs, shm::RecordKind::kCpu, 0, callers, 0, shm::CpuPayload{10, 10, kInstruction, 0, 0});
-    usleep(150'000);
+    let_time_pass();
     drain_->drain();
   }
-  void alloc(shm::StackId stack, std::uint64_t at_ms, std::uint64_t number) {
-    ring_.write(base_ + at_ms * kMs, shm::RecordKind::kAlloc, 0, stack, 0,
-                shm::AllocPayload{0x1000 * number, 64, number, 4096});
-    usleep(150'000);
+  void alloc_and_drain(shm::StackId stack, std::uint64_t at_ms, std::uint64_t number) {
+    alloc(at_ms, number, 64, 4096, stack);
+    let_time_pass();
     drain_->drain();
   }
   void load(const char* path, std::uint64_t at_ms) {
     shm::ModuleEntry* module = region_->claim_module();
-    module->path = region_->intern_name(path, static_cast<std::uint32_t>(std::strlen(path)));
+    module->path = name(path);
     module->base = 0x400000;
     module->low = 0x401000;
     module->high = 0x402000;
@@ -63,27 +42,8 @@ class DrainStacks : public ::testing::Test {
     module_->closed_ns = base_ + at_ms * kMs;
     module_->state = 2;
   }
-  run::Reader read() {
-    drain_->finish(0);
-    drain_.reset();
-    symbolizer_.finish(std::chrono::seconds(20));
-    write(symbolizer_.take(), RunClock{base_}, *writer_);
-    EXPECT_TRUE(writer_->finish(10 * run::kTestSecond, run::kComplete));
-    auto reader = run::Reader::open(path_);
-    EXPECT_TRUE(reader) << reader.error();
-    return std::move(*reader);
-  }
 
-  run::Scratch scratch_;
-  std::string path_ = scratch_ / "a.camrun";
-  shm::TestRegion region_;
-  std::uint64_t base_ = 0;
-  shm::RingWriter ring_;
   shm::ModuleEntry* module_ = nullptr;
-  Symbolizer symbolizer_;
-  std::unique_ptr<run::Writer> writer_;
-  run::ProcessId process_{};
-  std::unique_ptr<RegionDrain> drain_;
 };
 
 TEST_F(DrainStacks, AStackThatTheRegionForgotIsTheSameOneInTheRun) {
@@ -94,6 +54,7 @@ TEST_F(DrainStacks, AStackThatTheRegionForgotIsTheSameOneInTheRun) {
   sample(second, 2);
   sample(first, 3);  // written late, by a thread that was stopped
   sample(callers(40 * kMinute), 4);
+  drain_->finish(0);
   run::Reader run = read();
   const auto cpu = run.cpu();
   ASSERT_EQ(cpu.size(), 1u);
@@ -105,6 +66,7 @@ TEST_F(DrainStacks, OneThatCannotBeReadAnyMoreIsUnknownAndNotAnother) {
   callers(20 * kMinute);
   callers(40 * kMinute);  // in the first one's table
   sample(first, 1);
+  drain_->finish(0);
   run::Reader run = read();
   const auto cpu = run.cpu();
   ASSERT_EQ(cpu.size(), 1u);
@@ -118,13 +80,14 @@ TEST_F(DrainStacks, AddressesOfAModuleThatWentAreNotThoseOfTheNextOne) {
   load("/nowhere/first.so", 0);
   const shm::StackId of_sample = callers(kMinute);
   sample(of_sample, 1);
-  alloc(stack, 1, 1);
+  alloc_and_drain(stack, 1, 1);
   unload(5);
   load("/nowhere/second.so", 10);
   sample(of_sample, 20);
-  alloc(stack, 20, 2);
-  alloc(stack, 4, 3);  // told late: still the first one's
+  alloc_and_drain(stack, 20, 2);
+  alloc_and_drain(stack, 4, 3);  // told late: still the first one's
   sample(of_sample, 21);
+  drain_->finish(0);
   run::Reader run = read();
   EXPECT_EQ(run.cpu().size(), 2u);
   const auto allocated = run.alloc();
@@ -140,6 +103,7 @@ TEST_F(DrainStacks, AModuleThatComesBackToItsPlaceKeepsItsStacks) {
   unload(5);
   load("/nowhere/plugin.so", 10);
   sample(of_sample, 20);
+  drain_->finish(0);
   run::Reader run = read();
   EXPECT_EQ(run.cpu().size(), 1u);
 }
