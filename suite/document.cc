@@ -102,7 +102,7 @@ std::vector<double> round_ticks(double from, double to) {
   const double step = power * (share < 1.5 ? 1 : share < 3.5 ? 2 : share < 7.5 ? 5 : 10);
   std::vector<double> ticks;
   for (double n = std::ceil(from / step - 1e-9); n * step <= to + 1e-9 * step && ticks.size() < 20; ++n)
-    ticks.push_back(n * step);
+    ticks.push_back(n * step + 0.0);  // not -0
   return ticks;
 }
 

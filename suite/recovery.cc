@@ -76,13 +76,15 @@ nlohmann::ordered_json recovery_json(const RunOutcome& outcome) {
       one["usual_p95_ms"] = recovery->usual_ms;
       one["worst_p95_ms"] = recovery->worst_ms;
       if (recovery->seconds) one["recovery_s"] = *recovery->seconds;
-      one["text"] = recovery->seconds
-                        ? fmt::format("p95 rose from {:.1f} to {:.1f} ms and was back {:.0f} s after the surge",
-                                      recovery->usual_ms, recovery->worst_ms, *recovery->seconds)
-                        : fmt::format(
-                              "p95 rose from {:.1f} to {:.1f} ms and was not back, for three seconds in a row, before "
-                              "the next surge or the end",
-                              recovery->usual_ms, recovery->worst_ms);
+      one["text"] =
+          recovery->seconds
+              ? fmt::format("p95 rose from {:.1f} to {:.1f} ms and was back {}", recovery->usual_ms, recovery->worst_ms,
+                            *recovery->seconds < 0.5 ? "in the first second after the surge"
+                                                     : fmt::format("{:.0f} s after the surge", *recovery->seconds))
+              : fmt::format(
+                    "p95 rose from {:.1f} to {:.1f} ms and was not back, for three seconds in a row, before "
+                    "the next surge or the end",
+                    recovery->usual_ms, recovery->worst_ms);
     }
     list.push_back(one);
   }

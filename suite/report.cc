@@ -33,6 +33,20 @@ std::vector<std::string> strings(const Json& list) {
   return out;
 }
 
+// A list by spaces, a group by its members: JSON has no place to break a line at.
+std::string in_words(const Json& value) {
+  std::string out;
+  if (value.is_array()) {
+    for (const Json& item : value) out += (out.empty() ? "" : " ") + in_words(item);
+  } else if (value.is_object()) {
+    for (const auto& [key, item] : value.items())
+      out += fmt::format("{}{}: {}", out.empty() ? "" : ", ", key, in_words(item));
+  } else {
+    out = value.is_string() ? value.get<std::string>() : value.dump();
+  }
+  return out;
+}
+
 void executive_summary(Document& page, const Json& report) {
   page.heading(fmt::format("{}: {}", text(report, "suite"), text(report, "verdict")));
   page.text(text(report, "summary"));
@@ -216,8 +230,7 @@ Document document_of(const Json& report) {
   page.subheading("Made on and with");
   std::vector<std::vector<std::string>> rows;
   for (const char* part : {"machine", "versions"}) {
-    for (const auto& [key, value] : report[part].items())
-      rows.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
+    for (const auto& [key, value] : report[part].items()) rows.push_back({key, in_words(value)});
   }
   rows.push_back({"started", text(report, "started_at")});
   rows.push_back({"seed of the order of runs", report["seed"].dump()});

@@ -124,7 +124,7 @@ void what_it_took(Document& page, const Json& report) {
     for (const char* key : kKeys) {
       const auto named = std::find_if(std::begin(kFigures), std::end(kFigures),
                                       [&](const Named& one) { return std::string(one.key) == key; });
-      row.push_back(shown(run, *named));
+      row.push_back(with_count(run, *named, shown(run, *named)));
     }
     rows.push_back(std::move(row));
   }

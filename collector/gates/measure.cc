@@ -47,6 +47,15 @@ TimeSpans united(TimeSpans spans) {
   return merged;
 }
 
+// Without the seconds at their edges, which neighbours have a part of; as they are where nothing else is left.
+TimeSpans whole_seconds_of(const TimeSpans& spans) {
+  TimeSpans whole;
+  for (const auto& [from, to] : spans) {
+    if (std::floor(to) > std::ceil(from)) whole.emplace_back(std::ceil(from), std::floor(to));
+  }
+  return whole.empty() ? spans : whole;
+}
+
 double length_of(const TimeSpans& spans) {
   double seconds = 0;
   for (const auto& [from, to] : spans) seconds += to - from;
@@ -283,18 +292,17 @@ Measured Measurements::availability(const Scope& scope) const {
 
 Measured Measurements::processor(std::string_view name, const Scope& scope) const {
   if (input_.service.cpu.empty()) return missing("no CPU time was recorded");
-  const TimeSpans spans = scope.window.empty() ? load_spans(scope) : exact_spans_of(scope.window);
+  const TimeSpans spans = scope.window.empty() ? load_spans(scope) : whole_seconds_of(exact_spans_of(scope.window));
   double sum = 0, seconds = 0, highest = 0;
-  std::map<std::int64_t, double> cores, edges;
+  std::map<std::int64_t, double> cores;
   for (const GaugePoint& p : input_.service.cpu) {
     double overlap = 0;  // of its second
     for (const auto& [from, to] : spans) overlap += std::max(0.0, std::min(to, p.at + 1) - std::max(from, p.at));
     if (overlap <= 0) continue;
     sum += p.value * overlap;
     seconds += overlap;
-    (overlap >= 1 ? cores : edges)[static_cast<std::int64_t>(p.at)] = p.value / 1e9;
+    cores[static_cast<std::int64_t>(p.at)] = p.value / 1e9;
   }
-  if (cores.empty()) cores = edges;  // shorter than a second
   if (seconds <= 0) return missing("no CPU time was recorded under the load");
   if (name == "cpu_average_cores") return value(sum / 1e9 / seconds);
   if (name == "cpu_peak_cores") {

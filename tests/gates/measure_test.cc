@@ -20,10 +20,10 @@ using tests::MeasuredRun;
 class Measuring {
  public:
   explicit Measuring(const MeasuredRun& what)
-      : Measuring([&](const std::string& path) { tests::measured_run(path, what); }) {}
-  explicit Measuring(const std::function<void(const std::string&)>& write) {
-    write(scratch_ / "a.camrun");
-    auto opened = run::Reader::open(scratch_ / "a.camrun");
+      : Measuring("a.camrun", [&](const std::string& path) { tests::measured_run(path, what); }) {}
+  Measuring(const std::string& name, const std::function<void(const std::string&)>& write) {
+    write(scratch_ / name);
+    auto opened = run::Reader::open(scratch_ / name);
     if (!opened) throw std::runtime_error(opened.error());
     reader_ = std::make_unique<run::Reader>(std::move(*opened));
     input_ = analysis::input_from(*reader_, {});
@@ -129,11 +129,12 @@ void calm_and_surge(const std::string& path, bool apart) {
     put(calm, 12, 1000, 50);
   for (int s = 13; s < 22; ++s) put(surge, s, 2000, 0);
   put(surge, 22, 1000, 0);
-  writer.finish(30 * std::int64_t{1'000'000'000}, run::kComplete);
+  if (auto done = writer.finish(30 * std::int64_t{1'000'000'000}, run::kComplete); !done)
+    throw std::runtime_error(done.error());
 }
 
 TEST(Measurements, OfAWindowWithALoadSourceOfItsOwnHaveNothingOfItsNeighbours) {
-  Measuring measure([](const std::string& path) { calm_and_surge(path, true); });
+  Measuring measure("surge.camrun", [](const std::string& path) { calm_and_surge(path, true); });
   EXPECT_EQ(*measure("requests", {"", "calm"}).value, 1050);
   EXPECT_EQ(*measure("requests", {"", "surge"}).value, 20000);
   EXPECT_DOUBLE_EQ(*measure("throughput_rps", {"", "calm"}).value, 100);
@@ -145,7 +146,7 @@ TEST(Measurements, OfAWindowWithALoadSourceOfItsOwnHaveNothingOfItsNeighbours) {
 }
 
 TEST(Measurements, OfAWindowThatSharesItsSourceHaveTheLatenciesOfItsWholeSeconds) {
-  Measuring measure([](const std::string& path) { calm_and_surge(path, false); });
+  Measuring measure("surge.camrun", [](const std::string& path) { calm_and_surge(path, false); });
   EXPECT_NEAR(*measure("latency_p99_ms", {"", "calm"}).value, 10, 0.2);
   EXPECT_NEAR(*measure("latency_p50_ms", {"", "surge"}).value, 200, 3.3);
   EXPECT_GT(*measure("error_rate", {"", "calm"}).value, 0) << "no error is left out of both windows";
