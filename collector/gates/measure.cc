@@ -236,14 +236,16 @@ Measured Measurements::of_requests(std::string_view name, const Scope& scope) {
     if (input_.latency_from != "load tool") return missing("only a load tool's results tell errors");
     return sum.requests > 0 ? value(sum.errors / sum.requests) : missing("no request finished");
   }
-  TimeSpans spans = scope.window.empty() ? load_spans(scope) : exact_spans_of(scope.window);
-  // From the load's first window to the end of its last, as its tool has it.
-  if (scope.window.empty() && input_.latency_from == "load tool" && !load_windows_.empty()) {
+  const TimeSpans spans = scope.window.empty() ? load_spans(scope) : exact_spans_of(scope.window);
+  const double seconds = length_of(spans);
+  // The body is known to the second of a bucket, and where it is all of the load, its windows tell better.
+  if (scope.window.empty() && !load_windows_.empty() && !spans.empty()) {
     std::int64_t from = load_windows_.front().from_ns, to = load_windows_.front().to_ns;
     for (const run::LoadWindow& w : load_windows_) from = std::min(from, w.from_ns), to = std::max(to, w.to_ns);
-    if (to > from) return value(sum.requests * 1e9 / static_cast<double>(to - from));
+    const double began = static_cast<double>(from) / 1e9, ended = static_cast<double>(to) / 1e9;
+    if (ended > began && std::abs(began - spans.front().first) <= 1 && std::abs(ended - spans.back().second) <= 1)
+      return value(sum.requests / (ended - began));
   }
-  const double seconds = length_of(spans);
   if (seconds <= 0) return missing("the load took no time");
   if (own_load(scope)) return value(sum.requests / seconds);
   const LatencySeries* series = series_of(scope.endpoint);
