@@ -26,6 +26,13 @@ bool is_recorded(const run::Meta& meta) {
   return name && *name == "camprobe\n" && pid->second != std::to_string(::getpid());
 }
 
+// Where a run without its end stops is known to the second: a collector that was killed a moment ago was killed within
+// it.
+std::string went_on(std::int64_t until_ns, std::int64_t now_ns) {
+  if (now_ns < until_ns) return "recording went on within its last second";
+  return fmt::format("recording went on, {:.1f} s after its last second", static_cast<double>(now_ns - until_ns) / 1e9);
+}
+
 }  // namespace
 
 std::string boot_id() {
@@ -56,11 +63,7 @@ run::Result<std::unique_ptr<Recording>> Recording::resume(const std::string& pat
   std::unique_ptr<Recording> recording(
       new Recording(std::move(*writer), drain::RunClock{static_cast<std::uint64_t>(started_ns)}));
   const std::int64_t now_ns = recording->clock_.now_ns();
-  const std::int64_t until_ns = earlier->duration_ns();
-  recording->writer_.put(run::Mark{
-      0, now_ns,
-      fmt::format("recording went on, {:.1f} s after its last second", static_cast<double>(now_ns - until_ns) / 1e9),
-      "collector"});
+  recording->writer_.put(run::Mark{0, now_ns, went_on(earlier->duration_ns(), now_ns), "collector"});
   for (run::Process& process : earlier->processes()) {
     const bool has_ended = process.ended_ns && process.ended_how != "running";
     if (!has_ended) recording->left_.push_back(std::move(process));
@@ -106,7 +109,7 @@ Recording::Target* Recording::take_up(const shm::RegionInfo& info) {
 // Processes of a run that is gone on with, of which no region was found: those that live on without the probe, and
 // those that ended meanwhile.
 void Recording::take_up_what_has_no_region() {
-  const std::int64_t until_ns = earlier_->duration_ns();
+  const std::int64_t until_ns = std::min(earlier_->duration_ns(), clock_.now_ns());
   for (run::Process& row : std::exchange(left_, {})) {
     const auto start_ticks = static_cast<std::uint64_t>(row.start_ticks.value_or(0));
     if (attach::is_alive(static_cast<pid_t>(row.pid), start_ticks)) {

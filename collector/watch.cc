@@ -11,6 +11,7 @@
 
 #include "collector/analysis/from_run.h"
 #include "collector/attach/control.h"
+#include "collector/naming/resident_limit.h"
 #include "collector/naming/stack_namer.h"
 #include "collector/proc/proc_text.h"
 #include "run/reader.h"
@@ -21,8 +22,6 @@ namespace camprobe {
 namespace {
 
 constexpr std::chrono::seconds kStatusEvery{2};
-// What the collector as a whole may take while a look reads names.
-constexpr std::size_t kResidentBytes = std::size_t{48} << 20;
 constexpr std::uint64_t kDenser = 4;                  // a quarter of the interval: four times the samples
 constexpr std::uint64_t kDensestInterval = 8 * 1024;  // as the automatic interval's
 
@@ -63,7 +62,7 @@ void Watch::say(const std::string& line) {
 Watch::Seen Watch::look(const std::string& path, analysis::Look look) {
   Seen seen;
   // What has been seen since names were last looked up.
-  auto reader = naming::open_named(path, {.resident_bytes = kResidentBytes});
+  auto reader = naming::open_named(path, {.resident_bytes = naming::kResidentBytes});
   if (!reader) return seen;
   reader->pin();
   for (const run::Finding& finding : analysis::leaks_in(*reader, analysis::for_look(analysis::Thresholds{}, look))) {

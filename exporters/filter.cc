@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "exporters/safe_text.h"
+#include "run/span_names.h"
 
 namespace camprobe::exporters {
 
@@ -81,7 +82,7 @@ std::set<run::ThreadId> threads_called(run::Reader& run, const std::string& want
 run::NameId span_called(run::Reader& run, const std::string& wanted) {
   std::set<run::NameId> ids;
   for (const run::SpanStat& row : run.span_stats()) ids.insert(row.name);
-  for (const run::Span& row : run.spans()) ids.insert(row.name);
+  for (const auto& [name, is_root] : run::names_of_spans(run)) ids.insert(name);
   std::set<std::string> there;
   for (const run::NameId id : ids) {
     if (run.name(id) == wanted && id != run::kNoName) return id;

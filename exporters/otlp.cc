@@ -114,9 +114,9 @@ class Exporter {
 
 void to_otlp_json(run::Reader& run, const Filter& filter, std::vector<std::string>& notes, Output& out) {
   ChosenSpans chosen = chosen_spans(run, filter);
-  if (chosen.left_out > 0) notes.push_back(note_of_spans(chosen.spans.size(), chosen.left_out));
   std::vector<ChosenSpan>& spans = chosen.spans;
   std::erase_if(spans, [](const ChosenSpan& span) { return !span.has_ended; });
+  if (chosen.left_out > 0) notes.push_back(note_of_spans(spans.size(), chosen.left_out));
   if (run.error()) throw SliceError(run.error()->sentence);
   if (spans.empty())
     throw SliceError(

@@ -39,13 +39,17 @@ void Outbox::say(const std::string& sentence) {
 void Outbox::keep(Kept kept) {
   kept.turn = next_turn_++;
   bytes_ += kept.bytes;
+  if (!kept.on_disk) bytes_in_memory_ += kept.bytes;
   parcels_.push_back(std::move(kept));
 }
 
-void Outbox::take_first() {
-  if (parcels_.front().on_disk) spool_->remove(*parcels_.front().on_disk);
-  bytes_ -= parcels_.front().bytes;
-  parcels_.pop_front();
+void Outbox::take(std::deque<Kept>::iterator kept) {
+  if (kept->on_disk)
+    spool_->remove(*kept->on_disk);
+  else
+    bytes_in_memory_ -= kept->bytes;
+  bytes_ -= kept->bytes;
+  parcels_.erase(kept);
 }
 
 std::shared_ptr<const Parcel> Outbox::parcel_of(const Kept& kept) const {
@@ -63,23 +67,33 @@ void Outbox::note_lost(const Kept& kept) {
   figures_.lost_to_ms = std::max(figures_.lost_to_ms, kept.to_ms);
 }
 
+void Outbox::drop(std::deque<Kept>::iterator kept) {
+  note_lost(*kept);
+  ++figures_.dropped;
+  take(kept);
+}
+
 void Outbox::drop_beyond_bound() {
-  while (bytes_ > options_.most_bytes && !parcels_.empty()) {
-    note_lost(parcels_.front());
-    ++figures_.dropped;
-    take_first();
-  }
+  while (bytes_ > options_.most_bytes && !parcels_.empty()) drop(parcels_.begin());
+  while (spool_ && bytes_in_memory_ > options_.most_bytes_beside_spool)
+    drop(std::find_if(parcels_.begin(), parcels_.end(), [](const Kept& kept) { return !kept.on_disk; }));
 }
 
 void Outbox::put(Parcel parcel) {
   bool begins_to_drop = false;
   Kept kept{0, parcel.bytes(), parcel.from_ms, parcel.to_ms};
-  if (spool_) kept.on_disk = spool_->put(parcel);
+  if (spool_) {
+    const auto written = spool_->put(parcel);
+    if (written) kept.on_disk = *written;
+    if (!std::exchange(is_spool_closed_, !written) && !written)
+      say(fmt::format("{}; up to {} are kept in memory instead, and end with this command: make room there",
+                      written.error(), run::in_bytes(static_cast<double>(options_.most_bytes_beside_spool))));
+  }
   if (!kept.on_disk) kept.parcel = std::make_shared<const Parcel>(std::move(parcel));
   {
     const std::lock_guard lock(mutex_);
     // What they said is said anew by this one, so nothing is lost.
-    while (options_.newest_only && !parcels_.empty()) take_first();
+    while (options_.newest_only && !parcels_.empty()) take(parcels_.begin());
     keep(std::move(kept));
     const std::uint64_t dropped_before = figures_.dropped;
     drop_beyond_bound();
@@ -87,8 +101,9 @@ void Outbox::put(Parcel parcel) {
   }
   changed_.notify_all();
   if (begins_to_drop)
-    say(fmt::format("more than {} wait for the receiver: the oldest are dropped from here on",
-                    run::in_bytes(static_cast<double>(options_.most_bytes))));
+    say(fmt::format(
+        "more than {} wait for the receiver: the oldest are dropped from here on",
+        run::in_bytes(static_cast<double>(is_spool_closed_ ? options_.most_bytes_beside_spool : options_.most_bytes))));
 }
 
 void Outbox::run() {
@@ -103,7 +118,12 @@ void Outbox::run() {
     // Somebody has tidied the directory up: for us the same as a receiver that does not want it.
     Delivery delivery = parcel ? send_(*parcel) : Delivery{Outcome::kRefused, "it is gone from the spool"};
     lock.lock();
-    if (is_to_end_) return;
+    if (!parcel && !is_first(kept)) continue;  // it was put() that dropped it meanwhile
+    if (is_to_end_) {
+      // What the receiver has must not be there for the next pusher.
+      if (delivery.outcome == Outcome::kDelivered && is_first(kept)) take(parcels_.begin());
+      return;
+    }
     if (delivery.outcome == Outcome::kBarred && figures_.delivered == 0) {
       barred_ = delivery.why;
       changed_.notify_all();
@@ -112,8 +132,8 @@ void Outbox::run() {
     std::string sentence;
     if (delivery.outcome == Outcome::kDelivered || delivery.outcome == Outcome::kRefused) {
       // It may have been dropped or replaced while it was on its way.
-      const bool is_still_first = !parcels_.empty() && parcels_.front().turn == kept.turn;
-      if (is_still_first) take_first();
+      const bool is_still_first = is_first(kept);
+      if (is_still_first) take(parcels_.begin());
       if (delivery.outcome == Outcome::kDelivered) {
         ++figures_.delivered;
         if (!is_still_first && !options_.newest_only) --figures_.dropped;
@@ -190,6 +210,8 @@ Outbox::Figures Outbox::figures() const {
   Figures figures = figures_;
   figures.waiting = parcels_.size();
   figures.waiting_bytes = bytes_;
+  figures.in_memory = static_cast<std::uint64_t>(
+      std::count_if(parcels_.begin(), parcels_.end(), [](const Kept& kept) { return !kept.on_disk; }));
   return figures;
 }
 

@@ -5,7 +5,8 @@
 // there is a spool (spool.h), on disk, and then those that an earlier pusher left go first.
 //
 //   - One at a time and in order. A receiver that is away is asked again (back_off.h); nothing is skipped for that.
-//   - Beyond `most_bytes` the oldest are dropped, counted and said.
+//   - Beyond `most_bytes` the oldest are dropped, counted and said. What a full disk leaves in memory has a bound of
+//     its own: that of the disk may be more than the machine's memory.
 //   - A parcel that the receiver refuses is dropped, counted and said: it would refuse it again, and those behind it
 //     may be fine.
 //   - Where the receiver lets us in for nothing before it has taken a single parcel (certificate, token, path), that is
@@ -32,8 +33,9 @@ namespace camprobe::push {
 
 struct OutboxOptions {
   std::size_t most_bytes = 64 << 20;
-  bool newest_only = false;  // each parcel replaces those before it
-  std::uint64_t seed = 0;    // of the waits between attempts
+  std::size_t most_bytes_beside_spool = 64 << 20;  // in memory, where there is a spool that could not be written
+  bool newest_only = false;                        // each parcel replaces those before it
+  std::uint64_t seed = 0;                          // of the waits between attempts
   // One sentence: the receiver went away or came back, parcels are dropped. Called from either thread, one at a time.
   std::function<void(const std::string&)> say{};
 };
@@ -44,6 +46,7 @@ class Outbox {
     std::uint64_t delivered = 0, dropped = 0, refused = 0, attempts_failed = 0;
     std::uint64_t waiting = 0;
     std::size_t waiting_bytes = 0;
+    std::uint64_t in_memory = 0;                    // of those that wait: what ends with the outbox
     std::int64_t lost_from_ms = 0, lost_to_ms = 0;  // the time that dropped and refused ones were about
     std::string refused_why{};                      // of the first
   };
@@ -83,7 +86,9 @@ class Outbox {
 
   void run();
   void keep(Kept kept);
-  void take_first();  // out of what is kept
+  void take(std::deque<Kept>::iterator kept);  // out of what is kept
+  bool is_first(const Kept& kept) const { return !parcels_.empty() && parcels_.front().turn == kept.turn; }
+  void drop(std::deque<Kept>::iterator kept);
   void note_lost(const Kept& kept);
   void drop_beyond_bound();
   std::shared_ptr<const Parcel> parcel_of(const Kept& kept) const;
@@ -97,12 +102,13 @@ class Outbox {
   std::condition_variable changed_;
   std::deque<Kept> parcels_;
   std::uint64_t next_turn_ = 0;
-  std::size_t bytes_ = 0;
+  std::size_t bytes_ = 0, bytes_in_memory_ = 0;
   Figures figures_;
   std::optional<std::string> barred_;
   std::string away_why_;
   std::optional<std::chrono::steady_clock::time_point> away_since_;
   bool has_said_dropping_ = false, is_to_end_ = false, is_in_a_hurry_ = false;
+  bool is_spool_closed_ = false;  // its last parcel could not be written; whoever puts knows of it, nobody else
   std::thread thread_;
 };
 

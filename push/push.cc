@@ -90,10 +90,11 @@ int conclude(const Session& session) {
   const Outbox::Figures figures = session.outbox->figures();
   if (figures.waiting != 0) {
     const std::string why = session.outbox->away_why();
-    const std::string& spool = session.options.spool;
-    say(fmt::format("{} of {} requests did not reach {}{}{}", figures.waiting, figures.waiting + figures.delivered,
-                    session.receiver.base, why.empty() ? "" : ": " + why,
-                    spool.empty() ? "" : "; they wait in " + spool + " for the next push"));
+    say(fmt::format("{} of {} requests did not reach {}{}", figures.waiting, figures.waiting + figures.delivered,
+                    session.receiver.base, why.empty() ? "" : ": " + why));
+    if (const std::string& spool = session.options.spool; !spool.empty())
+      say(fmt::format("{} of them wait in {} for the next push{}", figures.waiting - figures.in_memory, spool,
+                      figures.in_memory == 0 ? "" : "; the others could not be written there, and are lost"));
   }
   const std::uint64_t lost = figures.dropped + figures.refused;
   if (lost != 0) {

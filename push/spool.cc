@@ -14,6 +14,7 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <string_view>
 
 namespace camprobe::push {
 namespace {
@@ -21,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kMagic = "camprobe parcel 1";
-constexpr const char* kSuffix = ".parcel";
+constexpr std::string_view kSuffix = ".parcel", kUnfinished = ".part";
 constexpr std::size_t kDigits = 16;
 
 // Lines, an empty one, then the body, whose length stands in a line: a file that was cut short is found out.
@@ -47,8 +48,8 @@ std::optional<Parcel> parcel_of(const std::string& path) {
 }
 
 // Of "0000000000000012.parcel" 12; nothing of other names.
-std::optional<std::uint64_t> number_of(const std::string& name) {
-  if (name.size() != kDigits + std::strlen(kSuffix) || !name.ends_with(kSuffix)) return std::nullopt;
+std::optional<std::uint64_t> number_of(std::string_view name) {
+  if (name.size() != kDigits + kSuffix.size() || !name.ends_with(kSuffix)) return std::nullopt;
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + kDigits, number);
   return error == std::errc() && end == name.data() + kDigits ? std::optional(number) : std::nullopt;
@@ -89,13 +90,15 @@ Spool::~Spool() {
 run::Result<void> Spool::find_left(const std::string& address) {
   std::error_code failed;
   for (const fs::directory_entry& file : fs::directory_iterator(directory_, failed)) {
-    const std::string name = file.path().filename().string();
-    std::error_code ignored;
-    if (name.ends_with(".part")) fs::remove(file.path(), ignored);
+    const std::string text = file.path().filename().string();
+    std::string_view name = text;
+    const bool is_unfinished = name.ends_with(kUnfinished);
+    if (is_unfinished) name.remove_suffix(kUnfinished.size());
     const auto number = number_of(name);
-    if (!number) continue;
+    if (!number) continue;  // not ours: whoever named the directory may keep other things there
     next_ = std::max(next_, *number + 1);
-    const auto parcel = parcel_of(file.path().string());
+    const auto parcel = is_unfinished ? std::nullopt : parcel_of(file.path().string());
+    std::error_code ignored;
     if (!parcel) {
       fs::remove(file.path(), ignored);
     } else if (!parcel->url.starts_with(address + "/")) {
@@ -111,11 +114,14 @@ run::Result<void> Spool::find_left(const std::string& address) {
   return {};
 }
 
-std::optional<Spool::Entry> Spool::put(const Parcel& parcel) {
+run::Result<Spool::Entry> Spool::put(const Parcel& parcel) {
   const Entry entry{next_++, parcel.bytes(), parcel.from_ms, parcel.to_ms};
-  const std::string path = path_of(entry.number), part = path + ".part";
+  const std::string path = path_of(entry.number), part = path + std::string(kUnfinished);
+  const auto failed = [&](int why) {
+    return run::Error{fmt::format("{} cannot be written: {}", directory_, std::strerror(why))};
+  };
   const int file = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (file < 0) return std::nullopt;
+  if (file < 0) return failed(errno);
   const std::string text = text_of(parcel);
   std::size_t written = 0;
   while (written < text.size()) {
@@ -124,10 +130,12 @@ std::optional<Spool::Entry> Spool::put(const Parcel& parcel) {
     if (more <= 0) break;
     written += static_cast<std::size_t>(more);
   }
-  const bool is_closed = ::close(file) == 0;
-  if (written == text.size() && is_closed && ::rename(part.c_str(), path.c_str()) == 0) return entry;
+  int why = written == text.size() ? 0 : errno;
+  if (::close(file) != 0 && why == 0) why = errno;
+  if (why == 0 && ::rename(part.c_str(), path.c_str()) != 0) why = errno;
+  if (why == 0) return entry;
   ::unlink(part.c_str());
-  return std::nullopt;
+  return failed(why);
 }
 
 std::optional<Parcel> Spool::read(const Entry& entry) const {

@@ -7,8 +7,8 @@
 // It is for pushers that are restarted or killed, not for machines that lose power: nothing is synced. A parcel that
 // was delivered in the very moment of a kill is delivered again.
 //
-// One pusher has a directory at a time (a lock that ends with the process). Not shared between threads: the outbox's
-// lock is around it.
+// One pusher has a directory at a time (a lock that ends with the process). put() is one thread's; read() and remove()
+// may run beside it in others, because they are of files that put() has done with.
 #pragma once
 
 #include <cstddef>
@@ -39,11 +39,11 @@ class Spool {
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
-  // What an earlier pusher left, by their turn. What is no whole parcel was removed.
+  // What an earlier pusher left, by their turn. What is no whole parcel was removed, whatever else lies there was not.
   const std::vector<Entry>& left() const { return left_; }
 
-  // Nothing where it could not be written (a full disk): the caller has it in memory still.
-  std::optional<Entry> put(const Parcel& parcel);
+  // The error says why it could not be written (a full disk): the caller has it in memory still.
+  run::Result<Entry> put(const Parcel& parcel);
   // Nothing where it is gone or damaged.
   std::optional<Parcel> read(const Entry& entry) const;
   void remove(const Entry& entry);

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 
-from soak import children_of, copy_of_build, free_port, listens, status_of
+from started_programs import children_of, copy_of_build, end, free_port, listens, start_providers, status_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEAK = {"bytes": 1024, "share": 0.05}  # of requests
@@ -93,9 +93,9 @@ class LongRun:
             if minute >= self.said + 10:
                 self.said = minute
                 size = sum(path.stat().st_size for path in self.directory.glob("long.camrun*"))
-                cpu = ask(self.run, "SELECT coalesce(max(second), 0) FROM point")[0][0]
+                recorded = ask(self.run, "SELECT coalesce(max(second), 0) FROM point")[0][0]
                 print(f"{minute:4d} min  collector {int(status_of(collector.pid)['VmRSS'].split()[0]) / 1024:.1f} MiB"
-                      f" (at most {self.collector_peak_kib / 1024:.1f})  run {size / 2**20:.2f} MiB, {cpu} s in it", flush=True)
+                      f" (at most {self.collector_peak_kib / 1024:.1f})  run {size / 2**20:.2f} MiB, {recorded} s in it", flush=True)
             time.sleep(min(5.0, max(0.1, until - time.monotonic())))
 
     def attach(self, *more):
@@ -107,8 +107,7 @@ class LongRun:
 
     def record(self):
         self.began, self.said = time.monotonic(), 0
-        self.start(self.directory / "bin/cam-providers", "--free-ports", "--write-catalog", self.catalog)
-        self.wait_for(lambda: self.catalog.exists() and self.catalog.stat().st_size > 0, "cam-providers")
+        self.started.append(start_providers(self.directory, self.catalog, self.kept_output))
         port = free_port()
         collector = self.start(self.camprobe, "run", "-q", "--no-report", "-o", self.run, "--", *self.server_command(port))
         self.wait_for(lambda: listens(port), "cam-server")
@@ -189,13 +188,8 @@ class LongRun:
 
     def stop(self):
         for process in reversed(self.started):
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(30)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            end(process)
+        self.kept_output.close()
         # A collector that was killed left its server behind.
         if self.run.exists():
             for pid, in ask(self.run, "SELECT pid FROM process"):

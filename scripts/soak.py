@@ -2,22 +2,14 @@
 
 cam-server and redis (with a background save, that is a fork, each minute) run under `camprobe run` and a light, bounded load
 for as long as given. Once a minute everything that a leak of the probe or of its collector would show in is read and printed
-on one line a program. At the end each series is judged, and the exit code is 1, with the reason, if one grows.
-
-A series grows if three things hold after the warm-up (a quarter of the time, at least ten minutes):
-
-  it is no noise        the slope of the least-squares line is positive at p < 0.001, with as many independent values as its
-                        autocorrelation leaves (residuals' lag-1 correlation r, n_e = n(1-r)/(1+r)); first against last, or a
-                        line that takes each minute for independent, would find a slope in every drifting series
-  it matters            Theil and Sen's slope is above the least that is worth a word, named beside each series below
-  it goes on            the last third's slope is at least half of the middle third's: what fills up flattens
+on one line a program. At the end each series is judged (scripts/growth.py says how), and the exit code is 1, with the reason,
+if one grows.
 
 What is compiled into build/ may change meanwhile: programs and library are copied first. Everything runs on 127.0.0.1, on free
 ports, and is ended by its pid.
 """
 import argparse
 import collections
-import contextlib
 import glob
 import http.client
 import json
@@ -26,87 +18,18 @@ import os
 import pathlib
 import random
 import shutil
-import signal
 import socket
 import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
+from growth import WARM_UP_MINUTES, WARM_UP_SHARE, judge
+from started_programs import children_of, copy_of_build, cpu_seconds, end, free_port, listens, read, start_providers, status_of
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TICK = os.sysconf("SC_CLK_TCK")
-WARM_UP_MINUTES, WARM_UP_SHARE = 10, 0.25
-
-# ---------------------------------------------------------------------------------------------------------- statistics
-
-
-def least_squares(xs, ys):
-    """Slope and residuals."""
-    mx, my = statistics.fmean(xs), statistics.fmean(ys)
-    sxx = sum((x - mx) ** 2 for x in xs)
-    slope = sum((x - mx) * (y - my) for x, y in zip(xs, ys)) / sxx
-    return slope, [y - my - slope * (x - mx) for x, y in zip(xs, ys)]
-
-
-def theil_sen(xs, ys):
-    return statistics.median((ys[j] - ys[i]) / (xs[j] - xs[i]) for i in range(len(xs)) for j in range(i + 1, len(xs)))
-
-
-def student_tail(t, degrees):
-    """P(T > t): the integral of the density from t on, by Simpson's rule in u = 1 / (1 + x)."""
-    if t <= 0:
-        return 1.0
-    log_scale = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - 0.5 * math.log(degrees * math.pi)
-
-    def density(u):
-        if u <= 0:
-            return 0.0
-        x = 1 / u - 1 + t
-        return math.exp(log_scale - (degrees + 1) / 2 * math.log1p(x * x / degrees)) / (u * u)
-
-    steps = 2000
-    total = density(0) + density(1) + sum((4 if i % 2 else 2) * density(i / steps) for i in range(1, steps))
-    return total / steps / 3
-
-
-def trend_p(xs, ys):
-    """One-sided p of a positive slope; None where the values are too dependent to tell."""
-    n = len(xs)
-    slope, residuals = least_squares(xs, ys)
-    ssr = sum(r * r for r in residuals)
-    if ssr <= 1e-12 * max(1.0, max(abs(y) for y in ys)) ** 2:
-        return 0.0 if slope > 0 else 1.0
-    r1 = sum(a * b for a, b in zip(residuals, residuals[1:])) / ssr
-    r = r1 + 4 / n
-    r = min(0.99, max(0.0, r + (1 + 3 * r) / n))
-    effective = n * (1 - r) / (1 + r)
-    if effective < 4:
-        return None
-    mx = statistics.fmean(xs)
-    error = math.sqrt(ssr / ((effective - 2) * sum((x - mx) ** 2 for x in xs)))
-    return student_tail(slope / error, effective - 2)
-
-
-Judgement = collections.namedtuple("Judgement", "grows per_hour p why")
-
-
-def judge(hours, values, least_per_hour):
-    """Whether a series grows; `hours` since the start of each value."""
-    start = max(WARM_UP_MINUTES / 60, hours[-1] * WARM_UP_SHARE)
-    xs, ys = zip(*[(h, v) for h, v in zip(hours, values) if h >= start])
-    slope, p = theil_sen(xs, ys), trend_p(xs, ys)
-    third = len(xs) // 3
-    first, middle, last = (theil_sen(xs[part], ys[part]) for part in (slice(third), slice(third, -third), slice(-third, None)))
-    goes_on = last > 0 and last >= middle / 2
-    if p is None:
-        # A walk, or a line without noise around it: it has to rise all along.
-        grows = slope > least_per_hour and first > 0 and middle > 0 and goes_on and ys[-1] == max(ys)
-        return Judgement(grows, slope, None, "its values depend on each other too much for a test, and it rose all along")
-    return Judgement(p < 0.001 and slope > least_per_hour and goes_on, slope, p, "it rises, beyond noise, and goes on rising")
-
 
 # ---------------------------------------------------------------------------------------------------------- the region
 
@@ -175,23 +98,6 @@ def regions_of(run_id):
 # ---------------------------------------------------------------------------------------------------------- processes
 
 
-def read(path):
-    return pathlib.Path(path).read_text(errors="replace")
-
-
-def cpu_seconds(pid):
-    fields = read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def status_of(pid):
-    return dict(line.split(":", 1) for line in read(f"/proc/{pid}/status").splitlines() if ":" in line)
-
-
-def children_of(pid):
-    return [int(child) for task in os.listdir(f"/proc/{pid}/task") for child in read(f"/proc/{pid}/task/{task}/children").split()]
-
-
 def probe_memory(pid):
     """KiB that the probe's own mappings hold in the target: what of the library is private and written to (with the
     anonymous memory that follows it, its .bss), and what of the region is resident."""
@@ -256,25 +162,7 @@ class Program:
 
     def stop(self):
         """The collector's exit code, which is its program's."""
-        if self.collector.poll() is None:
-            self.collector.send_signal(signal.SIGTERM)
-            try:
-                self.collector.wait(60)
-            except subprocess.TimeoutExpired:
-                self.collector.kill()
-                self.collector.wait()
-        return self.collector.returncode
-
-
-def listens(port):
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return end(self.collector, 60)
 
 
 # ---------------------------------------------------------------------------------------------------------- load
@@ -398,23 +286,6 @@ def line_of(minute, name, values, latencies, errors):
             f"  shm {values['shm_files']}  p50 {quantile(0.5):5.1f} ms p99 {quantile(0.99):6.1f} ms  errors {errors}")
 
 
-@contextlib.contextmanager
-def copy_of_build(who, build, needs):
-    """A directory of one's own with a copy of build/bin and build/lib, while it is used; ends with a sentence where something is missing."""
-    for path in ("bin/camprobe", "bin/cam-server", "bin/cam-providers", "lib/libcamprobe.so"):
-        if not (build / path).exists():
-            sys.exit(f"{who}: {build / path} is not there: run ./scripts/build first")
-    if shutil.which(needs) is None:
-        sys.exit(f"{who}: needs {needs}: ./scripts/setup installs it")
-
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{who}: ended by SIGTERM"))
-    with tempfile.TemporaryDirectory(prefix=f"camprobe-{who}-") as scratch:
-        directory = pathlib.Path(scratch)
-        for part in ("bin", "lib"):
-            shutil.copytree(build / part, directory / part)
-        yield directory
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=65, help="how long (65)")
@@ -438,13 +309,7 @@ def soak(options, directory):
     started, loads, programs = [], [], []
     try:
         catalog = directory / "providers.json"
-        providers = subprocess.Popen([directory / "bin/cam-providers", "--free-ports", "--write-catalog", catalog],
-                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        started.append(providers)
-        for _ in range(100):
-            if catalog.exists() and catalog.stat().st_size > 0:
-                break
-            time.sleep(0.1)
+        started.append(start_providers(directory, catalog, subprocess.DEVNULL))
         camprobe = directory / "bin/camprobe"
         port, redis_port = free_port(), free_port()
         programs.append(Program("cam-server", camprobe, [directory / "bin/cam-server", "--port", str(port), "--providers", catalog],
@@ -457,15 +322,14 @@ def soak(options, directory):
             load.start()
         return watch(options, programs, loads)
     finally:
-        end(loads)
+        end_load(loads)
         for program in programs:
             program.stop()
         for process in started:
-            process.terminate()
-            process.wait()
+            end(process)
 
 
-def end(loads):
+def end_load(loads):
     for load in sum(loads, []):
         load.is_ending = True
     for load in sum(loads, []):
@@ -510,7 +374,7 @@ def watch(options, programs, loads):
             failures.append(f"{program.name}: {sum(of['errors'])} of {sum(of['requests'])} requests failed")
     print(f"the load itself: {load_cpu * 100:.1f} % of a core")
 
-    end(loads)
+    end_load(loads)
     verdicts = {}
     enough = sum(h >= max(WARM_UP_MINUTES / 60, hours[-1] * WARM_UP_SHARE) for h in hours) >= 12
     for program in programs:

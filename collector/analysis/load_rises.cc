@@ -104,7 +104,8 @@ std::vector<ClientRecord> records_of(const std::vector<Life>& accepted) {
     if (open >= kFinest * noted)
       records.push_back({at, noted = open});
     else
-      records.back().clients = open;  // too little more for a record of its own, but the peak is the peak
+      // Too little more for a record of its own, but the peak is the peak.
+      records.back().clients = std::max(records.back().clients, open);
   }
   return records;
 }

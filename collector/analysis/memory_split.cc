@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -77,7 +76,7 @@ std::map<run::ProcessId, run::ReportMemory> memory_at_the_end(run::Reader& reade
     memory.mappings = value_at(mapped, process, second);
     memory.stacks = value_at(stacks, process, second);
     if (const auto kind = value_at(kinds, process, second); kind && *kind >= 0 && *kind < kAllocators.size())
-      memory.allocator = kAllocators[static_cast<std::size_t>(std::llround(*kind))];
+      memory.allocator = kAllocators[static_cast<std::size_t>(*kind)];  // a stranger's file may say 4.9
     if (const auto kept = retained.at(process, second)) {
       memory.retained = kept->first;
       memory.retained_is_told = kept->second;

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "run/span_names.h"
 #include "run/units.h"
 
 namespace camprobe::analysis {
@@ -51,13 +52,12 @@ bool load_results_cover_the_load(run::Reader& reader, const Thresholds& threshol
 
 // Counted exactly per second under its name; which name is a root, the single spans that were kept tell.
 std::optional<run::NameId> most_frequent_root_span(run::Reader& reader) {
-  std::map<run::NameId, std::size_t> roots;
-  for (const run::Span& span : reader.spans()) {
-    if (span.parent == 0) ++roots[span.name];
-  }
+  const std::map<run::NameId, bool> kept = run::names_of_spans(reader);
+  const bool any_root = std::any_of(kept.begin(), kept.end(), [](const auto& name) { return name.second; });
   std::map<run::NameId, std::int64_t> counts;
   for (const run::SpanStat& stat : reader.span_stats()) {
-    if (roots.empty() || roots.contains(stat.name)) counts[stat.name] += stat.spans;
+    const auto name = kept.find(stat.name);
+    if (!any_root || (name != kept.end() && name->second)) counts[stat.name] += stat.spans;
   }
   const auto most =
       std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; });

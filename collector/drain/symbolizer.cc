@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "collector/naming/resident_limit.h"
 #include "collector/naming/stack_namer.h"
 #include "collector/symbols/process_symbols.h"
 #include "run/reader.h"
@@ -22,9 +23,6 @@ namespace camprobe::drain {
 
 namespace {
 
-// What the collector as a whole may take while names are looked up: less than it promises, for what a single look-up
-// may add (the lines and functions of one large compilation unit).
-constexpr std::size_t kResidentBytes = std::size_t{40} << 20;
 // Names that wait to be written. A C++ server's stack has fifty frames, whose names may take a kilobyte each: all of
 // its stacks at once are a hundred megabytes of names, most of them the same.
 constexpr std::size_t kNamedBytes = std::size_t{2} << 20;
@@ -64,7 +62,7 @@ struct Symbolizer::State {
 
   // The thread's own.
   symbols::ModuleSymbols modules{
-      symbols::ModuleSymbols::Limits{.idle_modules = kIdleModules, .resident_bytes = kResidentBytes}};
+      symbols::ModuleSymbols::Limits{.idle_modules = kIdleModules, .resident_bytes = naming::kResidentBytes}};
   struct Target {
     std::unique_ptr<symbols::ProcessSymbols> symbols;
     run::ProcessId process{};

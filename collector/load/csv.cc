@@ -13,6 +13,14 @@ bool has_open_quote(std::string_view text) {
 
 }  // namespace
 
+void find_columns(const std::vector<std::string_view>& header, std::initializer_list<WantedColumn> wanted) {
+  for (const auto& [title, column] : wanted) {
+    for (std::size_t i = 0; i < header.size(); ++i) {
+      if (header[i] == title) *column = i;
+    }
+  }
+}
+
 CsvReader::Read CsvReader::next() {
   std::string_view line;
   do {

@@ -5,14 +5,27 @@
 // up.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "collector/load/input.h"
 
 namespace camprobe::load {
+
+// Where a header has a column; kNoColumn: not in this file.
+inline constexpr std::size_t kNoColumn = static_cast<std::size_t>(-1);
+using WantedColumn = std::pair<std::string_view, std::size_t*>;
+// Sets those that are there. Of two columns of one title the last counts.
+void find_columns(const std::vector<std::string_view>& header, std::initializer_list<WantedColumn> wanted);
+// "" where the file, or this row, has no such column.
+inline std::string_view field_at(const std::vector<std::string_view>& row, std::size_t column) {
+  return column < row.size() ? row[column] : std::string_view{};
+}
 
 class CsvReader {
  public:

@@ -15,23 +15,21 @@ namespace {
 constexpr char kDelimiters[] = {',', '\t', ';', '|'};
 
 struct Columns {
-  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::size_t count = 0;
-  std::size_t time = kNone, elapsed = kNone, label = kNone, code = kNone, message = kNone, success = kNone,
-              failure = kNone, all_threads = kNone;
+  std::size_t time = kNoColumn, elapsed = kNoColumn, label = kNoColumn, code = kNoColumn, message = kNoColumn,
+              success = kNoColumn, failure = kNoColumn, all_threads = kNoColumn;
 
   explicit Columns(const std::vector<std::string_view>& header) : count(header.size()) {
-    const std::pair<const char*, std::size_t*> wanted[] = {
-        {"timeStamp", &time},         {"elapsed", &elapsed},       {"label", &label},
-        {"responseCode", &code},      {"success", &success},       {"responseMessage", &message},
-        {"failureMessage", &failure}, {"allThreads", &all_threads}};
-    for (const auto& [title, column] : wanted) {
-      for (std::size_t i = 0; i < header.size(); ++i) {
-        if (header[i] == title) *column = i;
-      }
-    }
+    find_columns(header, {{"timeStamp", &time},
+                          {"elapsed", &elapsed},
+                          {"label", &label},
+                          {"responseCode", &code},
+                          {"success", &success},
+                          {"responseMessage", &message},
+                          {"failureMessage", &failure},
+                          {"allThreads", &all_threads}});
   }
-  bool complete() const { return time != kNone && elapsed != kNone; }
+  bool complete() const { return time != kNoColumn && elapsed != kNoColumn; }
 };
 
 // What stands between the columns of a header, or '\0' where this is none.
@@ -89,7 +87,7 @@ run::Result<LoadTimeline> read(Input& input) {
     if (result == CsvReader::Read::kEnd) break;
     const char* wrong = nullptr;
     const auto& row = rows.fields();
-    const auto field = [&](std::size_t column) { return column == Columns::kNone ? std::string_view{} : row[column]; };
+    const auto field = [&](std::size_t column) { return column == kNoColumn ? std::string_view{} : row[column]; };
     if (result == CsvReader::Read::kBad) {
       wrong = rows.why();
     } else if (columns.time < row.size() && row[columns.time] == "timeStamp") {  // JMeter appends to its file

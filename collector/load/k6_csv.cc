@@ -16,32 +16,26 @@ namespace {
 
 // Where the header puts what is used; npos: not in this file.
 struct Columns {
-  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::size_t count = 0;
-  std::size_t metric = kNone, time = kNone, value = kNone;
-  std::size_t name = kNone, url = kNone, status = kNone, error = kNone, error_code = kNone, expected_response = kNone,
-              scenario = kNone, extra_tags = kNone, metadata = kNone;
+  std::size_t metric = kNoColumn, time = kNoColumn, value = kNoColumn;
+  std::size_t name = kNoColumn, url = kNoColumn, status = kNoColumn, error = kNoColumn, error_code = kNoColumn,
+              expected_response = kNoColumn, scenario = kNoColumn, extra_tags = kNoColumn, metadata = kNoColumn;
 
   explicit Columns(const std::vector<std::string_view>& header) : count(header.size()) {
-    const std::pair<const char*, std::size_t*> wanted[] = {{"metric_name", &metric},
-                                                           {"timestamp", &time},
-                                                           {"metric_value", &value},
-                                                           {"name", &name},
-                                                           {"url", &url},
-                                                           {"status", &status},
-                                                           {"error", &error},
-                                                           {"error_code", &error_code},
-                                                           {"expected_response", &expected_response},
-                                                           {"scenario", &scenario},
-                                                           {"extra_tags", &extra_tags},
-                                                           {"metadata", &metadata}};
-    for (const auto& [title, column] : wanted) {
-      for (std::size_t i = 0; i < header.size(); ++i) {
-        if (header[i] == title) *column = i;
-      }
-    }
+    find_columns(header, {{"metric_name", &metric},
+                          {"timestamp", &time},
+                          {"metric_value", &value},
+                          {"name", &name},
+                          {"url", &url},
+                          {"status", &status},
+                          {"error", &error},
+                          {"error_code", &error_code},
+                          {"expected_response", &expected_response},
+                          {"scenario", &scenario},
+                          {"extra_tags", &extra_tags},
+                          {"metadata", &metadata}});
   }
-  bool complete() const { return metric != kNone && time != kNone && value != kNone; }
+  bool complete() const { return metric != kNoColumn && time != kNoColumn && value != kNoColumn; }
 };
 
 // The value of tag `key` in "a=b&key=value&c=d".
@@ -66,7 +60,7 @@ const char* read_point(const std::vector<std::string_view>& row, const Columns& 
   const std::string_view value = row[columns.value];
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), point.value);
   if (error != std::errc{} || end != value.data() + value.size()) return "the value is not a number";
-  const auto field = [&](std::size_t column) { return column == Columns::kNone ? std::string_view{} : row[column]; };
+  const auto field = [&](std::size_t column) { return field_at(row, column); };
   point.time = *stamp;
   point.name = field(columns.name);
   point.url = field(columns.url);

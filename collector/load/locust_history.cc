@@ -15,6 +15,7 @@
 
 #include "collector/load/adapter.h"
 #include "collector/load/csv.h"
+#include "collector/load/locust.h"
 #include "collector/load/numbers.h"
 #include "collector/load/phases.h"
 #include "collector/load/series.h"
@@ -24,34 +25,30 @@ namespace {
 
 constexpr Nanoseconds kWindow = std::chrono::seconds{10};  // of the quantiles with full history
 constexpr std::size_t kMostNames = 1024;
-constexpr std::uint64_t kMostRequests = std::uint64_t{1} << 48;
 
 struct Columns {
-  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::size_t count = 0;
-  std::size_t time = kNone, users = kNone, type = kNone, name = kNone, requests = kNone, failures = kNone, p50 = kNone,
-              p95 = kNone, p99 = kNone, p100 = kNone, median = kNone, longest = kNone;
+  std::size_t time = kNoColumn, users = kNoColumn, type = kNoColumn, name = kNoColumn, requests = kNoColumn,
+              failures = kNoColumn, p50 = kNoColumn, p95 = kNoColumn, p99 = kNoColumn, p100 = kNoColumn,
+              median = kNoColumn, longest = kNoColumn;
 
   explicit Columns(const std::vector<std::string_view>& header) : count(header.size()) {
-    const std::pair<const char*, std::size_t*> wanted[] = {{"Timestamp", &time},
-                                                           {"User Count", &users},
-                                                           {"Type", &type},
-                                                           {"Name", &name},
-                                                           {"Total Request Count", &requests},
-                                                           {"Total Failure Count", &failures},
-                                                           {"50%", &p50},
-                                                           {"95%", &p95},
-                                                           {"99%", &p99},
-                                                           {"100%", &p100},
-                                                           {"Total Median Response Time", &median},
-                                                           {"Total Max Response Time", &longest}};
-    for (const auto& [title, column] : wanted) {
-      for (std::size_t i = 0; i < header.size(); ++i) {
-        if (header[i] == title) *column = i;
-      }
-    }
+    find_columns(header, {{"Timestamp", &time},
+                          {"User Count", &users},
+                          {"Type", &type},
+                          {"Name", &name},
+                          {"Total Request Count", &requests},
+                          {"Total Failure Count", &failures},
+                          {"50%", &p50},
+                          {"95%", &p95},
+                          {"99%", &p99},
+                          {"100%", &p100},
+                          {"Total Median Response Time", &median},
+                          {"Total Max Response Time", &longest}});
   }
-  bool complete() const { return time != kNone && name != kNone && requests != kNone && failures != kNone; }
+  bool complete() const {
+    return time != kNoColumn && name != kNoColumn && requests != kNoColumn && failures != kNoColumn;
+  }
 };
 
 struct Totals {
@@ -63,13 +60,13 @@ class Reader {
   // Returns what is wrong with the row, or nullptr.
   const char* add(const std::vector<std::string_view>& row, const Columns& columns) {
     if (row.size() != columns.count) return "it has not as many columns as the header";
-    const auto field = [&](std::size_t at) { return at == Columns::kNone ? std::string_view{} : row[at]; };
+    const auto field = [&](std::size_t at) { return field_at(row, at); };
     const auto stamp = parse_epoch(row[columns.time]);
     if (!stamp || stamp->resolution != std::chrono::seconds{1})
       return "its Timestamp is not in seconds since the epoch";
     Totals now;
     if (!parse_number(row[columns.requests], now.requests) || !parse_number(row[columns.failures], now.failures) ||
-        now.requests > kMostRequests || now.failures > kMostRequests) {
+        now.requests > kMostLocustRequests || now.failures > kMostLocustRequests) {
       return "its total counts are not whole numbers";
     }
     const bool is_all = row[columns.name] == "Aggregated" && field(columns.type).empty();
@@ -102,14 +99,14 @@ class Reader {
       series_.cover(stamp->at);
       double users = 0;
       if (parse_number(field(columns.users), users) && users >= 0) series_.add_users(from, users);
-      totals_ = {number(field(columns.median)), std::nullopt, std::nullopt, number(field(columns.longest))};
+      totals_ = {locust_ms(field(columns.median)), std::nullopt, std::nullopt, locust_ms(field(columns.longest))};
       if (now.requests == 0) totals_.reset();
     } else {
       has_names_ = true;
       series_.add_endpoint_requests(from, *endpoint, done.requests, done.failures);
     }
-    const Quantiles given{number(field(columns.p50)), number(field(columns.p95)), number(field(columns.p99)),
-                          number(field(columns.p100))};
+    const Quantiles given{locust_ms(field(columns.p50)), locust_ms(field(columns.p95)), locust_ms(field(columns.p99)),
+                          locust_ms(field(columns.p100))};
     const bool any = given.p50_ms && (*given.p50_ms > 0 || given.max_ms.value_or(0) > 0);
     if (!any) return nullptr;
     if (is_all) cumulative_ = given;
@@ -140,11 +137,6 @@ class Reader {
   }
 
  private:
-  static std::optional<double> number(std::string_view text) {
-    double value = 0;
-    return parse_number(text, value) && value >= 0 && value < 1e12 ? std::optional(value) : std::nullopt;
-  }
-
   SeriesBuilder series_;
   std::map<std::string, Totals, std::less<>> names_;
   Totals all_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "collector/load/input.h"
 #include "collector/load/timeline.h"
 
 namespace camprobe::load {
@@ -16,7 +17,7 @@ namespace camprobe::load {
 std::string locust_totals_beside(std::string_view history);
 
 // Corrects the totals and quantiles of a timeline read from the history of the same run. False, and nothing changed,
-// where `text` is no such file, or of an earlier run: it holds fewer requests than the history.
-bool add_locust_totals(LoadTimeline& timeline, std::string_view text);
+// where `totals` is no such file, is being written, or is of an earlier run: it holds fewer requests than the history.
+bool add_locust_totals(LoadTimeline& timeline, Input& totals);
 
 }  // namespace camprobe::load

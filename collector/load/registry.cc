@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "collector/load/adapter.h"
 #include "collector/load/locust_totals.h"
@@ -51,9 +49,7 @@ run::Result<LoadTimeline> read_load_file(const std::string& path) {
   if (!input) return run::Error{input.error()};
   auto timeline = read_load_results(std::move(input).value(), path);
   if (const std::string totals = locust_totals_beside(path); timeline && !totals.empty()) {
-    std::ifstream file(totals, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    add_locust_totals(*timeline, text);
+    if (const auto file = file_input(totals)) add_locust_totals(*timeline, **file);
   }
   return timeline;
 }

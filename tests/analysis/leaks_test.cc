@@ -194,6 +194,18 @@ TEST(FindLeaks, DoesNotAcquitAPoolThatLeaksAsWell) {
   }
 }
 
+// A thousand clients, fifteen more for a while, and later five: too little more for a record of its own, but the peak.
+TEST(RecordsOf, TheLastIsThePeakThoughTheLoadComesBackToLess) {
+  std::vector<Life> accepted;
+  for (int i = 0; i < 1000; ++i) accepted.push_back({0.001 * i, kAlive, 1, 1});
+  for (int i = 0; i < 15; ++i) accepted.push_back({10 + 0.001 * i, 20, 1, 1});
+  for (int i = 0; i < 5; ++i) accepted.push_back({30 + 0.001 * i, kAlive, 1, 1});
+  const std::vector<ClientRecord> records = records_of(accepted);
+  ASSERT_FALSE(records.empty());
+  EXPECT_EQ(records.back().clients, 1015);
+  for (std::size_t i = 1; i < records.size(); ++i) EXPECT_GT(records[i].clients, records[i - 1].clients);
+}
+
 // Members that wear out are replaced while the load stays as it is: what comes then is no growth.
 TEST(FindLeaks, DoesNotTakeMembersThatReplaceOthersForALeak) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {

@@ -11,6 +11,7 @@ import unittest
 from harness import PROBE, wait_until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+import growth  # noqa: E402
 import soak  # noqa: E402
 
 HOURS = [minute / 60 for minute in range(1, 66)]
@@ -27,7 +28,7 @@ def correlated(seed, phi, sd=50.0):
 
 
 def grows(values):
-    return soak.judge(HOURS, values, LEAST).grows
+    return growth.judge(HOURS, values, LEAST).grows
 
 
 class Verdict(unittest.TestCase):
@@ -37,7 +38,7 @@ class Verdict(unittest.TestCase):
             self.assertTrue(grows([1000 * h + n for h, n in zip(HOURS, noise)]), seed)
 
     def test_one_lost_object_a_few_minutes_is_seen(self):
-        self.assertTrue(soak.judge(HOURS, [math.floor(h * 20) for h in HOURS], 1).grows)
+        self.assertTrue(growth.judge(HOURS, [math.floor(h * 20) for h in HOURS], 1).grows)
 
     def test_noise_that_remembers_is_no_leak(self):
         for phi in (0.0, 0.5, 0.9):
@@ -60,7 +61,7 @@ class Verdict(unittest.TestCase):
 
     def test_students_tail_is_that_of_the_tables(self):
         for t, degrees, p in ((2.228, 10, 0.025), (3.169, 10, 0.005), (1.671, 60, 0.05), (12.706, 1, 0.025)):
-            self.assertAlmostEqual(soak.student_tail(t, degrees), p, delta=p * 0.01)
+            self.assertAlmostEqual(growth.student_tail(t, degrees), p, delta=p * 0.01)
 
 
 class Region(unittest.TestCase):

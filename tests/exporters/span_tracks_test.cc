@@ -53,6 +53,40 @@ TEST_F(SpanTracksTest, SpansOfOneTrackNestAndOnlyInsideTheirParents) {
   EXPECT_EQ(laid.spans[laid.flows[0].second].span, 2);
 }
 
+// Requests beside one another on one thread, each with a call inside; most are never ended. Every track's spans nest, a
+// call lies in its request, and a track that is free again is the first to be used.
+TEST_F(SpanTracksTest, RequestsThatAreNeverEndedHaveATrackEach) {
+  constexpr std::int64_t kRequests = 40'000, kMs = 1'000'000;
+  {
+    RunBuilder run(path_);
+    run.meta("ended_ns", std::to_string((kRequests + 100) * kMs));
+    const std::int64_t p = run.process(5, "/bin/server");
+    for (std::int64_t i = 0; i < kRequests; ++i) {
+      const std::int64_t began = i * kMs;
+      if (i % 10 == 0)
+        run.insert("span", {p, 2 * i + 1, std::int64_t{0}, run.name("request"), began, began + kMs / 2, std::int64_t{1},
+                            std::int64_t{1}, "{}"});
+      else
+        run.insert("span", {p, 2 * i + 1, std::int64_t{0}, run.name("request"), began, nullptr, std::int64_t{1},
+                            nullptr, "{}"});
+      run.insert("span", {p, 2 * i + 2, 2 * i + 1, run.name("call"), began + 10, began + kMs / 4, std::int64_t{1},
+                          std::int64_t{1}, "{}"});
+    }
+    run.finish();
+  }
+  run::Reader run = open();
+  const SpanTracks laid = span_tracks(run, all());
+  ASSERT_EQ(laid.spans.size(), 2u * kRequests);
+  EXPECT_EQ(laid.tracks.size(), static_cast<std::size_t>(kRequests - kRequests / 10));
+  EXPECT_TRUE(laid.flows.empty()) << "each call lies in its request";
+  for (std::size_t i = 0; i < laid.spans.size(); i += 2) {
+    EXPECT_EQ(laid.track_of[i], laid.track_of[i + 1]);
+    if (laid.spans[i].has_ended) {
+      EXPECT_EQ(laid.track_of[i], laid.track_of[i + 2]) << "which is free again";
+    }
+  }
+}
+
 TEST(TraceIds, ARequestThatCameWithoutATraceIsOfItsFirstCalls) {
   const std::string trace(32, 'a'), call(16, 'b');
   constexpr std::uint64_t kCall = 0xbbbbbbbbbbbbbbbb;

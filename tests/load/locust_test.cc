@@ -55,6 +55,11 @@ TEST(LocustHistory, TotalsThatFallAreAReset) {
   EXPECT_THAT(timeline.notes, testing::Contains(testing::HasSubstr("reset")));
 }
 
+bool add_totals(LoadTimeline& timeline, const std::string& totals) {
+  const auto input = memory_input(totals);
+  return add_locust_totals(timeline, *input);
+}
+
 TEST(LocustTotals, HoldWhatCameAfterTheLastFlush) {
   LoadTimeline timeline = must_read(kHeader + "1795444235,0,,Aggregated,0,0,N/A,N/A,N/A,N/A,0,0,0,0\r\n" +
                                     "1795444236,3,,Aggregated,0,0,5,9,10,12,40,1,5,12\r\n");
@@ -63,14 +68,39 @@ TEST(LocustTotals, HoldWhatCameAfterTheLastFlush) {
       "GET,/a,420,3,6,6,14,19,34\r\n,Aggregated,420,3,6,6,14,19,34\r\n";
   EXPECT_EQ(locust_totals_beside("x/a_stats_history.csv"), "x/a_stats.csv");
   EXPECT_EQ(locust_totals_beside("x/a.csv"), "");
-  EXPECT_TRUE(add_locust_totals(timeline, totals));
+  EXPECT_TRUE(add_totals(timeline, totals));
   EXPECT_EQ(timeline.requests, 420u);
   EXPECT_EQ(timeline.errors, 3u);
   EXPECT_EQ(timeline.given->p95_ms, 14.0);
   EXPECT_THAT(timeline.notes, testing::Contains(testing::HasSubstr("380 requests are in the totals only")));
-  EXPECT_FALSE(add_locust_totals(timeline, "Type,Name,Request Count,Failure Count\r\n,Aggregated,7,0\r\n"))
+  EXPECT_FALSE(add_totals(timeline, "Type,Name,Request Count,Failure Count\r\n,Aggregated,7,0\r\n"))
       << "of an earlier run";
   EXPECT_EQ(timeline.requests, 420u);
+}
+
+TEST(LocustTotals, AreAllThatARunShorterThanAFlushHas) {
+  LoadTimeline timeline = must_read(kHeader);
+  EXPECT_EQ(timeline.latency_basis, LatencyBasis::kNone);
+  EXPECT_TRUE(add_totals(timeline,
+                         "Type,Name,Request Count,Failure Count,50%,95%,99%,100%\r\n"
+                         ",Aggregated,60,0,6,14,19,34\r\n"));
+  EXPECT_EQ(timeline.requests, 60u);
+  EXPECT_EQ(timeline.given->p50_ms, 6.0);
+  EXPECT_EQ(timeline.latency_basis, LatencyBasis::kSent) << "quantiles are counted from somewhere";
+}
+
+// The file is made anew each second, and may be anything.
+TEST(LocustTotals, OfWhichHalfIsThereOrNoRunHasAreNotTaken) {
+  LoadTimeline timeline = must_read(kHeader + "1795444236,3,,Aggregated,0,0,5,9,10,12,40,1,5,12\r\n");
+  const std::string header = "Type,Name,Request Count,Failure Count,50%,95%,99%,100%\r\n";
+  EXPECT_FALSE(add_totals(timeline, header + ",Aggregated,420,1")) << "of 10 errors, say";
+  EXPECT_FALSE(add_totals(timeline, header + ",Aggregated,18446744073709551615,3,6,14,19,34\r\n"));
+  EXPECT_FALSE(add_totals(timeline, header + ",Aggregated,420,421,6,14,19,34\r\n"));
+  EXPECT_FALSE(add_totals(timeline, ""));
+  EXPECT_EQ(timeline.requests, 40u);
+  EXPECT_EQ(timeline.errors, 1u);
+  EXPECT_TRUE(add_totals(timeline, header + ",Aggregated,420,3,inf,-14,N/A,34\r\n"));
+  EXPECT_EQ(timeline.given->p95_ms, 9.0) << "those of the history stay";
 }
 
 TEST(LocustHistory, RealRunsAgreeWithTheirSumOfNames) {

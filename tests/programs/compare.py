@@ -19,7 +19,10 @@ import sys
 import tempfile
 import time
 
-import table
+import browser  # noqa: F401
+import servers  # noqa: F401
+import table  # noqa: F401
+from stage import PROGRAMS, Outcome, Stage, adopt_orphans
 
 DENSE = {"CAMPROBE_CPU_HZ": "4000", "CAMPROBE_HEAP_INTERVAL": "4KiB"}
 SETTINGS = {"default": {}, "dense": DENSE}
@@ -46,11 +49,11 @@ def run_once(program, environment, scratch):
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     scratch.chmod(0o755)
-    stage = table.Stage(scratch, environment)
+    stage = Stage(scratch, environment)
     try:
         return program.run(stage)
     except (subprocess.TimeoutExpired, TimeoutError, OSError) as error:
-        return table.Outcome(f"{type(error).__name__}: {error}", "did not finish")
+        return Outcome(f"{type(error).__name__}: {error}", "did not finish")
     finally:
         stage.end_everything()
 
@@ -112,10 +115,10 @@ def main():
     arguments = parser.parse_args()
 
     if arguments.list:
-        for program in table.PROGRAMS:
+        for program in PROGRAMS:
             print(f"{program.name:<22} {'quick' if program.is_quick else '     '}  {program.what}")
         return 0
-    names = {program.name for program in table.PROGRAMS}
+    names = {program.name for program in PROGRAMS}
     if wrong := [name for name in arguments.programs if name not in names]:
         print(f"real-programs: no program is called {wrong[0]}; --list names them", file=sys.stderr)
         return 2
@@ -125,10 +128,10 @@ def main():
             return 2
     arguments.library, arguments.watch = arguments.library.resolve(), arguments.watch.resolve()
 
-    wanted = [program for program in table.PROGRAMS
+    wanted = [program for program in PROGRAMS
               if (program.name in arguments.programs if arguments.programs else program.is_quick or not arguments.quick)]
     settings = ["dense"] if arguments.dense else ["default"] if arguments.default else list(SETTINGS)
-    table.adopt_orphans()
+    adopt_orphans()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"{'program':<22} {'settings':<8} {'output':<7} {'status':<7} {'probe on':<8} {'regions':>7} {'records':>9} "
           f"{'cpu':>7} {'heap':>7} {'s':>7} {'s without':>9}", flush=True)

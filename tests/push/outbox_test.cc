@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -284,6 +286,65 @@ TEST_F(SpoolTest, WhatIsNoWholeParcelIsRemovedAndHoldsNothingUp) {
   EXPECT_TRUE(next->wait_until_at_most(0, kLong, kNever));
   EXPECT_THAT(receiver.taken(), ElementsAre(3));
   EXPECT_EQ(files(), 0u);
+}
+
+// A user may name a directory that has other things in it: a browser's half downloads, say.
+TEST_F(SpoolTest, WhatIsNotOursStaysWhereItIs) {
+  ASSERT_TRUE(open());
+  std::ofstream(directory_ / "a film.mkv.part") << "half of it";
+  std::ofstream(directory_ / "1.parcel") << "a parcel of somebody else's";
+  ASSERT_TRUE(open());
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "a film.mkv.part"));
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "1.parcel"));
+}
+
+// A full disk, or a directory that went away: the bound on disk may be gigabytes, that of memory may not.
+TEST_F(SpoolTest, WhatDoesNotGoToDiskIsKeptInMemoryWithinABoundOfItsOwn) {
+  const std::size_t each = spooled(0).bytes();
+  receiver.answer({Outcome::kAway, "nobody there"});
+  Outbox outbox([this](const Parcel& one) { return receiver(one); },
+                {.most_bytes = 100 * each,
+                 .most_bytes_beside_spool = 3 * each,
+                 .say = [this](const auto& s) { said.push_back(s); }},
+                open());
+  outbox.put(spooled(1));
+  receiver.wait_for_attempts(1);
+  const std::filesystem::path away = directory_.string() + "-away";
+  std::filesystem::rename(directory_, away);
+  for (int i = 2; i <= 6; ++i) outbox.put(spooled(i));
+  Outbox::Figures figures = outbox.figures();
+  EXPECT_EQ(figures.waiting, 4u) << "one on disk, three in memory";
+  EXPECT_EQ(figures.in_memory, 3u);
+  EXPECT_EQ(figures.dropped, 2u);
+  EXPECT_EQ(figures.lost_from_ms, 2);
+  EXPECT_EQ(figures.lost_to_ms, 3);
+  EXPECT_EQ(std::count_if(said.begin(), said.end(),
+                          [](const auto& s) { return s.find("cannot be written") != std::string::npos; }),
+            1)
+      << "once, not at each";
+  std::filesystem::rename(away, directory_);
+  receiver.answer({});
+  EXPECT_TRUE(outbox.wait_until_at_most(0, kLong, kNever));
+  EXPECT_THAT(receiver.taken(), ElementsAre(1, 4, 5, 6));
+  EXPECT_EQ(outbox.figures().in_memory, 0u);
+}
+
+TEST_F(SpoolTest, WhatTheReceiverTookAsItEndedIsNotSentAgain) {
+  receiver.hold();
+  std::thread answering;
+  {
+    const auto first = outbox();
+    first->put(spooled(1));
+    first->put(spooled(2));
+    receiver.wait_for_attempts(1);
+    answering = std::thread([this] {
+      std::this_thread::sleep_for(milliseconds(100));  // by then the outbox has been told to end, mostly
+      receiver.answer({});
+    });
+  }
+  answering.join();
+  EXPECT_GE(receiver.taken().size(), 1u);
+  EXPECT_EQ(files(), 2 - receiver.taken().size());
 }
 
 TEST_F(SpoolTest, ADirectoryHasOnePusherAndOneReceiverAndNobodyElseWritesThere) {
