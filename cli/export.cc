@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/choices.h"
+#include "cli/one_state.h"
 #include "cli/output.h"
 #include "collector/naming/stack_namer.h"
 #include "run/reader.h"
@@ -56,6 +57,7 @@ int run_export(const ExportOptions& options) {
         fmt::format("--format {} is binary and no thing for a terminal; name a file with -o", options.request.format));
   auto run = naming::open_named(options.run);
   if (!run) return fail(run.error());
+  hold_one_state(*run);
   try {
     exporters::ExportRequest request = options.request;
     std::optional<run::Reader> base;
@@ -63,6 +65,7 @@ int run_export(const ExportOptions& options) {
       auto opened = naming::open_named(options.base);
       if (!opened) return fail("--base: " + opened.error());
       base.emplace(std::move(opened).value());
+      hold_one_state(*base);
       request.base = &*base;
     }
     OutputFile file(options.output);

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cli/choices.h"
+#include "cli/one_state.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "collector/gates/gate.h"
@@ -34,6 +35,7 @@ int run_gate(const GateOptions& options) {
   if (!gates) return fail(gates.error());
   auto run = naming::open_named(options.run);
   if (!run) return fail(run.error());
+  hold_one_state(*run);
   const run::Report report = gates::analyse_with_gates(*run, *gates);
   std::string text;
   if (format == "json") {

@@ -9,7 +9,8 @@
 
 namespace camprobe::cli {
 
-// For what is written piece by piece. Nothing is touched before the first piece; what was not finish()ed is gone again.
+// For what is written piece by piece. Nothing is touched before the first piece, and no file is replaced before the new
+// one is complete; what was not finish()ed is gone again, also where we were killed.
 class OutputFile {
  public:
   // `path` "" or "-" is standard output.
@@ -26,10 +27,12 @@ class OutputFile {
  private:
   bool is_standard_output() const { return path_.empty() || path_ == "-"; }
   run::Result<void> open();
+  std::string name_beside() const;
+  int put_in_place();  // 0 or an errno
   run::Error error(int reason) const;
 
   std::string path_;
-  std::string written_;  // what is written to until it is finished
+  std::string written_;  // what is written to until it is finished; empty: it has no name
   std::FILE* file_ = nullptr;
   bool is_special_ = false;  // a device or a pipe is written to as it is
   bool has_reader_ = true;

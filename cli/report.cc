@@ -9,6 +9,7 @@
 
 #include "cli/choices.h"
 #include "cli/gate.h"
+#include "cli/one_state.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "collector/compare/baseline.h"
@@ -91,6 +92,7 @@ int run_report(const ReportOptions& options) {
   if (!gates) return fail(gates.error());
   auto run = naming::open_named(options.run);
   if (!run) return fail(run.error());
+  hold_one_state(*run);
   const run::Report report = gates::analyse_with_gates(*run, *gates);
   std::string text;
   if (is_page) {

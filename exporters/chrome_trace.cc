@@ -91,7 +91,7 @@ class Trace {
     for (std::uint32_t track = 0; track < timeline_.spans.tracks.size(); ++track) {
       const SpanTrack& at = timeline_.spans.tracks[track];
       event(R"("ph":"M","name":"thread_name","pid":{},"tid":{},"args":{{"name":{}}})", pid_of(at.process),
-            tid_of(track), json_text(track_name(timeline_, at)));
+            tid_of(track), json_text(track_name(timeline_.threads, at)));
       event(R"("ph":"M","name":"thread_sort_index","pid":{},"tid":{},"args":{{"sort_index":{}}})", pid_of(at.process),
             tid_of(track), track);
     }

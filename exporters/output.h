@@ -26,7 +26,7 @@ class Output {
     constexpr std::size_t kPiece = 64 << 10;
     if (gathered_.size() >= kPiece) finish();
   }
-  // The last piece. Whoever made the output calls it.
+  // Passes on what is gathered, at last. export_run() does it, no format needs to.
   void finish() {
     if (!gathered_.empty()) take_(gathered_);
     gathered_.clear();

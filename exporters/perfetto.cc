@@ -104,11 +104,12 @@ class Trace {
         auto& descriptor = track(uuid, processes_[row.process]);
         descriptor.mutable_thread()->set_pid(static_cast<std::int32_t>(process->second.pid));
         descriptor.mutable_thread()->set_tid(static_cast<std::int32_t>(thread->second.tid));
-        descriptor.mutable_thread()->set_thread_name(track_name(timeline_, row));
+        descriptor.mutable_thread()->set_thread_name(track_name(timeline_.threads, row));
         threads[{row.process, row.thread}] = uuid;
       } else {
         const auto own = threads.find({row.process, row.thread});
-        track(uuid, own != threads.end() ? own->second : processes_[row.process]).set_name(track_name(timeline_, row));
+        track(uuid, own != threads.end() ? own->second : processes_[row.process])
+            .set_name(track_name(timeline_.threads, row));
       }
       put();
     }

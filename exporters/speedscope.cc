@@ -107,8 +107,8 @@ std::string sampled_profiles(run::Reader& run, const Samples& samples, StackTabl
 class EventedProfiles {
  public:
   EventedProfiles(run::Reader& run, const Filter& filter, StackTable& stacks) : spans_(span_tracks(run, filter)) {
-    for (run::Process& process : run.processes()) timeline_.processes.emplace(process.id, std::move(process));
-    for (run::Thread& thread : run.threads()) timeline_.threads.emplace(thread.id, std::move(thread));
+    for (run::Process& process : run.processes()) processes_.emplace(process.id, std::move(process));
+    for (run::Thread& thread : run.threads()) threads_.emplace(thread.id, std::move(thread));
     by_track_.resize(spans_.spans.size());
     std::iota(by_track_.begin(), by_track_.end(), 0u);
     std::stable_sort(by_track_.begin(), by_track_.end(),
@@ -142,9 +142,9 @@ class EventedProfiles {
     std::int64_t ends_ns = 0;
     for (std::size_t i = first; i < end; ++i) ends_ns = std::max(ends_ns, spans_.spans[by_track_[i]].ended_ns);
     const SpanTrack& at = spans_.tracks[track];
-    const auto process = timeline_.processes.find(at.process);
+    const auto process = processes_.find(at.process);
     const std::string name =
-        (process != timeline_.processes.end() ? process_label(process->second) + ", " : "") + track_name(timeline_, at);
+        (process != processes_.end() ? process_label(process->second) + ", " : "") + track_name(threads_, at);
     out.write(
         fmt::format("{}{{\"type\":\"evented\",\"name\":{},\"unit\":\"nanoseconds\",\"startValue\":{},\"endValue\":{},"
                     "\n\"events\":[",
@@ -170,7 +170,8 @@ class EventedProfiles {
   }
 
   const SpanTracks spans_;
-  Timeline timeline_;  // its processes and threads, which tracks are named by
+  std::map<run::ProcessId, run::Process> processes_;
+  std::map<run::ThreadId, run::Thread> threads_;
   std::vector<std::uint32_t> by_track_;
   std::map<run::NameId, FrameIndex> frames_;
 };

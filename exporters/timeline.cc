@@ -151,10 +151,10 @@ std::vector<std::string> notes_of(const Timeline& timeline) {
   return notes;
 }
 
-std::string track_name(const Timeline& timeline, const SpanTrack& track) {
-  const auto found = timeline.threads.find(track.thread);
+std::string track_name(const std::map<run::ThreadId, run::Thread>& threads, const SpanTrack& track) {
+  const auto found = threads.find(track.thread);
   std::string name = "thread";
-  if (found != timeline.threads.end()) {
+  if (found != threads.end()) {
     name =
         found->second.name.empty() ? fmt::format("thread {}", found->second.tid) : printable_utf8(found->second.name);
   }

@@ -60,6 +60,6 @@ void each_counter(run::Reader& run, const Filter& filter, const std::function<vo
 std::vector<std::string> notes_of(const Timeline& timeline);
 
 // "worker (2)": a thread's name on the timeline, with the lane where it is not the thread's own.
-std::string track_name(const Timeline& timeline, const SpanTrack& track);
+std::string track_name(const std::map<run::ThreadId, run::Thread>& threads, const SpanTrack& track);
 
 }  // namespace camprobe::exporters

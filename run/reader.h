@@ -69,7 +69,7 @@ class Reader {
   const std::optional<Error>& error() const;
   const std::string& path() const;
 
-  // Everything asked between pin() and unpin() sees one and the same state of a run that is still being written.
+  // Everything asked between pin() and unpin(), which nest, sees one and the same state of a run still being written.
   void pin();
   void unpin();
 

@@ -164,12 +164,14 @@ std::int64_t Reader::width_at(std::int64_t second) const {
 }
 
 void Reader::pin() {
+  if (state_->pins++ > 0) return;
   Statement begin(state_->database, "BEGIN");
   begin.run();
   state_->check(begin);
   state_->read_folds();
 }
 void Reader::unpin() {
+  if (--state_->pins > 0) return;
   sqlite3_exec(state_->database, "COMMIT", nullptr, nullptr, nullptr);
 }
 

@@ -30,6 +30,7 @@ struct Reader::State {
   sqlite3* database = nullptr;
   std::unique_ptr<Statement> attributes_of_span;  // made when first asked for
   std::optional<Error> error;
+  int pins = 0;             // that were not taken back
   bool is_current = false;  // the schema is the present one: that before named stacks early and folded nothing
   Folds folded;
   std::string symbol_problems;  // found while reading

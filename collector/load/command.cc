@@ -1,129 +1,13 @@
-// collector/load/command.cc
-//
-// A reader of just enough shell to find the words of simple commands, with where they stand in the text, so that an
-// addition goes between two of the user's own words and everything else stays byte for byte what she wrote.
+// collector/load/command.cc: see command.h. What is added for each tool, and where.
 #include "collector/load/command.h"
 
 #include <algorithm>
 #include <vector>
 
+#include "collector/load/shell_words.h"
+
 namespace camprobe::load {
 namespace {
-
-struct Word {
-  std::string value;       // after quotes and backslashes
-  std::size_t begin, end;  // in the text
-  bool plain = true;       // holds no expansion ($, `), so that value is what the shell will make of it
-};
-
-struct SimpleCommand {
-  std::vector<Word> words;
-  std::optional<Word> stdout_to;  // the word behind > or >>
-  bool stdout_appends = false;
-  bool is_piped = false;  // into the next one
-};
-
-bool is_space(char c) {
-  return c == ' ' || c == '\t';
-}
-
-// Reads one word at `at`. False where a quote is never closed.
-bool read_word(std::string_view text, std::size_t& at, Word& word) {
-  word.begin = at;
-  while (at < text.size()) {
-    const char c = text[at];
-    if (c == '\'') {
-      const std::size_t close = text.find('\'', at + 1);
-      if (close == std::string_view::npos) return false;
-      word.value += text.substr(at + 1, close - at - 1);
-      at = close + 1;
-    } else if (c == '"') {
-      for (++at; at < text.size() && text[at] != '"'; ++at) {
-        if (text[at] == '\\' && at + 1 < text.size() &&
-            std::string_view("\\\"$`").find(text[at + 1]) != std::string_view::npos) {
-          ++at;
-        } else if (text[at] == '$' || text[at] == '`') {
-          word.plain = false;
-        }
-        word.value += text[at];
-      }
-      if (at >= text.size()) return false;
-      ++at;
-    } else if (c == '\\' && at + 1 < text.size()) {
-      if (text[at + 1] != '\n') word.value += text[at + 1];
-      at += 2;
-    } else if (is_space(c) || std::string_view("\n;&|<>()").find(c) != std::string_view::npos) {
-      break;
-    } else {
-      if (c == '$' || c == '`' || c == '*' || c == '~') word.plain = false;
-      word.value += c;
-      ++at;
-    }
-  }
-  word.end = at;
-  return true;
-}
-
-// The simple commands of a list, in order. Empty where the text is not understood.
-std::vector<SimpleCommand> read_commands(std::string_view text) {
-  std::vector<SimpleCommand> commands(1);
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const char c = text[at];
-    if (is_space(c)) {
-      ++at;
-    } else if (c == '#') {
-      at = std::min(text.find('\n', at), text.size());
-    } else if (std::string_view("\n;|()").find(c) != std::string_view::npos ||
-               (c == '&' && !(at + 1 < text.size() && text[at + 1] == '>'))) {
-      const bool is_or = text.substr(at, 2) == "||" || (at > 0 && text[at - 1] == '|');
-      commands.back().is_piped |= c == '|' && !is_or;
-      commands.emplace_back();
-      ++at;
-    } else if (c == '<' || c == '>' || c == '&') {
-      // [n]> file, >> file, >&2, 2>&1, &> file: only where standard output goes is of interest.
-      auto& words = commands.back().words;
-      bool is_stdout = c == '>' || c == '&';
-      if (c == '>' && !words.empty() && words.back().end == at &&
-          words.back().value.find_first_not_of("0123456789") == std::string::npos && !words.back().value.empty()) {
-        is_stdout = words.back().value == "1";
-        words.pop_back();
-      }
-      const bool appends = text.substr(at, 3).find(">>") != std::string_view::npos;
-      while (at < text.size() && (text[at] == '<' || text[at] == '>' || text[at] == '&' || text[at] == '|')) {
-        if (text[at] == '&' && text[at - (at > 0)] == '>') is_stdout = false;  // >&2: a descriptor
-        ++at;
-      }
-      while (at < text.size() && is_space(text[at])) ++at;
-      Word target;
-      if (!read_word(text, at, target)) return {};
-      if (target.begin == target.end) return {};
-      if (!is_stdout) continue;
-      commands.back().stdout_to = std::move(target);
-      commands.back().stdout_appends = appends;
-    } else {
-      Word word;
-      if (!read_word(text, at, word)) return {};
-      commands.back().words.push_back(std::move(word));
-    }
-  }
-  std::erase_if(commands, [](const SimpleCommand& command) { return command.words.empty(); });
-  return commands;
-}
-
-std::string quoted(std::string_view text) {
-  static constexpr std::string_view kSafe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
-  if (!text.empty() && text.find_first_not_of(kSafe) == std::string_view::npos) return std::string(text);
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  return out + "'";
-}
 
 std::string_view base_name(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
@@ -169,7 +53,7 @@ bool takes_value(std::string_view prefix, std::string_view option) {
 }
 
 // Skips assignments, prefix commands and package runners; the index of the first word of the command proper.
-std::size_t skip_prefixes(const std::vector<Word>& words) {
+std::size_t skip_prefixes(const std::vector<ShellWord>& words) {
   std::size_t i = 0;
   while (i < words.size()) {
     const std::string_view word = words[i].value;
@@ -197,9 +81,9 @@ std::size_t skip_prefixes(const std::vector<Word>& words) {
 }
 
 // The value of an option among `words` from `from` on: --name=value, --name value, -nvalue, -n value.
-std::optional<Word> option_value(const std::vector<Word>& words, std::size_t from, std::string_view long_name,
-                                 std::string_view short_name) {
-  std::optional<Word> last;
+std::optional<ShellWord> option_value(const std::vector<ShellWord>& words, std::size_t from, std::string_view long_name,
+                                      std::string_view short_name) {
+  std::optional<ShellWord> last;
   for (std::size_t i = from; i < words.size(); ++i) {
     const std::string_view word = words[i].value;
     if (word == "--") break;
@@ -218,7 +102,7 @@ std::optional<Word> option_value(const std::vector<Word>& words, std::size_t fro
 }
 
 // k6's --out may be given several times: the first that writes one of our formats to a file.
-std::optional<std::string> k6_output_file(const std::vector<Word>& words, std::size_t from) {
+std::optional<std::string> k6_output_file(const std::vector<ShellWord>& words, std::size_t from) {
   for (std::size_t i = from; i < words.size(); ++i) {
     std::string_view value = words[i].value;
     if ((value == "--out" || value == "-o") && i + 1 < words.size()) {
@@ -254,7 +138,7 @@ struct Planned {
 
 // The results go to a file that the user names. False where only the shell can tell which ("$OUT"): nothing is planned
 // then.
-bool take_users_file(const Word& file, LoadCommand& plan) {
+bool take_users_file(const ShellWord& file, LoadCommand& plan) {
   if (!file.plain) return false;
   plan.results = file.value;
   plan.results_are_users = true;
@@ -294,7 +178,7 @@ std::optional<Planned> plan_autocannon(const SimpleCommand& command, std::size_t
 
 std::optional<Planned> plan_artillery(const SimpleCommand& command, std::size_t tool, const std::string& results) {
   if (tool + 1 >= command.words.size()) return std::nullopt;
-  const Word& verb = command.words[tool + 1];
+  const ShellWord& verb = command.words[tool + 1];
   if (!is_one_of(verb.value, {"run", "quick"})) return std::nullopt;
   Planned planned;
   if (const auto file = option_value(command.words, tool + 2, "--output", "-o")) {
@@ -338,7 +222,7 @@ std::optional<Planned> plan_k6(const SimpleCommand& command, std::size_t tool, c
 
 // jmeter -l: appended to where it is there already. In the GUI (without -n) nobody asks for results.
 std::optional<Planned> plan_jmeter(const SimpleCommand& command, std::size_t tool, const std::string& results) {
-  const auto is_no_gui = [](const Word& word) { return word.value == "-n" || word.value == "--nongui"; };
+  const auto is_no_gui = [](const ShellWord& word) { return word.value == "-n" || word.value == "--nongui"; };
   if (std::none_of(command.words.begin() + static_cast<std::ptrdiff_t>(tool), command.words.end(), is_no_gui)) {
     return std::nullopt;
   }
@@ -431,7 +315,7 @@ std::optional<Planned> plan_gatling(const SimpleCommand& command, std::size_t to
   planned.plan.results = results;
   if (is_maven || is_gradle) {
     const auto runs =
-        std::find_if(words.begin() + static_cast<std::ptrdiff_t>(tool), words.end(), [&](const Word& word) {
+        std::find_if(words.begin() + static_cast<std::ptrdiff_t>(tool), words.end(), [&](const ShellWord& word) {
           return is_maven ? word.value.ends_with("gatling:test") : word.value.find("gatlingRun") != std::string::npos;
         });
     if (runs == words.end()) return std::nullopt;
@@ -440,10 +324,10 @@ std::optional<Planned> plan_gatling(const SimpleCommand& command, std::size_t to
       planned.plan.results_are_users = true;
       return planned;
     }
-    for (const Word& word : words) {
+    for (const ShellWord& word : words) {
       for (const std::string_view property : {kProperty, kOfMaven}) {
         if (!word.value.starts_with(property)) continue;
-        Word folder = word;
+        ShellWord folder = word;
         folder.value = word.value.substr(property.size());
         if (!take_users_file(folder, planned.plan)) return std::nullopt;
         return planned;
@@ -453,7 +337,7 @@ std::optional<Planned> plan_gatling(const SimpleCommand& command, std::size_t to
     return planned;
   }
   const bool is_cli = name == "gatling" && tool + 1 < words.size() && words[tool + 1].value == "run";
-  if (!is_cli && std::any_of(words.begin() + static_cast<std::ptrdiff_t>(tool), words.end(), [](const Word& word) {
+  if (!is_cli && std::any_of(words.begin() + static_cast<std::ptrdiff_t>(tool), words.end(), [](const ShellWord& word) {
         return is_one_of(word.value, {"-ro", "--reports-only", "-h", "--help", "build", "install"});
       }))
     return std::nullopt;
@@ -475,7 +359,7 @@ std::optional<LoadCommand> plan_inner_shell(std::string_view text, const SimpleC
     const std::string& option = command.words[i].value;
     if (!option.starts_with('-')) return std::nullopt;
     if (option.starts_with("--") || !option.ends_with('c')) continue;
-    const Word& script = command.words[i + 1];
+    const ShellWord& script = command.words[i + 1];
     if (!script.plain) return std::nullopt;  // the outer shell would change it before the inner one reads it
     std::optional<LoadCommand> inner = plan(script.value, results, depth + 1);
     if (!inner) return std::nullopt;

@@ -245,7 +245,7 @@ class TheLoad(unittest.TestCase):
             script = scratch.directory / "locustfile.py"
             script.write_text("from locust import HttpUser, between, task\nclass User(HttpUser):\n    wait_time = between(0.05, 0.1)\n"
                               "    @task\n    def ask(self):\n        self.client.get('/')\n")
-            load = f"locust -f {script} --headless -u 2 -r 2 -t 2s --host http://127.0.0.1:{port}"
+            load = f"locust -f {script} --headless -u 2 -r 2 -t 6s --host http://127.0.0.1:{port}"
             result = record(scratch, "--load", load, *self.server(port))
             self.assertEqual(result.returncode, 0, result.stderr)
             said = result.stdout + result.stderr

@@ -2,15 +2,20 @@
 // one clear line and exit code 2 for what cannot be done.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
 #include "cli/export.h"
+#include "cli/output.h"
 #include "cli/report.h"
 #include "tests/exporters/synthetic_run.h"
 
@@ -55,6 +60,42 @@ class CommandsTest : public testing::Test {
   std::filesystem::path directory_;
   std::string run_, out_, error_;
 };
+
+TEST_F(CommandsTest, AFileAppearsWholeOrNotAtAllAlsoWhenItsWriterIsKilled) {
+  const std::string directory = at("whole"), path = directory + "/a.json", beside = path + ".part";
+  std::filesystem::create_directories(directory);
+  std::ofstream(beside) << "somebody else's";
+  const std::string piece(100'000, 'x');
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    OutputFile file(path);
+    for (int i = 0; i < 10; ++i) (void)file.write(piece);
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::waitpid(child, nullptr, 0);
+  const auto files = [&] { return std::distance(std::filesystem::directory_iterator(directory), {}); };
+  EXPECT_EQ(files(), 1);
+  for (const char* text : {"first", "second"}) {
+    OutputFile file(path);
+    ASSERT_TRUE(file.write(text));
+    EXPECT_NE(content(path), text) << "not before it is complete";
+    ASSERT_TRUE(file.finish());
+    EXPECT_EQ(content(path), text);
+  }
+  {
+    OutputFile given_up(path);
+    ASSERT_TRUE(given_up.write("third"));
+  }
+  EXPECT_EQ(content(path), "second");
+  EXPECT_EQ(content(beside), "somebody else's");
+  EXPECT_EQ(files(), 2);
+  struct stat status {};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  EXPECT_EQ(status.st_mode & 0777, 0666 & ~mask);
+}
 
 TEST_F(CommandsTest, ExportWritesFoldedStacksToStandardOutput) {
   EXPECT_EQ(call([&] { return run_export({.run = run_}); }), 0);

@@ -163,10 +163,32 @@ TEST_F(ReaderOfSample, LoadMarksLostAndSettings) {
   EXPECT_EQ(reader_->settings().at(0).value, 8192);
 }
 
-TEST_F(ReaderOfSample, PinnedReaderDoesNotSeeLaterWrites) {
+// A finished run is no longer in WAL mode: whoever adds to it waits for pins. One that is being recorded goes on.
+TEST(ReaderOfARecording, SeesOneStateUntilItsLastPinIsTakenBack) {
+  const Scratch scratch;
+  const std::string path = scratch / "a.camrun";
+  auto writer = Writer::create(path, sample_meta());
+  ASSERT_TRUE(writer) << writer.error();
+  write_sample(*writer);
+  ASSERT_TRUE(writer->flush());
+  auto reader = Reader::open(path);
+  ASSERT_TRUE(reader) << reader.error();
+  reader->pin();
+  reader->pin();
+  ASSERT_EQ(reader->marks().size(), 1u);
+  writer->put(Mark{0, 5, "later", "user"});
+  ASSERT_TRUE(writer->flush());
+  EXPECT_EQ(reader->marks().size(), 1u);
+  reader->unpin();
+  EXPECT_EQ(reader->marks().size(), 1u);
+  reader->unpin();
+  EXPECT_EQ(reader->marks().size(), 2u);
+  EXPECT_FALSE(reader->error());
+}
+
+TEST_F(ReaderOfSample, UnpinnedLetsOthersAddMarks) {
   reader_->pin();
   ASSERT_EQ(reader_->marks().size(), 1u);
-  // A finished run is no longer in WAL mode, so a writer waits for the pin; unpinned, the mark goes in.
   reader_->unpin();
   ASSERT_TRUE(add_mark(path_, {0, 5, "later", "user"}));
   EXPECT_EQ(reader_->marks().size(), 2u);
