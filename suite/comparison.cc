@@ -28,6 +28,8 @@ std::optional<double> value_of(const Json& run, const std::string& name) {
   Json found;
   if (name == "throughput_rps")
     found = load["throughput_rps"];
+  else if (name == "error_rate")
+    found = run["load"]["error_rate"];  // as clients saw it, warm-up and all
   else if (name.starts_with("latency_") && load["latency_ms"].is_object())
     found = load["latency_ms"].value(name.substr(8, 3), Json(nullptr));
   else if (run["figures"].contains(name))
@@ -91,7 +93,8 @@ Json comparison_section(const Suite& suite, const Json& runs) {
   std::vector<Compared> metrics{{"latency_p50", "ms", false},
                                 {"latency_p95", "ms", false},
                                 {"latency_p99", "ms", false},
-                                {"throughput_rps", "per second", true}};
+                                {"throughput_rps", "per second", true},
+                                {"error_rate", "ratio", false}};
   for (const Figure& figure : suite.figures) metrics.push_back({figure.name, figure.unit, figure.higher_is_better});
   std::map<std::string, std::map<std::string, std::vector<double>>> values;  // variant, metric
   for (const Json& run : runs) {

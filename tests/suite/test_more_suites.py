@@ -90,6 +90,19 @@ class Beside(Suites):
         self.assertRegex(text, r"From 1 to 4 instances: waiting")
         self.assertNotRegex(text, r"waiting a request grew by [^.]* epoll_reactor")
 
+    def test_providers_that_fail_are_failed_over_from_and_the_time_of_it_is_told(self):
+        report, own = self.benchmark("benchmark-providers")
+        for run in own:
+            self.assertGreater(run["figures"]["failovers_a_request"], 0, run["figures"])
+            self.assertGreater(run["figures"]["provider_errors"], 0, run["figures"])
+            failover = next(span for span in run["spans"] if span["name"] == "cam.failover")
+            self.assertGreater(failover["latency_ms"]["p95"], 0)
+        self.assertRegex((self.out / "report.md").read_text(), r"\| cam\.failover \| \d+ \|")
+        section = next(one for one in report["analyses"] if "baselines" in one["title"])
+        errors = next(one for one in section["data"] if one["metric"] == "error_rate" and one["baseline"] == "direct")
+        # Clients do not see what providers fail, but for the few that find nobody left.
+        self.assertLess(max(errors["target"]), 0.5 * min(errors["baseline_values"]), errors)
+
     def test_agents_agree(self):
         _, own = self.benchmark("benchmark-collaboration")
         for run in own:
