@@ -356,11 +356,11 @@ void Recording::write_stacks() {
 
 // A long recording gets its names while it goes on, as often as that takes a five-hundredth of a core at most: a viewer
 // has names to show, and if the collector is killed little is left to name from files that may be gone by then.
-void Recording::name_stacks() {
+void Recording::name_stacks(run::StacksOf which) {
   if (!has_unnamed_ || symbolizer_.is_naming()) return;
-  has_unnamed_ = false;
+  if (which == run::StacksOf::kEverything) has_unnamed_ = false;
   last_naming_ = symbolizer_.naming_time();
-  symbolizer_.name_all(writer_.path());
+  symbolizer_.name_all(writer_.path(), which);
 }
 
 void Recording::name_stacks_where_affordable(std::uint64_t now_ns) {
@@ -370,7 +370,7 @@ void Recording::name_stacks_where_affordable(std::uint64_t now_ns) {
   const std::chrono::nanoseconds taken = symbolizer_.naming_time();
   const std::chrono::nanoseconds next = std::max<std::chrono::nanoseconds>(kGuess, taken - last_naming_);
   if ((taken + next).count() > clock_.run_ns(now_ns) / kShare) return;
-  name_stacks();
+  name_stacks(run::StacksOf::kEverything);
 }
 
 // What has gathered during a second, written once it is over.

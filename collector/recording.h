@@ -71,9 +71,9 @@ class Recording {
   // How long until there is something to do again.
   std::chrono::milliseconds poll();
 
-  // Looks up the names of what is unnamed so far, beside the recording; they stand in the file some polls after
-  // is_naming() has become false.
-  void name_stacks();
+  // Looks up the names of what is unnamed of these so far, beside the recording; they stand in the file some polls
+  // after is_naming() has become false.
+  void name_stacks(run::StacksOf which);
   bool is_naming() const { return symbolizer_.is_naming(); }
 
   // Whether any process of the run still lives, and whether one of them listens on TCP.

@@ -62,7 +62,7 @@ void Watch::say(const std::string& line) {
 Watch::Seen Watch::look(const std::string& path, analysis::Look look) {
   Seen seen;
   // What has been seen since names were last looked up.
-  auto reader = naming::open_named(path, {.resident_bytes = naming::kResidentBytes});
+  auto reader = naming::open_named(path, {.resident_bytes = naming::kResidentBytes}, run::StacksOf::kWhatIsJudged);
   if (!reader) return seen;
   reader->pin();
   for (const run::Finding& finding : analysis::leaks_in(*reader, analysis::for_look(analysis::Thresholds{}, look))) {
@@ -159,8 +159,9 @@ void Watch::poll(Instant now, Recording& recording, pid_t child) {
     take(looking_.get(), recording);
   const double elapsed = seconds(now - began_);
   if (next_look_ && elapsed >= next_look_->at && !looking_.valid()) {
-    // Titles need names. The recording looks them up for the file, where they stay, and in bounded memory.
-    if (!has_asked_for_names_) recording.name_stacks();
+    // What is judged is told apart by names. The recording looks them up for the file, where they stay, and in bounded
+    // memory.
+    if (!has_asked_for_names_) recording.name_stacks(run::StacksOf::kWhatIsJudged);
     has_asked_for_names_ = true;
     if (recording.is_naming()) return show_status_when_due(now, recording, child);
     has_asked_for_names_ = false;

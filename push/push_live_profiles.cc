@@ -142,7 +142,7 @@ class Observation {
     switch (step_) {
       case Step::kRecorded:  // a second later all its records are in the file
         if (second > waiting_.back().to_s) {
-          recording_->name_stacks();
+          recording_->name_stacks(run::StacksOf::kEverything);
           step_ = Step::kNamed;
         }
         break;

@@ -181,12 +181,19 @@ const Frame& Reader::frame(FrameId id) {
   return frame;
 }
 
-std::vector<UnnamedStack> Reader::unnamed_stacks(StackId after, std::size_t most) {
+std::vector<UnnamedStack> Reader::unnamed_stacks(StackId after, std::size_t most, StacksOf which) {
   if (!state_->is_current) return {};
-  return state_->all<UnnamedStack>(
+  std::string query =
       "SELECT u.stack, s.process, u.taken_ns, u.leaf_is_exact, u.addresses FROM unnamed_stack u JOIN stack s ON "
-      "s.id = u.stack WHERE u.stack > ? ORDER BY u.stack LIMIT ?",
-      [&](Statement& s) { s.bind(after).bind(static_cast<std::int64_t>(most)); },
+      "s.id = u.stack WHERE u.stack > ?";
+  if (which == StacksOf::kWhatIsJudged) {
+    query +=
+        " AND u.stack IN (SELECT stack FROM heap_object UNION SELECT stack FROM descriptor UNION SELECT stack FROM "
+        "thread UNION SELECT stack FROM mapping)";
+  }
+  query += " ORDER BY u.stack LIMIT ?";
+  return state_->all<UnnamedStack>(
+      query.c_str(), [&](Statement& s) { s.bind(after).bind(static_cast<std::int64_t>(most)); },
       [](Statement& s) {
         UnnamedStack row;
         row.stack = s.id<StackId>();

@@ -56,6 +56,12 @@ struct StackWeight {
   double temporary_objects = 0;  // alloc() only
 };
 
+// Which of a run's stacks: most of them are those of CPU samples.
+enum class StacksOf {
+  kEverything,
+  kWhatIsJudged,  // of heap objects, descriptors, threads and mappings: what leaks are judged by
+};
+
 class Reader {
  public:
   // "PATH is not a camprobe run: why", "PATH: no such file", "PATH was made by a newer camprobe ...".
@@ -94,7 +100,7 @@ class Reader {
 
   // Stacks that are not named in the file, in the order of their ids: the first `most` behind `after`. A run has some
   // while it is recorded, and for good where its collector was killed.
-  std::vector<UnnamedStack> unnamed_stacks(StackId after, std::size_t most);
+  std::vector<UnnamedStack> unnamed_stacks(StackId after, std::size_t most, StacksOf which = StacksOf::kEverything);
   // Names one for this reader, whose stack() and frame() then know it; the file stays as it is. Leaf first.
   void name_stack(StackId stack, const std::vector<Frame>& leaf_first);
   // Adds to what meta() says of files whose symbols could not be read: a sentence a line.

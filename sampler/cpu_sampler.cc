@@ -114,7 +114,7 @@ void deliver_to_default(int signal) {
 void take_sample(ThreadLane& thread, const siginfo_t* info, const ucontext_t* context, std::uint64_t begin) {
   std::uintptr_t* frames = scratch_of(thread).handler;
   const Walk walk = walk_context(frames, kFrames, thread.stack, context);
-  const StackId stack = intern_callers(frames, walk);
+  const StackId stack = intern_callers(frames, walk, begin);
   const std::uint64_t period = g_period_ns.load(std::memory_order_relaxed);
   shm::CpuPayload payload = {};
   payload.overruns = info->si_overrun > 0 ? static_cast<std::uint32_t>(info->si_overrun) : 0;

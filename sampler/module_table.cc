@@ -276,12 +276,13 @@ shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk) {
   return id;
 }
 
-shm::StackId intern_callers(std::uintptr_t* frames, const Walk& walk) {
+shm::StackId intern_callers(std::uintptr_t* frames, const Walk& walk, std::uint64_t now_ns) {
   if (walk.depth == 0) return 0;
   const auto page = static_cast<std::uint32_t>(frames[0] / shm::kPage);
   know_modules_of(frames, 1, g_checked_pages[page & (kCheckedPages - 1)], generation() | page);
   if (walk.depth == 1) return 0;
-  const shm::StackId id = g_region.intern_stack_in_place(frames + 1, walk.depth - 1, walk.end == WalkEnd::root, true);
+  const shm::StackId id =
+      g_region.intern_sample_in_place(frames + 1, walk.depth - 1, walk.end == WalkEnd::root, now_ns);
   know_modules_of_stack(id, frames + 1, walk.depth - 1);
   return id;
 }

@@ -35,8 +35,8 @@ void note_closed_modules();
 // word. Async-signal-safe. 0: the depot is full.
 shm::StackId intern_walk(std::uintptr_t* frames, const Walk& walk);
 
-// The same for an interrupted thread: the depot gets what stands behind `frames[0]`, the instruction. 0: that is
-// nothing, or the depot is full (of which these stacks leave a quarter free).
-shm::StackId intern_callers(std::uintptr_t* frames, const Walk& walk);
+// The same for an interrupted thread, at `now_ns`: the samples' depot gets what stands behind `frames[0]`, the
+// instruction. 0: that is nothing, or the depot has no room.
+shm::StackId intern_callers(std::uintptr_t* frames, const Walk& walk, std::uint64_t now_ns);
 
 }  // namespace camprobe::sampler

@@ -2,8 +2,7 @@
 
 cam-server leaks slowly under an even, bounded load (h2load), and one run file holds all of it:
 
-  at a sixth of the time       the server is ended and started again, and becomes another process of the same run (what a
-                               process took with it at its end is not judged: docs/analysis.md)
+  at a sixth of the time       the server is ended and started again, and becomes another process of the same run
   at half of the time          the collector is killed (SIGKILL), and `camprobe attach --resume` goes on
 
 Once ten minutes a line says what the collector and the file take. At the end the load tool's results go into the run, and each
@@ -178,6 +177,8 @@ class LongRun:
         found = [leak for leak in leaks if any("remember_forever" in frame["function"] for frame in leak["where"]["stack"])]
         hold(bool(found), f"the leak is found ({len(found)} finding)")
         hold(len(leaks) == len(found), f"nothing else is accused ({len(leaks) - len(found)})")
+        lives = [evidence["text"] for leak in found for evidence in leak["evidence"] if "leaked there as well" in evidence["text"]]
+        hold(len(found) == 1 and len(lives) == 1, f"it is one finding, and the first server's leak is in it: {lives}")
         for leak in found:
             rate = leak["per_1000_requests"]
             hold(rate["low"] <= self.truth <= rate["high"],

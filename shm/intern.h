@@ -1,12 +1,13 @@
 // shm/intern.h
 //
 // Append-only interning in shared memory: the same bytes always get the same id. One mechanism for the stack depot
-// (bytes = program counters) and for the name table (bytes = text).
+// (bytes = program counters), for the name table (bytes = text), and for the two tables of CPU samples' stacks, which
+// alone are emptied now and then (shm/sample_depot.h).
 //
 //   InternHeader | index: u32 slots, 0 empty, else an id | arena: entries, an id is the entry's offset / 8
 //
 // An entry is written before its id is put into the index by compare-and-swap, so a reader, or another writer, that
-// finds an id finds a whole entry; a writer killed in between leaves a few unreachable bytes. Nothing is ever deleted.
+// finds an id finds a whole entry; a writer killed in between leaves a few unreachable bytes.
 //
 // Async-signal-safe, lock-free, re-entrant (a handler may intern while the same thread interns).
 #pragma once
@@ -23,9 +24,14 @@ namespace camprobe::shm {
 struct InternHeader {
   std::atomic<std::uint64_t> arena_used;  // bytes handed out; the first 8 are never used, so that no id is 0
   std::atomic<std::uint64_t> entries;     // reachable ones
-  std::uint64_t reserved[6];
+  // Of a table that is used in turns: which it holds the stacks of (kNoTurn: it is being emptied), and who writes to
+  // it.
+  std::atomic<std::uint32_t> turn;
+  std::atomic<std::uint32_t> writers;
+  std::uint64_t reserved[5];
 };
 static_assert(sizeof(InternHeader) == 64);
+inline constexpr std::uint32_t kNoTurn = ~std::uint32_t{0};
 
 struct InternEntry {
   std::uint32_t hash;
@@ -65,8 +71,7 @@ class InternTable {
   }
 
   // The id of these bytes; 0 when the table is full, the bytes are more than 64 KiB or /dev/shm has no room.
-  // `leaves_room`: nothing new is taken in once three quarters are full.
-  std::uint32_t intern(const void* data, std::uint32_t bytes, bool leaves_room = false) {
+  std::uint32_t intern(const void* data, std::uint32_t bytes) {
     if (base_ == nullptr || bytes > 65536) return 0;
     if (!reservation_->ensure(index_offset_, sizeof(InternHeader))) return 0;
     const std::uint32_t hash = intern_hash(data, bytes);
@@ -78,7 +83,7 @@ class InternTable {
       auto& slot = *reinterpret_cast<std::atomic<std::uint32_t>*>(base_ + slot_offset);
       std::uint32_t id = slot.load(std::memory_order_acquire);
       if (id == 0) {
-        if (fresh == 0) fresh = append(hash, data, bytes, leaves_room);
+        if (fresh == 0) fresh = append(hash, data, bytes);
         if (fresh == 0) return 0;
         if (slot.compare_exchange_strong(id, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
           header()->entries.fetch_add(1, std::memory_order_relaxed);
@@ -99,12 +104,10 @@ class InternTable {
  private:
   InternHeader* header() { return reinterpret_cast<InternHeader*>(base_ + index_offset_); }
 
-  std::uint32_t append(std::uint32_t hash, const void* data, std::uint32_t bytes, bool leaves_room) {
+  std::uint32_t append(std::uint32_t hash, const void* data, std::uint32_t bytes) {
     const std::uint64_t need = sizeof(InternEntry) + (std::uint64_t{bytes} + 7) / 8 * 8;
     // Looked at before it is taken: a full arena must not creep towards overflow with every miss.
-    const std::uint64_t most = leaves_room ? arena_bytes_ / 4 * 3 : arena_bytes_;
-    if (header()->arena_used.load(std::memory_order_relaxed) + 8 + need > most) return 0;
-    if (leaves_room && header()->entries.load(std::memory_order_relaxed) >= slots_ / 4 * 3) return 0;
+    if (header()->arena_used.load(std::memory_order_relaxed) + 8 + need > arena_bytes_) return 0;
     const std::uint64_t offset = 8 + header()->arena_used.fetch_add(need, std::memory_order_relaxed);
     if (offset + need > arena_bytes_) return 0;
     if (!reservation_->ensure(arena_offset_ + offset, need)) return 0;

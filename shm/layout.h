@@ -7,6 +7,7 @@
 //   ...         names             interned texts (span names, paths)          shm/intern.h
 //   ...         modules           ModuleEntry[kModules]
 //   ...         stacks            interned program counters                   shm/intern.h
+//   ...         samples' stacks   the same of CPU samples, two tables         shm/sample_depot.h
 //   ...         live keys, live samples                                       shm/live_table.h
 //   ...         descriptors       DescriptorEntry[kDescriptors]
 //   ...         spans             SpanSlot[kSpans]
@@ -28,7 +29,7 @@
 namespace camprobe::shm {
 
 inline constexpr char kMagic[8] = {'C', 'A', 'M', 'P', 'R', 'O', 'B', 'E'};
-inline constexpr std::uint32_t kAbiVersion = 6;
+inline constexpr std::uint32_t kAbiVersion = 7;
 inline constexpr std::size_t kPage = 4096;
 
 // ---------------------------------------------------------------------------------------------------------- sizes
@@ -38,8 +39,11 @@ inline constexpr std::uint64_t kNameArenaBytes = 512u << 10;
 inline constexpr std::uint32_t kMaxNameBytes = 4096;  // the longest that readers take for a name: as long as a path
 inline constexpr std::uint32_t kMaxTextBytes = 128;   // of a text attribute
 inline constexpr std::uint32_t kModules = 2048;
-inline constexpr std::uint32_t kStackSlots = 1u << 16;
-inline constexpr std::uint64_t kStackArenaBytes = 4u << 20;
+inline constexpr std::uint32_t kStackSlots = 1u << 15;
+inline constexpr std::uint64_t kStackArenaBytes = 2u << 20;
+inline constexpr std::uint32_t kSampleTables = 2;
+inline constexpr std::uint32_t kSampleSlots = 1u << 14;  // of each
+inline constexpr std::uint64_t kSampleArenaBytes = 1u << 20;
 inline constexpr std::uint32_t kMaxFrames = 256;
 inline constexpr std::uint32_t kLiveSamples = 1u << 16;
 inline constexpr std::uint32_t kDescriptors = 1u << 14;
@@ -164,6 +168,8 @@ struct RegionHeader {
   std::atomic<std::uint64_t> stray_bytes;
   std::atomic<std::uint64_t> probe_ns;  // time the probe spent in sampled paths and handlers
   AllocatorBlock allocator;
+  std::atomic<std::uint32_t> sample_turn;  // whose table takes CPU samples' stacks now
+  std::uint32_t reserved;
 };
 static_assert(sizeof(RegionHeader) <= kPage);
 static_assert(offsetof(RegionHeader, run_id) == 72);
@@ -345,7 +351,16 @@ inline constexpr std::uint64_t kNameArenaOffset = kNameIndexOffset + page_up(64 
 inline constexpr std::uint64_t kModulesOffset = kNameArenaOffset + page_up(kNameArenaBytes);
 inline constexpr std::uint64_t kStackIndexOffset = kModulesOffset + page_up(kModules * sizeof(ModuleEntry));
 inline constexpr std::uint64_t kStackArenaOffset = kStackIndexOffset + page_up(64 + kStackSlots * 4ull);
-inline constexpr std::uint64_t kLiveKeysOffset = kStackArenaOffset + page_up(kStackArenaBytes);
+inline constexpr std::uint64_t kSampleIndexBytes = page_up(64 + kSampleSlots * 4ull);
+inline constexpr std::uint64_t kSampleIndexOffset = kStackArenaOffset + page_up(kStackArenaBytes);
+inline constexpr std::uint64_t kSampleArenaOffset = kSampleIndexOffset + kSampleTables * kSampleIndexBytes;
+constexpr std::uint64_t sample_index_offset(std::uint32_t table) {
+  return kSampleIndexOffset + table * kSampleIndexBytes;
+}
+constexpr std::uint64_t sample_arena_offset(std::uint32_t table) {
+  return kSampleArenaOffset + table * kSampleArenaBytes;
+}
+inline constexpr std::uint64_t kLiveKeysOffset = kSampleArenaOffset + kSampleTables * kSampleArenaBytes;
 inline constexpr std::uint64_t kLiveSamplesOffset = kLiveKeysOffset + page_up(kLiveSamples * 8ull);
 inline constexpr std::uint64_t kDescriptorsOffset = kLiveSamplesOffset + page_up(kLiveSamples * sizeof(LiveSample));
 inline constexpr std::uint64_t kSpansOffset = kDescriptorsOffset + page_up(kDescriptors * sizeof(DescriptorEntry));

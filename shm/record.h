@@ -13,7 +13,8 @@
 
 namespace camprobe::shm {
 
-// An id in the stack depot; 0: no stack (depot full, or capture failed).
+// An id in the stack depot, or in that of CPU samples (shm/sample_depot.h); 0: no stack (depot full, or capture
+// failed).
 using StackId = std::uint32_t;
 // An id in the name table; 0: no name.
 using NameId = std::uint32_t;

@@ -170,6 +170,7 @@ bool Region::create(const Options& options, CreateFailure* failure) {
   head.reserved_bytes.store(Reservation::kPiece, std::memory_order_relaxed);
   names_.attach(base_, &reservation_, kNameIndexOffset, kNameSlots, kNameArenaOffset, kNameArenaBytes);
   stacks_.attach(base_, &reservation_, kStackIndexOffset, kStackSlots, kStackArenaOffset, kStackArenaBytes);
+  samples_.attach(base_, &reservation_, &head.sample_turn);
   live_.attach(base_, &reservation_, &head.live_samples);
   // The magic comes last: a reader that finds it finds a whole header.
   std::atomic_thread_fence(std::memory_order_release);
@@ -194,6 +195,7 @@ void Region::abandon() {
   base_ = nullptr;
   names_.attach(nullptr, nullptr, 0, 0, 0, 0);
   stacks_.attach(nullptr, nullptr, 0, 0, 0, 0);
+  samples_.attach(nullptr, nullptr, nullptr);
   live_.attach(nullptr, nullptr, nullptr);
   raw_syscall(SYS_munmap, reinterpret_cast<long>(base), static_cast<long>(kRegionBytes));
 }
@@ -217,12 +219,27 @@ StackId Region::intern_stack(const std::uintptr_t* frames, std::uint32_t depth, 
   return intern_stack_in_place(copy, kept, complete && kept == depth);
 }
 
-StackId Region::intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete, bool is_one_of_many) {
+namespace {
+
+// An incomplete stack ends with a null frame, so that "cut here" is part of its identity.
+std::uint32_t bytes_of(std::uintptr_t* frames, std::uint32_t depth, bool complete) {
+  if (!complete) frames[depth++] = 0;
+  return depth * static_cast<std::uint32_t>(sizeof(std::uintptr_t));
+}
+
+}  // namespace
+
+StackId Region::intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete) {
   if (base_ == nullptr || depth == 0 || depth > kMaxFrames) return 0;
-  // An incomplete stack ends with a null frame, so that "cut here" is part of its identity.
-  std::uint32_t words = depth;
-  if (!complete) frames[words++] = 0;
-  const StackId id = stacks_.intern(frames, words * static_cast<std::uint32_t>(sizeof(std::uintptr_t)), is_one_of_many);
+  const StackId id = stacks_.intern(frames, bytes_of(frames, depth, complete));
+  if (id == 0) count_loss(Loss::kStackFull);
+  return id;
+}
+
+StackId Region::intern_sample_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete,
+                                       std::uint64_t now_ns) {
+  if (base_ == nullptr || depth == 0 || depth > kMaxFrames) return 0;
+  const StackId id = samples_.intern(frames, bytes_of(frames, depth, complete), now_ns);
   if (id == 0) count_loss(Loss::kStackFull);
   return id;
 }

@@ -13,6 +13,7 @@
 #include "shm/region_name.h"
 #include "shm/reservation.h"
 #include "shm/ring.h"
+#include "shm/sample_depot.h"
 
 namespace camprobe::shm {
 
@@ -55,11 +56,9 @@ class Region {
   }
   StackId intern_stack(const std::uintptr_t* frames, std::uint32_t depth, bool complete);
   // The same without a copy (2 KiB of a stack that may be small): `frames` must have room for one more word.
-  // `is_one_of_many`: a stack of CPU samples, of which there are new ones as long as a program runs, since each
-  // instruction that was interrupted makes one. They leave a quarter of the depot to the stacks that findings are
-  // about.
-  StackId intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete,
-                                bool is_one_of_many = false);
+  StackId intern_stack_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete);
+  // A stack of CPU samples, which is forgotten some ten minutes later. Of the handler that takes them.
+  StackId intern_sample_in_place(std::uintptr_t* frames, std::uint32_t depth, bool complete, std::uint64_t now_ns);
   LiveTable& live() { return live_; }
 
   // The entry of a descriptor, reserved; nullptr: number out of range or no room (counted).
@@ -145,6 +144,7 @@ class Region {
   Reservation reservation_;
   InternTable names_;
   InternTable stacks_;
+  SampleDepot samples_;
   LiveTable live_;
 };
 

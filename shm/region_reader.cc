@@ -18,6 +18,7 @@
 
 #include "shm/intern.h"
 #include "shm/live_table.h"
+#include "shm/sample_depot.h"
 
 namespace camprobe::shm {
 
@@ -503,9 +504,25 @@ std::optional<std::string> RegionReader::intern_bytes(std::uint64_t arena_offset
   return bytes;
 }
 
+std::optional<std::string> RegionReader::sample_bytes(StackId id, std::uint32_t most) const {
+  const std::uint32_t table = turn_of(id) % kSampleTables;
+  const auto holds_its_turn = [&] {
+    std::uint32_t turn = kNoTurn;
+    return read_at(sample_index_offset(table) + offsetof(InternHeader, turn), &turn, sizeof turn) && turn != kNoTurn &&
+           turn % kTurns == turn_of(id);
+  };
+  if (!holds_its_turn()) return std::nullopt;
+  auto bytes = intern_bytes(sample_arena_offset(table), kSampleArenaBytes, id & ((1u << kTurnShift) - 1), most);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (!holds_its_turn()) return std::nullopt;  // it was emptied while it was copied
+  return bytes;
+}
+
 std::optional<ReadStack> RegionReader::stack(StackId id) const {
   // An unfinished stack has a zero word behind its frames.
-  const auto bytes = intern_bytes(kStackArenaOffset, kStackArenaBytes, id, (kMaxFrames + 1) * 8);
+  constexpr std::uint32_t kMost = (kMaxFrames + 1) * 8;
+  const auto bytes =
+      is_sample_stack(id) ? sample_bytes(id, kMost) : intern_bytes(kStackArenaOffset, kStackArenaBytes, id, kMost);
   if (!bytes || bytes->empty() || bytes->size() % 8 != 0) return std::nullopt;
   ReadStack stack;
   stack.frames.resize(bytes->size() / 8);

@@ -246,6 +246,7 @@ class RegionReader {
   // Calls visit(first, count) for the runs of entries of a table that lie in pages which were ever written.
   template <typename Visit>
   void each_written(std::uint64_t offset, std::uint32_t entries, std::size_t entry_bytes, Visit visit) const;
+  std::optional<std::string> sample_bytes(StackId id, std::uint32_t most) const;
   std::optional<std::string> intern_bytes(std::uint64_t arena_offset, std::uint64_t arena_bytes, std::uint32_t id,
                                           std::uint32_t most) const;
 

@@ -389,7 +389,7 @@ std::vector<run::Finding> leak_findings_of(run::Reader& reader, const RunInput& 
 
 std::vector<run::Finding> leaks_in(run::Reader& reader, const Thresholds& k) {
   const RunInput input = input_from(reader, k, false);
-  return leak_findings_of(reader, input, find_leaks(input.populations, input.stretch, input.clock, k), k);
+  return leak_findings_of(reader, input, find_leaks(input.populations, all_stretches(input), input.clock, k), k);
 }
 
 run::Report analyse(run::Reader& reader, const Thresholds& k) {
@@ -411,7 +411,7 @@ run::Report analyse(run::Reader& reader, const RunInput& input, const Thresholds
   describe_recording(reader, report);
   describe_sampling(reader, report);
 
-  const LeakAnalysis leaks = find_leaks(is_snapshot ? nobody : input.populations, input.stretch, input.clock, k);
+  const LeakAnalysis leaks = find_leaks(is_snapshot ? nobody : input.populations, all_stretches(input), input.clock, k);
   Degradation degradation;
   if (!input.service.all.points.empty() && !leaks.too_short && !is_snapshot)
     degradation = find_degradation(input.service, input.stretch, k);

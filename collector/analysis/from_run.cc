@@ -87,8 +87,15 @@ class Input {
       const auto limit = static_cast<double>(*p.memory_limit_bytes);
       s.memory_limit_bytes = s.memory_limit_bytes == 0 ? limit : std::min(s.memory_limit_bytes, limit);
     }
-    s.rss_bytes = last_value(sum_of(reader_, metrics::kResidentBytes), s.end);
-    s.descriptors = last_value(sum_of(reader_, metrics::kOpenFds), s.end);
+    const std::vector<GaugePoint> rss = sum_of(reader_, metrics::kResidentBytes),
+                                  fds = sum_of(reader_, metrics::kOpenFds);
+    s.rss_bytes = last_value(rss, s.end);
+    s.descriptors = last_value(fds, s.end);
+    input_.own = own_stretches(processes, s, input_.clock, k_);
+    for (OwnStretch& own : input_.own) {
+      own.stretch.rss_bytes = last_value(rss, own.stretch.end);
+      own.stretch.descriptors = last_value(fds, own.stretch.end);
+    }
   }
 
   void read_memory() {
@@ -132,6 +139,16 @@ class Input {
 };
 
 }  // namespace
+
+std::vector<Stretch> all_stretches(const RunInput& input) {
+  std::vector<Stretch> stretches = {input.stretch};
+  for (const OwnStretch& own : input.own) stretches.push_back(own.stretch);
+  return stretches;
+}
+
+const Stretch& stretch_number(const RunInput& input, std::size_t number) {
+  return number == 0 ? input.stretch : input.own.at(number - 1).stretch;
+}
 
 RunInput input_from(run::Reader& reader, const Thresholds& thresholds, bool with_service) {
   return Input(reader, thresholds).read(with_service);

@@ -14,6 +14,7 @@
 #include "collector/analysis/gauges.h"
 #include "collector/analysis/input.h"
 #include "collector/analysis/leaks.h"
+#include "collector/analysis/own_stretches.h"
 #include "collector/analysis/proof.h"
 #include "run/reader.h"
 #include "run/report.h"
@@ -32,6 +33,7 @@ struct RunInput {
   WorkClock clock;
   std::string work_span;  // where the clock counts spans: which
   Stretch stretch;
+  std::vector<OwnStretch> own;  // a population's `stretch` is 0 for the run's, else one more than the index in this
   std::vector<Population> populations;
   std::vector<Origin> origins;  // one a population
   MemoryParts memory;
@@ -44,6 +46,10 @@ struct RunInput {
   double idle = 1;                 // late in the run, of the machine's processors
   std::vector<std::string> notes;  // what the input could not give
 };
+
+// The run's stretch and then those of `own`, as find_leaks() takes them; and one of these.
+std::vector<Stretch> all_stretches(const RunInput& input);
+const Stretch& stretch_number(const RunInput& input, std::size_t number);
 
 // Without the service (latencies, CPU by frame and request, spans) it takes a fraction of the memory.
 RunInput input_from(run::Reader& reader, const Thresholds& thresholds, bool with_service = true);

@@ -72,6 +72,7 @@ struct Population {
   std::vector<SamplingDensity> density;  // ascending; empty: the same throughout
   std::vector<double> activity;          // objects born in part i of the run, whatever became of them; may be empty
   Seconds activity_width = 1;            // of such a part
+  std::size_t stretch = 0;               // which of the input's stretches it is judged in
 };
 
 // The stretch of the run that is judged, and what its growth is measured against.
@@ -83,6 +84,7 @@ struct Stretch {
   double memory_limit_bytes = 0;  // 0 unknown
   double descriptors = 0;         // open at the end; 0 unknown
   double descriptor_limit = 0;    // 0 unknown
+  bool ended = false;             // with its process, before the run was over: what leaked does no harm any more
 };
 
 // A sampled level: RSS, open descriptors, ...

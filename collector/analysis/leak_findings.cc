@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "collector/analysis/finding_words.h"
 #include "collector/analysis/own_frame.h"
@@ -21,6 +22,42 @@ namespace {
 
 run::Estimate estimate(double value, const Interval& interval, double factor, const char* unit) {
   return {value * factor, interval.low * factor, interval.high * factor, unit};
+}
+
+// A leak whose stretch is the life of one process, or of workers that began and ended with it.
+std::string life_of(const run::Process& process, const OwnStretch& own) {
+  const std::string began = run::at_time(own.stretch.begin);
+  const std::size_t others = own.processes.size() - 1;
+  const std::string who = fmt::format("pid {}", process.pid) +
+                          (others == 0 ? "" : fmt::format(" and {} other{}", others, others == 1 ? "" : "s"));
+  if (!own.stretch.ended) return fmt::format("Judged from {} on, when {} began.", began, who);
+  return fmt::format("Judged within the life of {}, {} to {}: what was held went with it.", who, began,
+                     run::at_time(seconds_of(process.ended_ns.value_or(0))));
+}
+
+// A server that was restarted leaks in each of its lives, and a reader wants to see one leak: by finding, the index of
+// the one that is shown, which is that of the process that is still there, else of the longest life.
+std::vector<std::size_t> shown_for(const RunInput& input, const std::vector<LeakFinding>& findings) {
+  std::vector<std::size_t> shown(findings.size());
+  std::map<std::pair<Resource, std::uint64_t>, std::size_t> first;
+  std::vector<std::size_t> order(findings.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const Stretch &s = stretch_number(input, findings[a].stretch), &t = stretch_number(input, findings[b].stretch);
+    if (s.ended != t.ended) return t.ended;
+    return s.ended && s.end - s.begin > t.end - t.begin;
+  });
+  for (const std::size_t i : order) {
+    shown[i] = i;
+    const std::uint64_t site = input.populations[findings[i].populations.front()].site;
+    if (site == 0 || findings[i].verdict.verdict != Verdict::kLeaks) continue;
+    const auto [known, is_first] = first.try_emplace({findings[i].resource, site}, i);
+    // Two in one stretch are two leaks of one function.
+    if (!is_first && stretch_number(input, findings[i].stretch).ended &&
+        findings[i].stretch != findings[known->second].stretch)
+      shown[i] = known->second;
+  }
+  return shown;
 }
 
 run::ReportForecast forecast_of(const LeakFinding& f, const Stretch& stretch) {
@@ -179,8 +216,14 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
   std::vector<run::Finding> findings;
   std::map<std::string, int> ids;
   const std::vector<run::LoadWindow> windows = reader.load_windows();
-  for (const LeakFinding& f : leaks.findings) {
+  std::map<run::ProcessId, run::Process> processes;
+  for (run::Process& process : reader.processes()) processes.emplace(process.id, std::move(process));
+  const std::vector<std::size_t> shown = shown_for(input, leaks.findings);
+  for (std::size_t number = 0; number < leaks.findings.size(); ++number) {
+    if (shown[number] != number) continue;
+    const LeakFinding& f = leaks.findings[number];
     const SurvivalVerdict& v = f.verdict;
+    const Stretch& stretch = stretch_number(input, f.stretch);
     const Origin& origin = input.origins[f.populations.front()];
     run::Finding out;
     out.kind = "leak";
@@ -190,6 +233,11 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
     out.where.stack = report_stack(reader, origin.stack);
     out.where.process = run::number(origin.process);
     out.title = title_of(f, origin.kind, out.where.stack);
+    const run::Process& process = processes[origin.process];
+    if (stretch.ended) {
+      out.title +=
+          fmt::format(" (pid {}, ended at {})", process.pid, run::at_time(seconds_of(process.ended_ns.value_or(0))));
+    }
     const std::uint64_t site = input.populations[f.populations.front()].site;
     out.id = fmt::format("{}-{:08x}", out.resource, static_cast<std::uint32_t>(site ^ (site >> 32)));
     if (const int same = ids[out.id]++; same > 0) out.id += "-" + std::to_string(same + 1);
@@ -197,6 +245,10 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
     if (v.verdict != Verdict::kNone && v.reason != Reason::kOneGrowingBuffer) {
       run::ReportSince since{v.since, v.since_interval.low,       v.since_interval.high, v.since_start,
                              {},      window_at(windows, v.since)};
+      if (v.since_start && stretch.begin > input.stretch.begin) {  // the start of its process, not of the load
+        since.from_start = false;
+        since.at_s = since.low_s = since.high_s = stretch.begin;
+      }
       if (v.ended) since.until_s = v.until;
       out.since = since;
       // Of growth that ends, or fades, an average rate says nothing; how much it came to is in the evidence.
@@ -207,10 +259,20 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
     }
     out.confidence = f.confidence;
     out.evidence = evidence_of(f, input);
+    if (f.stretch != 0) out.evidence.push_back({"life", life_of(process, input.own[f.stretch - 1]), {}});
+    for (std::size_t other = 0; other < leaks.findings.size(); ++other) {
+      if (other == number || shown[other] != number) continue;
+      const LeakFinding& before = leaks.findings[other];
+      const run::Process& earlier = processes[input.origins[before.populations.front()].process];
+      out.evidence.push_back({"life",
+                              fmt::format("Pid {}, which ended at {}, leaked there as well: {} an hour.", earlier.pid,
+                                          run::at_time(seconds_of(earlier.ended_ns.value_or(0))),
+                                          amount_text(before.resource, before.verdict.per_hour)),
+                              before.verdict.per_hour});
+    }
     if (f.resource == Resource::kDescriptors) out.where.peer = peer_of(input, f, out.evidence);
-    if (v.verdict == Verdict::kLeaks && !v.ended && f.forecast.hours_low > 0)
-      out.forecast = forecast_of(f, input.stretch);
-    if (v.longer_by > 1) out.needs_seconds = v.longer_by * (input.stretch.end - input.stretch.begin);
+    if (v.verdict == Verdict::kLeaks && !v.ended && f.forecast.hours_low > 0) out.forecast = forecast_of(f, stretch);
+    if (v.longer_by > 1) out.needs_seconds = v.longer_by * (stretch.end - stretch.begin);
     for (std::size_t i = 1; i < f.populations.size() && i < 6; ++i) {
       const auto stack = report_stack(reader, input.origins[f.populations[i]].stack);
       std::string text = fmt::format("Also on another stack ({} of it): ", in_percent(f.shares[i]));
@@ -218,7 +280,7 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
       out.evidence.push_back({"stack", text, f.shares[i]});
     }
     out.advice = advice_of(f, origin.kind, place_text(out.where.stack));
-    if (input.proof) apply_proof(f, input, thresholds, out);
+    if (input.proof && !stretch.ended) apply_proof(f, input, thresholds, out);
     findings.push_back(std::move(out));
   }
   // Two leaks of different resources with one onset and one rate are likely one fault seen twice; both are named.

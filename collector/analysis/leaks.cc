@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <numeric>
 
@@ -88,12 +89,11 @@ Population join(const std::vector<Population>& populations, const std::vector<st
 
 class Finder {
  public:
-  Finder(const std::vector<Population>& populations, const Stretch& stretch, const WorkClock& clock,
+  Finder(const std::vector<Population>& populations, std::size_t number, const Stretch& stretch, const WorkClock& clock,
          const Thresholds& thresholds)
-      : populations_(populations), stretch_(stretch), clock_(clock), k_(thresholds) {}
+      : populations_(populations), number_(number), stretch_(stretch), clock_(clock), k_(thresholds) {}
 
   LeakAnalysis run() {
-    analysis_.populations = populations_.size();
     const double requests = clock_.counts_requests() ? clock_.at(stretch_.end) - clock_.at(stretch_.begin) : 0;
     analysis_.too_short =
         stretch_.end - stretch_.begin < k_.min_seconds || (clock_.counts_requests() && requests < k_.min_requests);
@@ -102,10 +102,6 @@ class Finder {
     merge_equal_births();
     for (LeakFinding& finding : analysis_.findings) finish(finding);
     add_the_rest();
-    std::stable_sort(analysis_.findings.begin(), analysis_.findings.end(), [](const auto& a, const auto& b) {
-      if (rank(a.verdict.verdict) != rank(b.verdict.verdict)) return rank(a.verdict.verdict) < rank(b.verdict.verdict);
-      return a.verdict.amount > b.verdict.amount;
-    });
     return std::move(analysis_);
   }
 
@@ -113,7 +109,14 @@ class Finder {
   void judge_each() {
     std::vector<double> p_values;
     std::vector<std::size_t> asked;
+    used_.assign(populations_.size(), false);
     for (std::size_t i = 0; i < populations_.size(); ++i) {
+      if (populations_[i].stretch != number_) {
+        verdicts_.emplace_back().verdict = Verdict::kNone;
+        used_[i] = true;
+        continue;
+      }
+      ++analysis_.populations;
       verdicts_.push_back(judge_survival(populations_[i], stretch_, clock_, k_));
       if (verdicts_.back().survivors >= k_.min_candidate) {
         asked.push_back(i);
@@ -123,7 +126,6 @@ class Finder {
     analysis_.candidates = asked.size();
     const std::vector<bool> found = benjamini_hochberg(p_values, k_.false_discovery_rate);
     const std::vector<bool> strict = benjamini_hochberg(p_values, k_.false_discovery_rate, true);
-    used_.assign(populations_.size(), false);
     for (std::size_t a = 0; a < asked.size(); ++a) {
       const std::size_t i = asked[a];
       if (verdicts_[i].verdict != Verdict::kLeaks) continue;
@@ -132,7 +134,7 @@ class Finder {
         verdicts_[i].reason = Reason::kTooFewSurvivors;
         continue;
       }
-      convicted_.push_back({populations_[i].resource, {i}, {1}, verdicts_[i], strict[a], 0, {}});
+      convicted_.push_back({populations_[i].resource, number_, {i}, {1}, verdicts_[i], strict[a], 0, {}});
       used_[i] = true;
     }
   }
@@ -177,6 +179,7 @@ class Finder {
       if (births_changed_by(members, since) < 1 / k_.moved_share) return false;  // was busy before
       for (std::size_t i = 0; i < populations_.size(); ++i) {
         if (populations_[i].site != first.site || populations_[i].resource != first.resource) continue;
+        if (populations_[i].stretch != number_) continue;
         if (std::count(members.begin(), members.end(), i) != 0) continue;
         if (births_changed_by({i}, since) <= k_.moved_share) members.push_back(i);
       }
@@ -185,7 +188,7 @@ class Finder {
       if (together.verdict == Verdict::kLeaks) return false;
       for (const std::size_t i : finding.populations) verdicts_[i] = together, used_[i] = true;
       if (together.verdict != Verdict::kNone) {
-        open_.push_back({first.resource, finding.populations, {}, together, false, 0, {}});
+        open_.push_back({first.resource, number_, finding.populations, {}, together, false, 0, {}});
       }
       return true;
     });
@@ -226,7 +229,7 @@ class Finder {
       return in_it;
     });
     for (const std::size_t i : members) used_[i] = true;
-    convicted_.push_back({resource, members, {}, together, strict, 0, {}});
+    convicted_.push_back({resource, number_, members, {}, together, strict, 0, {}});
     return true;
   }
 
@@ -246,7 +249,7 @@ class Finder {
     const SurvivalVerdict together = judge_survival(join(populations_, members), stretch_, clock_, k_);
     if (together.verdict == Verdict::kLeaks) return;
     for (const std::size_t i : members) used_[i] = true;
-    open_.push_back({resource, members, {}, together, false, 0, {}});
+    open_.push_back({resource, number_, members, {}, together, false, 0, {}});
   }
 
   // A record and the text it holds are two stacks and one leak.
@@ -295,7 +298,7 @@ class Finder {
                                : (finding.resource == Resource::kDescriptors ? stretch_.descriptor_limit : 0);
     const double now =
         bytes ? stretch_.rss_bytes : (finding.resource == Resource::kDescriptors ? stretch_.descriptors : 0);
-    if (finding.verdict.verdict == Verdict::kLeaks && !finding.verdict.ended && limit > 0) {
+    if (finding.verdict.verdict == Verdict::kLeaks && !finding.verdict.ended && !stretch_.ended && limit > 0) {
       const double horizon = k_.forecast_horizon * (stretch_.end - stretch_.begin) / 3600;
       finding.forecast =
           forecast_limit(now, limit, finding.verdict.per_hour, finding.verdict.per_hour_interval, horizon);
@@ -321,11 +324,12 @@ class Finder {
     std::iota(order.begin(), order.end(), 0);
     order_by_amount(order);
     for (const std::size_t i : order) {
-      if (!used_[i]) list({populations_[i].resource, {i}, {1}, verdicts_[i], false, 0, {}});
+      if (!used_[i]) list({populations_[i].resource, number_, {i}, {1}, verdicts_[i], false, 0, {}});
     }
   }
 
   const std::vector<Population>& populations_;
+  const std::size_t number_;  // of the stretch
   const Stretch& stretch_;
   const WorkClock& clock_;
   const Thresholds& k_;
@@ -337,9 +341,33 @@ class Finder {
 
 }  // namespace
 
+LeakAnalysis find_leaks(const std::vector<Population>& populations, const std::vector<Stretch>& stretches,
+                        const WorkClock& clock, const Thresholds& thresholds) {
+  Thresholds shared = thresholds;
+  shared.false_discovery_rate /= static_cast<double>(stretches.size());
+  LeakAnalysis all;
+  for (std::size_t number = 0; number < stretches.size(); ++number) {
+    LeakAnalysis one = Finder(populations, number, stretches[number], clock, shared).run();
+    if (number == 0) {
+      all = std::move(one);
+      continue;
+    }
+    all.populations += one.populations;
+    all.candidates += one.candidates;
+    if (stretches[number].ended)
+      std::erase_if(one.findings, [](const LeakFinding& f) { return f.verdict.verdict != Verdict::kLeaks; });
+    std::move(one.findings.begin(), one.findings.end(), std::back_inserter(all.findings));
+  }
+  std::stable_sort(all.findings.begin(), all.findings.end(), [](const auto& a, const auto& b) {
+    if (rank(a.verdict.verdict) != rank(b.verdict.verdict)) return rank(a.verdict.verdict) < rank(b.verdict.verdict);
+    return a.verdict.amount > b.verdict.amount;
+  });
+  return all;
+}
+
 LeakAnalysis find_leaks(const std::vector<Population>& populations, const Stretch& stretch, const WorkClock& clock,
                         const Thresholds& thresholds) {
-  return Finder(populations, stretch, clock, thresholds).run();
+  return find_leaks(populations, std::vector<Stretch>{stretch}, clock, thresholds);
 }
 
 Forecast forecast_limit(double now, double limit, double per_hour, const Interval& per_hour_interval,

@@ -20,6 +20,7 @@ struct Forecast {
 
 struct LeakFinding {
   Resource resource = Resource::kHeap;
+  std::size_t stretch = 0;               // in which it was judged
   std::vector<std::size_t> populations;  // indices into the input, largest part first
   std::vector<double> shares;            // of what stays, alike
   SurvivalVerdict verdict;
@@ -35,6 +36,12 @@ struct LeakAnalysis {
   bool too_short = false;             // run too short for any verdict, whatever the findings say
 };
 
+// Each population is judged in the stretch that it names, and together with others of the same stretch alone. The first
+// stretch is the run's. Of a stretch that ended with its process only leaks are reported: what is open about them no
+// longer run would close. The false discovery rate is shared out among the stretches.
+LeakAnalysis find_leaks(const std::vector<Population>& populations, const std::vector<Stretch>& stretches,
+                        const WorkClock& clock, const Thresholds& thresholds);
+// The same with all in one stretch.
 LeakAnalysis find_leaks(const std::vector<Population>& populations, const Stretch& stretch, const WorkClock& clock,
                         const Thresholds& thresholds);
 

@@ -24,6 +24,9 @@ class Populations {
     for (const run::Process& p : reader.processes()) {
       if (p.id != run::kMachine) ends_[p.id] = p.ended_ns ? seconds_of(*p.ended_ns) : kAlive;
     }
+    for (std::size_t i = 0; i < input_.own.size(); ++i) {
+      for (const run::ProcessId process : input_.own[i].processes) stretches_[process] = i + 1;
+    }
   }
 
   void read() {
@@ -46,11 +49,19 @@ class Populations {
     if (!is_new) return found->second;
     Population p;
     p.resource = resource;
+    p.stretch = number_of(key.process);
     describe(p, key.stack, key.kind);
     input_.populations.push_back(std::move(p));
     input_.origins.push_back({key.process, key.stack, key.kind, {}});
     return found->second;
   }
+
+  std::size_t number_of(run::ProcessId process) const {
+    const auto own = stretches_.find(process);
+    return own == stretches_.end() ? 0 : own->second;
+  }
+
+  const Stretch& stretch_of(run::ProcessId process) const { return stretch_number(input_, number_of(process)); }
 
   void describe(Population& p, run::StackId id, const std::string& kind) {
     p.id = static_cast<std::uint64_t>(run::number(id));
@@ -198,7 +209,8 @@ class Populations {
       if (d.kind == "accept" && users > 0) p.bound = std::ceil(1.1 * users) + 2;
       if (d.kind == "accept") accepted[d.process].push_back(p.lives.back());
       if (d.kind == "connect") peers[i].insert(d.peer);
-      if (died >= input_.stretch.end && d.opened_ns / kNs >= input_.stretch.warm_up) {
+      const Stretch& stretch = stretch_of(d.process);
+      if (died >= stretch.end && d.opened_ns / kNs >= stretch.warm_up) {
         ++input_.origins[i].peers[d.kind == "accept" ? d.peer.substr(0, d.peer.rfind(':')) : d.peer];
       }
     }
@@ -257,8 +269,8 @@ class Populations {
         const auto [heap, first] = heaps.try_emplace({m.process, run::kUnknownStack, "v8"}, input_.populations.size());
         i = heap->second;
         if (first) population(known, {m.process, m.stack, "v8"}, Resource::kJsHeap);
-        if (born >= input_.stretch.warm_up && died >= input_.stretch.end)
-          kept[i][m.stack] += static_cast<double>(m.bytes);
+        const Stretch& stretch = stretch_of(m.process);
+        if (born >= stretch.warm_up && died >= stretch.end) kept[i][m.stack] += static_cast<double>(m.bytes);
       } else {
         i = population(known, {m.process, m.stack, ""}, Resource::kMappings);
       }
@@ -288,6 +300,7 @@ class Populations {
   RunInput& input_;
   const Seconds run_end_;
   std::map<run::ProcessId, Seconds> ends_;
+  std::map<run::ProcessId, std::size_t> stretches_;              // numbers of those that are not the run's
   std::map<run::ProcessId, std::vector<ClientRecord>> records_;  // by accepted connections
   bool have_intervals_ = false;
   std::map<run::ProcessId, std::vector<std::pair<Seconds, double>>> intervals_;

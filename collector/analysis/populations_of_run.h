@@ -7,7 +7,7 @@
 
 namespace camprobe::analysis {
 
-// Fills populations, origins, heap_interval and heap_lost_share; needs the stretch.
+// Fills populations, origins, heap_interval and heap_lost_share; needs the stretch and `own`.
 void read_populations(run::Reader& reader, RunInput& input);
 
 }  // namespace camprobe::analysis

@@ -47,6 +47,7 @@ constexpr Named kNamed[] = {
     {"unseen_load_share", &Thresholds::unseen_load_share},
     {"min_seconds", &Thresholds::min_seconds},
     {"min_requests", &Thresholds::min_requests},
+    {"own_stretch_share", &Thresholds::own_stretch_share},
     {"gauge_alpha", &Thresholds::gauge_alpha},
     {"gauge_min_effective", &Thresholds::gauge_min_effective},
     {"gauge_min_growth", &Thresholds::gauge_min_growth},

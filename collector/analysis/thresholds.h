@@ -13,7 +13,7 @@
 namespace camprobe::analysis {
 
 struct Thresholds {
-  int version = 5;
+  int version = 6;
 
   // What counts as evidence of survival. Ages and places are shares of the judged stretch on the clock in use.
   double warm_up_share = 0.1;   // births in the first tenth are start-up
@@ -72,6 +72,7 @@ struct Thresholds {
   // Too short to judge anything.
   double min_seconds = 20;
   double min_requests = 500;
+  double own_stretch_share = 0.1;  // of the run's stretch: so long must a process have lived to be judged by itself
 
   // Gauges.
   double gauge_alpha = 0.01;

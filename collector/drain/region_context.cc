@@ -1,56 +1,83 @@
 #include "collector/drain/region_context.h"
 
+#include <functional>
+#include <string_view>
 #include <utility>
 
 #include "run/text.h"
+#include "shm/sample_depot.h"
 
 namespace camprobe::drain {
 
+namespace {
+
+std::uint64_t hash_of(const shm::ReadStack& stack) {
+  const std::string_view bytes(reinterpret_cast<const char*>(stack.frames.data()), stack.frames.size() * 8);
+  return std::hash<std::string_view>{}(bytes) + (stack.complete ? 1 : 0);
+}
+
+}  // namespace
+
 run::StackId RegionContext::stack(shm::StackId id, std::uint64_t taken_ns) {
   if (id == 0) return run::kUnknownStack;
-  const auto known = stacks_.find(id);
-  if (known != stacks_.end()) return known->second;
-  if (stacks_.size() >= shm::kStackSlots) return run::kUnknownStack;
+  auto& stacks = taken_ns >= addresses_reused_ns_ ? stacks_ : stacks_before_;
+  const auto known = stacks.find(id);
+  if (known != stacks.end()) return known->second;
+  if (stacks_made_ >= shm::kStackSlots) return run::kUnknownStack;
   auto raw = region.stack(id);
   if (!raw || raw->frames.empty()) return run::kUnknownStack;
+  ++stacks_made_;
   const run::StackId stack =
       writer.add_stack(process, !raw->complete, run::RegionStack{static_cast<std::int64_t>(id), {}});
-  stacks_.emplace(id, stack);
+  stacks.emplace(id, stack);
   symbolizer.add_stack(symbol_process_, stack, std::move(raw->frames), false, taken_ns);
   return stack;
 }
 
-const run::StackId* RegionContext::known_sample_stack(const Instruction& key) {
-  const auto young = sample_stacks_.find(key);
-  if (young != sample_stacks_.end()) return &young->second;
-  const auto old = older_sample_stacks_.find(key);
-  if (old == older_sample_stacks_.end()) return nullptr;
-  remember_sample_stack(key, run::StackId(old->second));
-  return &sample_stacks_.find(key)->second;
-}
-
-void RegionContext::remember_sample_stack(const Instruction& key, run::StackId stack) {
-  if (sample_stacks_.size() >= kSampleStacksAGeneration) {
-    std::swap(older_sample_stacks_, sample_stacks_);
-    sample_stacks_.clear();
-  }
-  sample_stacks_.insert_or_assign(key, stack);
+bool RegionContext::is_of_a_new_turn(shm::StackId id) {
+  const std::uint32_t ahead = (shm::turn_of(id) - turn_) % shm::kTurns;
+  if (!shm::is_sample_stack(id) || ahead == 0 || ahead >= shm::kTurns / 2) return false;
+  turn_ = shm::turn_of(id);
+  return true;
 }
 
 run::StackId RegionContext::stack_of_sample(const shm::ReadRecord& record) {
-  constexpr std::size_t kMostMade = 16 * shm::kStackSlots;  // in days; a target that makes its samples up ends here
+  constexpr std::size_t kMostMade = 1 << 20;  // in days; a target that makes its samples up ends here
+  if (is_of_a_new_turn(record.stack)) sample_stacks_.clear();
+  const bool is_current = record.time_ns >= addresses_reused_ns_;
   const Instruction key{record.stack, record.cpu.program_counter};
-  if (const run::StackId* known = known_sample_stack(key)) return *known;
-  if (sample_stacks_made_ >= kMostMade) return run::kUnknownStack;
+  if (const run::StackId* known = is_current ? sample_stacks_.find(key) : nullptr) return *known;
   auto raw = region.stack_of(record);
   if (!raw || raw->frames.empty()) return run::kUnknownStack;
+  const std::uint64_t frames = hash_of(*raw);
+  if (const run::StackId* same = is_current ? same_stacks_.find(frames) : nullptr) {
+    sample_stacks_.remember(key, *same);
+    return *same;
+  }
+  if (sample_stacks_made_ >= kMostMade) return run::kUnknownStack;
   ++sample_stacks_made_;
   const run::StackId stack = writer.add_stack(
       process, !raw->complete,
       run::RegionStack{static_cast<std::int64_t>(record.stack), static_cast<std::int64_t>(record.cpu.program_counter)});
-  remember_sample_stack(key, stack);
+  if (is_current) {
+    sample_stacks_.remember(key, stack);
+    same_stacks_.remember(frames, stack);
+  }
   symbolizer.add_stack(symbol_process_, stack, std::move(raw->frames), true, record.time_ns);
   return stack;
+}
+
+void RegionContext::note_reused_addresses(const KnownModule& opened, std::uint64_t opened_ns) {
+  const bool any = std::any_of(modules_.begin(), modules_.end(), [&](const auto& entry) {
+    const run::Module &before = entry.second.row, &now = opened.row;
+    return before.closed_ns && before.low < now.high && now.low < before.high &&
+           (before.path != now.path || before.build_id != now.build_id || before.base != now.base);
+  });
+  if (!any) return;
+  addresses_reused_ns_ = std::max(addresses_reused_ns_, opened_ns);
+  stacks_before_ = std::exchange(stacks_, {});
+  sample_stacks_.clear();
+  same_stacks_.clear();
 }
 
 run::NameId RegionContext::name(shm::NameId id) {
@@ -126,11 +153,13 @@ void RegionContext::restore(const DrainState& state, run::Reader& run) {
   for (const auto& [in_region, stack] : run.region_stacks(process)) {
     const auto id = static_cast<shm::StackId>(in_region.id);
     if (!in_region.instruction) {
+      ++stacks_made_;
       stacks_.emplace(id, stack);
       continue;
     }
     ++sample_stacks_made_;
-    remember_sample_stack({id, static_cast<std::uint64_t>(*in_region.instruction)}, stack);
+    is_of_a_new_turn(id);
+    sample_stacks_.remember({id, static_cast<std::uint64_t>(*in_region.instruction)}, stack);
   }
   std::unordered_map<std::int64_t, run::Module> rows;
   for (run::Module& row : run.modules(process)) rows.emplace(row.id, std::move(row));
@@ -157,6 +186,7 @@ void RegionContext::read_modules(std::uint32_t modules_used) {
       known.row.high = static_cast<std::int64_t>(module.high);
       known.row.opened_ns = clock.run_ns(not_after_now(module.opened_ns));
       known.row.id = writer.add(known.row);
+      note_reused_addresses(known, module.opened_ns);
       tell_symbolizer(known, module.opened_ns);
     }
     if (!module.loaded && !known.row.closed_ns) {

@@ -14,6 +14,7 @@
 #include "collector/drain/drain_state.h"
 #include "collector/drain/run_clock.h"
 #include "collector/drain/symbolizer.h"
+#include "collector/drain/two_generations.h"
 #include "run/reader.h"
 #include "run/writer.h"
 #include "shm/region_reader.h"
@@ -82,10 +83,11 @@ class RegionContext {
 
   std::size_t symbol_process_;
   std::size_t symbol_modules_ = 0;
-  std::unordered_map<shm::StackId, run::StackId> stacks_;
-  // By caller's stack and instruction, of which there are new ones as long as a program runs. In two generations, so
-  // that memory is bounded and what comes again and again is kept: when the young one is full it becomes the old one,
-  // and the old one goes. What is met again after that is a stack of the run's a second time, with the same frames.
+  std::unordered_map<shm::StackId, run::StackId> stacks_, stacks_before_;  // since addresses_reused_ns_, and before
+  std::size_t stacks_made_ = 0;
+  // CPU samples' stacks, of which there are new ones as long as a program runs: by caller's stack and instruction, and,
+  // since the region forgets them and gives the same stack another id then, by what they are. What is met again after
+  // it was forgotten here as well is a stack of the run's a second time, with the same frames.
   struct Instruction {
     shm::StackId callers = 0;
     std::uint64_t program_counter = 0;
@@ -97,11 +99,15 @@ class RegionContext {
     }
   };
   static constexpr std::size_t kSampleStacksAGeneration = 1 << 13;
-  using SampleStacks = std::unordered_map<Instruction, run::StackId, HashOfInstruction>;
-  const run::StackId* known_sample_stack(const Instruction& key);
-  void remember_sample_stack(const Instruction& key, run::StackId stack);
-  SampleStacks sample_stacks_, older_sample_stacks_;
+  TwoGenerations<Instruction, run::StackId, HashOfInstruction> sample_stacks_{kSampleStacksAGeneration};
+  TwoGenerations<std::uint64_t, run::StackId> same_stacks_{kSampleStacksAGeneration};  // by a hash of their frames
   std::size_t sample_stacks_made_ = 0;
+  // The latest turn of the samples' depot that an id was of. Ids come round again in some months.
+  std::uint32_t turn_ = 0;
+  bool is_of_a_new_turn(shm::StackId id);
+  // When a module was opened where another one had been: what was taken before has the same ids and other names.
+  std::uint64_t addresses_reused_ns_ = 0;
+  void note_reused_addresses(const KnownModule& opened, std::uint64_t opened_ns);
   std::unordered_map<shm::NameId, run::NameId> names_;
   std::unordered_map<shm::NameId, std::string> texts_;
   std::size_t text_bytes_ = 0;

@@ -81,7 +81,7 @@ struct Symbolizer::State {
   }
   void work();
   void take_stack(std::size_t process, Unnamed stack);
-  void name_all(const std::string& run_path, const std::function<bool(Named)>& take);
+  void name_all(const std::string& run_path, run::StacksOf which, const std::function<bool(Named)>& take);
   void forget(std::size_t process);
 };
 
@@ -112,14 +112,15 @@ void Symbolizer::State::take_stack(std::size_t process, Unnamed stack) {
   results.unnamed.push_back(std::move(stack));
 }
 
-void Symbolizer::State::name_all(const std::string& run_path, const std::function<bool(Named)>& take) {
+void Symbolizer::State::name_all(const std::string& run_path, run::StacksOf which,
+                                 const std::function<bool(Named)>& take) {
   const std::chrono::nanoseconds before = thread_time();
   if (auto reader = run::Reader::open(run_path)) {
     naming::StackNamer namer(modules, [&](run::ProcessId process) -> symbols::ProcessSymbols* {
       const auto found = by_process.find(process);
       return found != by_process.end() ? targets[found->second].symbols.get() : nullptr;
     });
-    namer.name_all(*reader, [&](run::StackId stack, std::vector<run::Frame> leaf_first) {
+    namer.name_all(*reader, which, [&](run::StackId stack, std::vector<run::Frame> leaf_first) {
       return take({stack, std::move(leaf_first)});
     });
     const std::lock_guard lock(mutex);
@@ -198,14 +199,14 @@ void Symbolizer::end_process(std::size_t process) {
   });
 }
 
-void Symbolizer::name_all(const std::string& run_path) {
+void Symbolizer::name_all(const std::string& run_path, run::StacksOf which) {
   State* state = state_.get();
   {
     const std::lock_guard lock(state->mutex);
     state->is_naming = true;
   }
-  state->post([state, run_path] {
-    state->name_all(run_path, [state](Named named) {
+  state->post([state, run_path, which] {
+    state->name_all(run_path, which, [state](Named named) {
       std::unique_lock lock(state->mutex);
       if (state->is_full()) {
         state->is_idle.notify_all();  // whoever waits in finish() is to take them
@@ -219,7 +220,7 @@ void Symbolizer::name_all(const std::string& run_path) {
 }
 
 void Symbolizer::name_all_now(const std::string& run_path, const std::function<bool(Named)>& take) {
-  state_->name_all(run_path, take);
+  state_->name_all(run_path, run::StacksOf::kEverything, take);
 }
 
 std::chrono::nanoseconds Symbolizer::naming_time() const {

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "collector/drain/run_clock.h"
+#include "run/reader.h"
 #include "run/rows.h"
 #include "run/writer.h"
 
@@ -68,9 +69,9 @@ class Symbolizer {
   // No more stacks of this process will come: what is kept for it goes, once those before are done.
   void end_process(std::size_t process);
 
-  // Names all stacks that the run's file has unnamed, beside the recording and after the jobs before it. It waits where
-  // a few megabytes of names have not been taken.
-  void name_all(const std::string& run_path);
+  // Names all of these stacks that the run's file has unnamed, beside the recording and after the jobs before it. It
+  // waits where a few megabytes of names have not been taken.
+  void name_all(const std::string& run_path, run::StacksOf which = run::StacksOf::kEverything);
   // The same in the caller's own thread and at its own priority, as somebody waits; no job may be waiting. `take` is
   // called for each and says whether to go on.
   void name_all_now(const std::string& run_path, const std::function<bool(Named)>& take);

@@ -71,7 +71,7 @@ void leave_out_probe(std::vector<run::Frame>& leaf_first) {
                    leaf_first.end());
 }
 
-void StackNamer::name_all(run::Reader& reader, const Take& take) {
+void StackNamer::name_all(run::Reader& reader, run::StacksOf which, const Take& take) {
   constexpr std::size_t kAtOnce = 8192, kMostProblems = 200;
   // Of a stack of which no JIT said anything: it is not to be asked again now. Thousands share it.
   static const std::vector<std::optional<symbols::Frame>> kNoJit(256);
@@ -91,7 +91,7 @@ void StackNamer::name_all(run::Reader& reader, const Take& take) {
 
   run::StackId after{};
   for (bool is_wanted = true; is_wanted;) {
-    const std::vector<run::UnnamedStack> rows = reader.unnamed_stacks(after, kAtOnce);
+    const std::vector<run::UnnamedStack> rows = reader.unnamed_stacks(after, kAtOnce, which);
     if (rows.empty()) break;
     after = rows.back().stack;
     std::vector<std::vector<std::uint64_t>> addresses(rows.size());
@@ -129,13 +129,14 @@ void StackNamer::name_all(run::Reader& reader, const Take& take) {
   }
 }
 
-run::Result<run::Reader> open_named(const std::string& path, symbols::ModuleSymbols::Limits limits) {
+run::Result<run::Reader> open_named(const std::string& path, symbols::ModuleSymbols::Limits limits,
+                                    run::StacksOf which) {
   auto opened = run::Reader::open(path);
   if (!opened) return opened;
   run::Reader& reader = *opened;
   symbols::ModuleSymbols modules(limits);
   StackNamer namer(modules);
-  namer.name_all(reader, [&](run::StackId stack, const std::vector<run::Frame>& leaf_first) {
+  namer.name_all(reader, which, [&](run::StackId stack, const std::vector<run::Frame>& leaf_first) {
     reader.name_stack(stack, leaf_first);
     return true;
   });

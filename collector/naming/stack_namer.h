@@ -31,8 +31,9 @@ class StackNamer {
   explicit StackNamer(symbols::ModuleSymbols& modules, AtHand at_hand = {})
       : modules_(modules), at_hand_(std::move(at_hand)) {}
 
-  // Names all that is unnamed in the run, some thousands at a time, so that memory does not follow their number.
-  void name_all(run::Reader& reader, const Take& take);
+  // Names all of these that are unnamed in the run, some thousands at a time, so that memory does not follow their
+  // number.
+  void name_all(run::Reader& reader, run::StacksOf which, const Take& take);
 
   // One sentence for each file that could not be used; a bounded number.
   const std::set<std::string>& problems() const { return problems_; }
@@ -44,7 +45,8 @@ class StackNamer {
 };
 
 // Opens a run and names what its file leaves unnamed, for this reader. Errors as of run::Reader::open().
-run::Result<run::Reader> open_named(const std::string& path, symbols::ModuleSymbols::Limits limits = {});
+run::Result<run::Reader> open_named(const std::string& path, symbols::ModuleSymbols::Limits limits = {},
+                                    run::StacksOf which = run::StacksOf::kEverything);
 
 run::Frame as_row(const symbols::Frame& frame);
 symbols::Frame from_row(const run::Frame& row);

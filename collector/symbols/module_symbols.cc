@@ -129,20 +129,61 @@ const ModuleSymbols::Resolved& ModuleSymbols::resolve(const std::shared_ptr<Modu
   if (known != by_key_.end()) {
     ++usage_.hits;
     results_.splice(results_.begin(), results_, known->second);
-    return known->second->resolved;
+    return answer(*known->second);
   }
   ++usage_.misses;
   file->last_use = ++clock_;
-  Result result{key, {file->resolve(address), file->is_signal_return(address + 1)}, 0};
-  result.bytes = sizeof(Result) + 64;  // and the nodes of list and map
-  for (const Frame& frame : result.resolved.frames)
-    result.bytes += sizeof(Frame) + heap_bytes(frame.function) + heap_bytes(frame.file);
+  Result result{key, {}, file->is_signal_return(address + 1), 0};
+  for (Frame& frame : file->resolve(address)) {
+    Text* function = keep(std::move(frame.function));
+    result.frames.push_back({function, keep(std::move(frame.file)), frame.address, frame.line, frame.kind});
+  }
+  result.frames.shrink_to_fit();
+  result.bytes = sizeof(Result) + 64 + result.frames.size() * sizeof(KeptFrame);  // and the nodes of list and map
   usage_.result_bytes += result.bytes;
   results_.push_front(std::move(result));
   by_key_.emplace(key, results_.begin());
   stay_within_limits();
   stay_within_resident_bytes();
-  return results_.front().resolved;
+  return answer(results_.front());
+}
+
+const ModuleSymbols::Resolved& ModuleSymbols::answer(const Result& result) {
+  answer_.before_signal_return = result.before_signal_return;
+  answer_.frames.resize(result.frames.size());
+  for (std::size_t i = 0; i < result.frames.size(); ++i) {
+    const KeptFrame& kept = result.frames[i];
+    Frame& frame = answer_.frames[i];
+    frame.function = kept.function->first;
+    frame.file = kept.file->first;
+    frame.line = kept.line;
+    frame.address = kept.address;
+    frame.kind = kept.kind;
+  }
+  return answer_;
+}
+
+namespace {
+
+// And the node of the map.
+std::size_t bytes_of(const std::string& text) {
+  return sizeof text + heap_bytes(text) + 48;
+}
+
+}  // namespace
+
+ModuleSymbols::Text* ModuleSymbols::keep(std::string text) {
+  text.shrink_to_fit();
+  const auto [at, is_new] = texts_.try_emplace(std::move(text), 0);
+  if (is_new) usage_.result_bytes += bytes_of(at->first);
+  ++at->second;
+  return &*at;
+}
+
+void ModuleSymbols::release(Text* text) {
+  if (--text->second > 0) return;
+  usage_.result_bytes -= bytes_of(text->first);
+  texts_.erase(texts_.find(text->first));
 }
 
 void ModuleSymbols::resolve_all(AddressesByFile by_file) {
@@ -187,6 +228,10 @@ void ModuleSymbols::stay_within_resident_bytes() {
 void ModuleSymbols::stay_within_limits() {
   while (usage_.result_bytes > limits_.result_bytes && results_.size() > 1) {
     usage_.result_bytes -= results_.back().bytes;
+    for (const KeptFrame& frame : results_.back().frames) {
+      release(frame.function);
+      release(frame.file);
+    }
     by_key_.erase(results_.back().key);
     results_.pop_back();
   }

@@ -21,6 +21,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "collector/symbols/frame.h"
@@ -108,11 +109,26 @@ class ModuleSymbols {
       return static_cast<std::size_t>((key.address ^ key.file << 48) * 0x9e3779b97f4a7c15u >> 16);
     }
   };
+  // What an address was resolved to, in little room: a C++ server's function has a name of a kilobyte, and hundreds of
+  // addresses.
+  using Text = std::pair<const std::string, std::size_t>;  // and how many frames have it
+  struct KeptFrame {
+    Text* function;
+    Text* file;
+    std::uint64_t address;
+    std::uint32_t line;
+    FrameKind kind;
+  };
   struct Result {
     Key key;
-    Resolved resolved;
-    std::size_t bytes;
+    std::vector<KeptFrame> frames;
+    bool before_signal_return;
+    std::size_t bytes;  // without texts
   };
+
+  Text* keep(std::string text);
+  void release(Text* text);
+  const Resolved& answer(const Result& result);
 
   std::shared_ptr<ModuleFile> load(UniqueFd fd, const std::string& path, const std::string& build_id,
                                    std::string& why_not);
@@ -128,6 +144,8 @@ class ModuleSymbols {
   std::unordered_map<std::string, std::shared_ptr<ModuleFile>> files_;
   std::list<Result> results_;  // most recently used first
   std::unordered_map<Key, std::list<Result>::iterator, KeyHash> by_key_;
+  std::unordered_map<std::string, std::size_t> texts_;
+  Resolved answer_;
 };
 
 }  // namespace camprobe::symbols

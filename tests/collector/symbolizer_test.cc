@@ -53,6 +53,52 @@ TEST(Symbolizer, WaitsUntilNamesAreTakenInsteadOfHoldingThemAll) {
   EXPECT_GT(pieces, 5) << "a thousand stacks of two hundred frames are more than 30 MiB";
 }
 
+// Most stacks are those of CPU samples, and reading their names is most of what naming costs.
+TEST(Symbolizer, NamesOnlyWhatLeaksAreJudgedByWhereThatIsAsked) {
+  const run::Scratch directory;
+  const std::string path = directory / "named.camrun";
+  auto writer = run::Writer::create(path, run::sample_meta());
+  ASSERT_TRUE(writer) << writer.error();
+  const run::ProcessId process = writer->add(a_process());
+  Symbolizer symbolizer;
+  const std::size_t number = symbolizer.add_process(process, 0, 0);
+  std::vector<run::StackId> stacks;
+  for (int i = 0; i < 6; ++i) {
+    stacks.push_back(writer->add_stack(process, false));
+    symbolizer.add_stack(number, stacks.back(), {0x1000u + static_cast<unsigned>(i)}, true, 2);
+  }
+  run::HeapObject object;
+  object.process = process, object.sample = 1, object.stack = stacks[0], object.size = 1;
+  object.died_ns = 5;  // also of what died: its stack may have given way to another of the same function
+  writer->put(object);
+  run::Descriptor descriptor;
+  descriptor.process = process, descriptor.stack = stacks[1];
+  writer->add(descriptor);
+  run::Thread thread;
+  thread.process = process, thread.stack = stacks[2];
+  writer->add(thread);
+  run::Mapping mapping;
+  mapping.process = process, mapping.stack = stacks[3];
+  writer->add(mapping);
+  run::CpuRow sample;
+  sample.process = process, sample.stack = stacks[4], sample.samples = 1;
+  writer->count(sample);
+  ASSERT_TRUE(symbolizer.finish(std::chrono::seconds(20)));
+  write(symbolizer.take(), RunClock{1}, *writer);
+  ASSERT_TRUE(writer->flush());
+
+  const auto named = [&](run::StacksOf which) {
+    symbolizer.name_all(path, which);
+    EXPECT_TRUE(symbolizer.finish(std::chrono::seconds(20)));
+    const Symbolizer::Results results = symbolizer.take();
+    std::vector<run::StackId> ids;
+    for (const Symbolizer::Named& stack : results.named) ids.push_back(stack.stack);
+    return ids;
+  };
+  EXPECT_EQ(named(run::StacksOf::kWhatIsJudged), std::vector(stacks.begin(), stacks.begin() + 4));
+  EXPECT_EQ(named(run::StacksOf::kEverything), stacks);
+}
+
 TEST(Symbolizer, EndsThoughNobodyTakesTheNames) {
   const run::Scratch directory;
   const std::string path = directory / "named.camrun";

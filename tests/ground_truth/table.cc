@@ -14,6 +14,7 @@
 #include "collector/analysis/leaks.h"
 #include "tests/ground_truth/baselines.h"
 #include "tests/ground_truth/judged.h"
+#include "tests/ground_truth/restarts.h"
 #include "tests/ground_truth/services.h"
 
 namespace camprobe::ground_truth {
@@ -22,7 +23,7 @@ namespace {
 constexpr const char* kUsage = R"(Prints how often the judgement is right on streams whose truth is known.
 
   ground-truth [--runs N] [--seed N] [--survivors N,N,...] [--shapes PREFIX] [--tuning] [--set THRESHOLD=VALUE]...
-               [--hours H --interval BYTES] [--only leaks|delay|looks|baselines|services|rising|ablation|reasons]
+               [--hours H --interval BYTES] [--only leaks|delay|looks|baselines|services|rising|restarts|ablation|reasons]
                [--rising]
 
 --rising: the shapes under a load that rises, instead of the others (--only rising prints their table).
@@ -324,6 +325,49 @@ void print_services(const Options& options) {
   std::printf("\nclean runs with any false alarm: %d of %d, %s\n", alarms, clean, wilson(alarms, clean).c_str());
 }
 
+// A server that is restarted somewhere in the run.
+void print_restarts(const Options& options) {
+  std::printf(
+      "\nRestarted once, between a fifth and four fifths of %.0f h; survivors are those of both lives.\n\n"
+      "| shape |",
+      options.hours);
+  for (const double s : options.survivors) std::printf(" accused at %.0f | judged as one run |", s);
+  std::printf("\n|---|");
+  for (std::size_t i = 0; i < 2 * options.survivors.size(); ++i) std::printf("---|");
+  std::printf("\n");
+  struct Sum {
+    double found = 0, found_as_one = 0;
+    int leaky = 0, clean = 0, wrong = 0, wrong_as_one = 0;
+  };
+  std::map<double, Sum> sums;
+  for (const Shape& shape : shapes_for(options)) {
+    Random random(options.seed);
+    const Scenario one = shape.make(size_for(options, 16), random);
+    if (one.populations.empty() || one.truth.ambiguous) continue;
+    std::printf("| %s |", shape.name.c_str());
+    for (const double survivors : options.survivors) {
+      const RestartRow row =
+          play_restarted(shape, size_for(options, survivors), options.runs, options.seed, options.thresholds);
+      std::printf(" %.3f | %.3f |", double(row.accused) / row.runs, double(row.accused_as_one) / row.runs);
+      Sum& sum = sums[survivors];
+      if (shape.leaks) {
+        sum.found += double(row.accused) / row.runs, sum.found_as_one += double(row.accused_as_one) / row.runs;
+        ++sum.leaky;
+      } else {
+        sum.clean += row.runs, sum.wrong += row.accused, sum.wrong_as_one += row.accused_as_one;
+      }
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+  for (const auto& [survivors, sum] : sums) {
+    std::printf("\nat %.0f: leaks found in %.3f (judged as one run: %.3f); clean runs with any false leak %s (%s)",
+                survivors, sum.leaky ? sum.found / sum.leaky : 0, sum.leaky ? sum.found_as_one / sum.leaky : 0,
+                wilson(sum.wrong, sum.clean).c_str(), wilson(sum.wrong_as_one, sum.clean).c_str());
+  }
+  std::printf("\n");
+}
+
 // Which rule decides: verdicts with their reasons, of what is listed.
 void print_reasons(const Options& options) {
   for (const double survivors : options.survivors) {
@@ -451,6 +495,7 @@ int main(int argc, char** argv) {
   if (wanted("looks")) print_looks(options);
   if (wanted("baselines")) print_baselines(options);
   if (wanted("services")) print_services(options);
+  if (wanted("restarts")) print_restarts(options);
   if (wanted("ablation")) print_ablation(options);
   if (options.only == "reasons") print_reasons(options);
 }

@@ -5,6 +5,7 @@
 // be in the worst case. Bytes are never changed without regard to what they stand for, so nearly every input gets past
 // the first checks.
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include "shm/intern.h"
 #include "shm/layout.h"
 #include "shm/live_table.h"
+#include "shm/sample_depot.h"
 #include "tests/shm/hostile_region.h"
 
 namespace {
@@ -69,6 +71,9 @@ constexpr Field kFields[] = {
     FIELD(kModules, ModuleEntry, build_id_size, kCount),
     {Part::kNameArena, 0, 8, Meaning::kNumber},
     {Part::kStackArena, 0, 8, Meaning::kNumber},
+    {Part::kSampleArena, 0, 8, Meaning::kNumber},
+    {Part::kSampleArena, offsetof(InternEntry, bytes), 4, Meaning::kCount},
+    {Part::kSampleIndex, offsetof(InternHeader, turn), 4, Meaning::kCount},
     {Part::kNameArena, offsetof(InternEntry, bytes), 4, Meaning::kCount},
     {Part::kStackArena, offsetof(InternEntry, bytes), 4, Meaning::kCount},
     {Part::kLiveKeys, 0, 8, Meaning::kKey},
@@ -254,6 +259,11 @@ class Mutator {
         return one_of({0, 1, 9, kLongRing, kLongRing + 1, kLongSignalRing, kShortRing, kShortRing + 1, 2 * kLongRing,
                        below(3 * kLongRing), ~std::uint64_t{0} - below(3 * kLongRing)});
       case Meaning::kStack:
+        // Of samples in the present turn, in others, and with an offset in neither table.
+        if (below(3) == 0) {
+          return kSampleStackBit | one_of({0, 0, 0, 1, 2, kTurns - 1}) << kTurnShift |
+                 one_of({0, 1, 2, 5, 6, 7, kSampleArenaBytes / 8 - 1, below(64)});
+        }
         return one_of({0, 1, 5, 6, 7, 8, 9, 100, kStackArenaBytes / 8 - 1, kStackArenaBytes / 8, below(64)});
       case Meaning::kName:
         return one_of({0, 1, 2, 4, 6, 8, 100, kNameArenaBytes / 8 - 1, kNameArenaBytes / 8, below(64)});
@@ -357,11 +367,12 @@ class Mutator {
   Edit intern() {
     Edit edit;
     edit.kind = EditKind::kIntern;
-    edit.part = below(2) == 0 ? Part::kStackArena : Part::kNameArena;
-    edit.index = static_cast<std::uint32_t>(value(edit.part == Part::kStackArena ? Meaning::kStack : Meaning::kName));
+    edit.part = std::array{Part::kStackArena, Part::kSampleArena, Part::kNameArena, Part::kNameArena}[below(4)];
+    const bool is_name = edit.part == Part::kNameArena;
+    edit.index = static_cast<std::uint32_t>(value(is_name ? Meaning::kName : Meaning::kStack)) & ~kSampleStackBit;
     edit.repeat = repetitions(kMostRepeat);
     for (std::uint64_t words = 1 + below(6); words > 0; --words)
-      put(edit.data, edit.data.size(), 8, value(edit.part == Part::kStackArena ? Meaning::kKey : Meaning::kMagic));
+      put(edit.data, edit.data.size(), 8, value(is_name ? Meaning::kMagic : Meaning::kKey));
     if (below(3) == 0) edit.data.resize(below(edit.data.size() + 1));
     return edit;
   }

@@ -55,6 +55,8 @@ void live_in(Region& region) {
   const std::uintptr_t frames[] = {0x401000, 0x401100, 0x7f0000001000, 0x402000};
   const StackId stack = region.intern_stack(frames, 4, true);
   const StackId cut = region.intern_stack(frames + 1, 2, false);
+  std::uintptr_t callers[] = {0x401100, 0x7f0000001000, 0x402000, 0};
+  region.intern_sample_in_place(callers, 3, true, HostileRegion::kCreatedNs);
   const NameId arbitration = name("arbitration"), provider = name("provider"), text = name("openai");
   for (const char* path : {"/nowhere/server", "/nowhere/libcam.so"}) {
     ModuleEntry* module = region.claim_module();
@@ -136,9 +138,11 @@ std::uint32_t stride_of(Part part) {
       return sizeof(ModuleEntry);
     case Part::kNameIndex:
     case Part::kStackIndex:
+    case Part::kSampleIndex:
       return 4;
     case Part::kNameArena:
     case Part::kStackArena:
+    case Part::kSampleArena:
     case Part::kLiveKeys:
     case Part::kHeader:
     case Part::kControl:
@@ -165,6 +169,10 @@ std::uint32_t elements_of(Part part) {
       return kNameSlots + 16;
     case Part::kStackIndex:
       return kStackSlots + 16;
+    case Part::kSampleIndex:
+      return kSampleTables * kSampleIndexBytes / 4;
+    case Part::kSampleArena:
+      return kSampleTables * kSampleArenaBytes / 8;
     case Part::kNameArena:
       return kNameArenaBytes / 8;
     case Part::kStackArena:
@@ -203,6 +211,10 @@ std::uint64_t offset_of(Part part, std::uint32_t index) {
       return from(kStackIndexOffset);
     case Part::kStackArena:
       return from(kStackArenaOffset);
+    case Part::kSampleIndex:
+      return from(kSampleIndexOffset);
+    case Part::kSampleArena:
+      return from(kSampleArenaOffset);
     case Part::kLiveKeys:
       return from(kLiveKeysOffset);
     case Part::kLiveSamples:
@@ -383,7 +395,8 @@ void HostileRegion::now(const Edit& edit) {
       break;
     }
     case EditKind::kIntern: {
-      const Part arena = edit.part == Part::kStackArena ? Part::kStackArena : Part::kNameArena;
+      const Part arena =
+          edit.part == Part::kStackArena || edit.part == Part::kSampleArena ? edit.part : Part::kNameArena;
       std::vector<std::uint8_t> bytes;
       for (std::uint64_t i = 0; i < count && bytes.size() + data.size() <= 65536; ++i)
         bytes.insert(bytes.end(), data.begin(), data.end());

@@ -36,6 +36,8 @@ enum class Part : std::uint8_t {
   kLanes,
   kRing,        // element: lane, slot (index = lane + kLanes * slot)
   kSignalRing,  // the same
+  kSampleIndex,
+  kSampleArena,
   kParts
 };
 

@@ -14,8 +14,8 @@ namespace camprobe::shm {
 namespace {
 
 TEST(Layout, IsThatOfThisAbiVersion) {
-  EXPECT_EQ(kAbiVersion, 6u);
-  EXPECT_EQ(sizeof(RegionHeader), 704u);
+  EXPECT_EQ(kAbiVersion, 7u);
+  EXPECT_EQ(sizeof(RegionHeader), 712u);
   EXPECT_EQ(offsetof(RegionHeader, state), 68u);
   EXPECT_EQ(offsetof(RegionHeader, message), 136u);
   EXPECT_EQ(offsetof(RegionHeader, samples_taken), 400u);
@@ -30,8 +30,8 @@ TEST(Layout, IsThatOfThisAbiVersion) {
   EXPECT_EQ(sizeof(SpanSlot), 192u);
   EXPECT_EQ(sizeof(Lane), 512u);
   EXPECT_EQ(sizeof(InternHeader), 64u);
-  EXPECT_EQ(kLanesOffset, 11780096u);
-  EXPECT_EQ(kRegionBytes, 45465600u);
+  EXPECT_EQ(kLanesOffset, 11788288u);
+  EXPECT_EQ(kRegionBytes, 45473792u);
 }
 
 TEST(Layout, PartsFollowEachOtherWithoutOverlap) {
@@ -42,6 +42,8 @@ TEST(Layout, PartsFollowEachOtherWithoutOverlap) {
                                   kModulesOffset,
                                   kStackIndexOffset,
                                   kStackArenaOffset,
+                                  kSampleIndexOffset,
+                                  kSampleArenaOffset,
                                   kLiveKeysOffset,
                                   kLiveSamplesOffset,
                                   kDescriptorsOffset,
@@ -54,6 +56,8 @@ TEST(Layout, PartsFollowEachOtherWithoutOverlap) {
                                  kModules * sizeof(ModuleEntry),
                                  sizeof(InternHeader) + kStackSlots * 4ull,
                                  kStackArenaBytes,
+                                 kSampleTables * (sizeof(InternHeader) + kSampleSlots * 4ull),
+                                 kSampleTables * kSampleArenaBytes,
                                  kLiveSamples * 8ull,
                                  kLiveSamples * sizeof(LiveSample),
                                  kDescriptors * sizeof(DescriptorEntry),

@@ -75,28 +75,6 @@ TEST(Depot, WhenFullGivesZeroCountsItAndKeepsOldStacks) {
   EXPECT_EQ(region->intern_stack(frames.data(), 64, true), first);
 }
 
-// The interrupted instructions of a busy server fill the depot within minutes; a leak that begins on the third day is
-// still to be named.
-TEST(Depot, KeepsAQuarterFreeOfStacksThatNeverEnd) {
-  TestRegion region;
-  ASSERT_TRUE(region.created()) << region.error();
-  std::uintptr_t frames[65] = {};
-  std::fill_n(frames, 64, 0x1234);
-  std::uint32_t of_many = 0, others = 0;
-  for (std::uintptr_t i = 1; i <= 20'000; ++i) {
-    frames[0] = i;
-    of_many += region->intern_stack_in_place(frames, 64, true, true) != 0;
-  }
-  for (std::uintptr_t i = 20'001; i <= 40'000; ++i) {
-    frames[0] = i;
-    others += region->intern_stack_in_place(frames, 64, true) != 0;
-  }
-  EXPECT_GT(of_many, 5'000u);
-  EXPECT_NEAR(others, of_many / 3.0, of_many / 50.0);
-  frames[0] = 1;
-  EXPECT_NE(region->intern_stack_in_place(frames, 64, true, true), 0u) << "those that are in stay known";
-}
-
 TEST(Names, AreReadBackAndForgedIdsAreNot) {
   TestRegion region;
   ASSERT_TRUE(region.created()) << region.error();

@@ -212,6 +212,32 @@ TEST(ModuleSymbols, UnloadsWhenTheProcessTakesTooMuchAndAnswersTheSame) {
   EXPECT_LE(tight.usage().unloads, 1 + build.size / 256) << "in vain once, it is not tried again for a while";
 }
 
+// A C++ server's function has a name of a kilobyte and hundreds of addresses on its stacks: were the name kept with
+// each, the cache would be full with a few thousand, and naming would read the files again and again.
+TEST(ModuleSymbols, AddressesOfOneFunctionShareItsName) {
+  const std::string path = std::filesystem::read_symlink("/proc/self/exe");
+  const auto symbols = function_symbols(path);
+  const auto longest = std::max_element(symbols.begin(), symbols.end(), [](const auto& a, const auto& b) {
+    return (a.size >= 64 ? a.name.size() : 0) < (b.size >= 64 ? b.name.size() : 0);
+  });
+  ASSERT_NE(longest, symbols.end());
+  ModuleSymbols cache;
+  const auto file = open_module(cache, path);
+  std::size_t apart = 0;  // were each to have its own
+  std::set<std::string> texts;
+  for (std::uint64_t i = 0; i < 64; ++i) {
+    for (const Frame& frame : cache.resolve(file, longest->address + i).frames) {
+      apart += frame.function.size() + frame.file.size();
+      texts.insert({frame.function, frame.file});
+    }
+  }
+  std::size_t together = 0;
+  for (const std::string& text : texts) together += text.size() + 100;
+  EXPECT_GT(apart, 64 * 100u);
+  EXPECT_LE(cache.usage().result_bytes, together + 64 * 400);
+  EXPECT_LT(cache.usage().result_bytes, apart);
+}
+
 TEST(ModuleSymbols, GivesBackWhatCanBeReadAgain) {
   ModuleSymbols cache;
   const std::string path = kFixtures + "program";
