@@ -152,7 +152,7 @@ void add_suite_command(CLI::App& app, int& exit_code) {
   const auto arguments = std::make_shared<Run>();
   CLI::App* running = command->add_subcommand("run", "Run suites, by name or file");
   running->footer(
-      "Each suite leaves a directory: report.html, .txt, .json, .md, .xml; for each run the recording, its own "
+      "Each suite leaves a directory: report.html, .txt, .json, .md, .xml, .csv; for each run the recording, its own "
       "reports, the load tool's\n"
       "raw output and all logs. Ctrl-C ends the load, then the target, then the collector, and the report is still "
       "written.\n"
@@ -211,8 +211,8 @@ void add_suite_command(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Report>();
   CLI::App* reporting = command->add_subcommand("report", "The report of a suite that has been run");
   reporting->add_option("DIR", options->directory, "The directory that suite run made")->required()->type_name("");
-  reporting->add_option("--format", options->format, "text, json, md, html or junit")
-      ->check(CLI::IsMember({"text", "json", "md", "html", "junit"}))
+  reporting->add_option("--format", options->format, "text, json, md, html, junit or csv")
+      ->check(CLI::IsMember({"text", "json", "md", "html", "junit", "csv"}))
       ->type_name("FORMAT");
   reporting->add_option("-o,--output", options->output, "Write to this file")->type_name("FILE");
   reporting->callback([options, &exit_code] {

@@ -39,7 +39,7 @@ struct RunOptions {
   bool escalates = true;  // sample the heap more densely late in the run, where suspicions have too few samples
   bool is_quiet = false;
   // Where the caller drives the load itself: what it was, asked when the program has ended, with our clock.
-  std::function<run::Result<load::LoadTimeline>()> load_timeline{};
+  std::function<run::Result<std::vector<load::LoadTimeline>>()> load_timelines{};
   std::function<void()> before_exec{};  // in the program's process, before it begins: system calls only
 };
 
@@ -56,7 +56,8 @@ struct AttachOptions {
   // For one that takes the place of a collector that had started the program, and was killed: the first signal to end
   // goes on to the program, which is killed when this time is over; the recording ends with it.
   std::optional<std::chrono::seconds> grace{};
-  std::function<run::Result<load::LoadTimeline>()> load_timeline{};  // as in RunOptions; `load` is its command
+  std::function<run::Result<std::vector<load::LoadTimeline>>()>
+      load_timelines{};  // as in RunOptions; `load` is its command
   std::string load{};
 };
 

@@ -138,10 +138,10 @@ void judge(Json& report, const Suite& suite) {
     summary = worst + ". ";
   else if (is_inconclusive)
     summary = "It was interrupted: what was measured until then. ";
-  summary +=
-      fmt::format("{} of {} gates passed, {} of {} checks hold, {} confirmed leaks or degradations in {} runs of {}.",
-                  gates - crossed, gates, checks - broken, checks, confirmed, report["runs"].size(),
-                  suite.system == "load" ? "load" : suite.system);
+  summary += fmt::format("{} of {} gates passed, {} of {} checks hold, {} confirmed {} in {} {} of {}.",
+                         gates - crossed, gates, checks - broken, checks, confirmed,
+                         confirmed == 1 ? "leak or degradation" : "leaks or degradations", report["runs"].size(),
+                         report["runs"].size() == 1 ? "run" : "runs", suite.system);
   for (const Json& section : report["analyses"]) {
     if (section.contains("headline") && section["headline"].is_string())
       summary += " " + section["headline"].get<std::string>();

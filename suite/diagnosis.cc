@@ -49,6 +49,7 @@ class Doctor {
   Json examine() {
     latency();
     throughput();
+    errors();
     growth();
     return list_;
   }
@@ -88,6 +89,31 @@ class Doctor {
     accuse(fmt::format("low throughput: {:.0f} of {:.0f} requests/s in phase {}", least * number(*worst, "asked_rps"),
                        number(*worst, "asked_rps"), (*worst)["name"].get<std::string>()),
            *worst);
+  }
+
+  void errors() {
+    const Json& load = run_["load"];
+    bool is_crossed = false;
+    for (const Json& gate : run_["gates"]) is_crossed |= gate["state"] == "crossed" && gate["metric"] == "error_rate";
+    if (!is_crossed && number(load, "error_rate") < 0.01) return;
+    const Json* worst = worst_phase(run_["phases"], "errors");
+    if (worst == nullptr || number(*worst, "errors") <= 0) return;
+    const std::string symptom =
+        fmt::format("errors: {:.3g} % of requests failed, most of them ({:.0f} of {:.0f}) in phase {}",
+                    100 * number(load, "error_rate"), number(*worst, "errors"), number(load, "errors"),
+                    (*worst)["name"].get<std::string>());
+    std::vector<std::string> kinds;
+    for (const Json& kind : load["error_kinds"])
+      kinds.push_back(fmt::format("{} times {}", kind["count"].get<std::uint64_t>(), kind["kind"].get<std::string>()));
+    const std::size_t had = list_.size();
+    pools(symptom);
+    for (std::size_t i = had; i < list_.size(); ++i)
+      for (const std::string& kind : kinds) list_[i]["evidence"].push_back(kind);
+    if (list_.size() == had && !kinds.empty())
+      list_.push_back(
+          entry(symptom, kinds.front(), kinds,
+                "statuses of 500 and above are the server's own: its log and its spans of that phase say why; "
+                "those of 400 and above refuse what was asked"));
   }
 
   void accuse(const std::string& symptom, const Json& phase) {
@@ -140,6 +166,7 @@ class Doctor {
             "machine or the load generator"));
     }
     pools(symptom);
+    cache(symptom);
     if (list_.size() == had)
       list_.push_back(entry(
           symptom, "not found",
@@ -148,20 +175,22 @@ class Doctor {
           "look at where threads wait: camprobe export RUN --what wait"));
   }
 
-  // A CAM server's own figures: callers that had to wait for a provider's connection, and its cache.
+  // Of the server's own figures, over the load.
+  double rise(const std::string& pointer) const {
+    const Json::json_pointer at(pointer);
+    const auto value = [&](const Json& json) {
+      return json.is_object() && json.contains(at) && json[at].is_number() ? json[at].get<double>() : 0.0;
+    };
+    return value(after_) - value(before_);
+  }
+
+  // Of a CAM server: callers that had to wait for a provider's connection.
   void pools(const std::string& symptom) {
     if (after_.is_discarded() || !after_.is_object()) return;
-    const auto rise = [&](const char* pointer) {
-      const Json::json_pointer at(pointer);
-      const auto value = [&](const Json& json) {
-        return json.is_object() && json.contains(at) && json[at].is_number() ? json[at].get<double>() : 0.0;
-      };
-      return value(after_) - value(before_);
-    };
     const std::size_t providers =
         after_.contains("providers") && after_["providers"].is_array() ? after_["providers"].size() : 0;
     for (std::size_t i = 0; i < providers; ++i) {
-      const double turned_away = rise(fmt::format("/providers/{}/pool/turned_away", i).c_str());
+      const double turned_away = rise(fmt::format("/providers/{}/pool/turned_away", i));
       const Json& pool = after_["providers"][i].value("pool", Json::object());
       if (turned_away > 0 || number(pool, "waiting") > 0)
         list_.push_back(entry(
@@ -171,6 +200,9 @@ class Doctor {
                 turned_away, after_["providers"][i].value("name", "?"), number(pool, "waiting"), number(pool, "open"))},
             "raise the pool's size, or find out why calls hold their connection for so long"));
     }
+  }
+
+  void cache(const std::string& symptom) {
     const double hits = rise("/cache/hits"), misses = rise("/cache/misses");
     if (hits + misses > 100 && hits < 0.1 * (hits + misses))
       list_.push_back(entry(symptom, "caching",

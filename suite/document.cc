@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "exporters/report_markdown.h"
@@ -33,13 +34,25 @@ std::size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+// Numbers are read by their ends, words by their beginnings.
+bool is_of_numbers(const Block& block, std::size_t column) {
+  const auto is_number = [&](const std::vector<std::string>& row) {
+    if (column >= row.size() || row[column].empty()) return true;
+    const char c = row[column][0];
+    return (std::isdigit(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '<') && row[column].size() < 24;
+  };
+  return std::all_of(block.rows.begin(), block.rows.end(), is_number);
+}
+
 // A table too wide for a terminal: a paragraph for each row.
 std::string rows_as_text(const Block& block) {
   std::string out = block.text.empty() ? "" : plain(block.text) + "\n";
   for (const auto& row : block.rows) {
     for (std::size_t i = 0; i < std::min(row.size(), block.items.size()); ++i) {
       if (row[i].empty() || row[i] == "-") continue;
-      out += (i == 0 ? "  - " + plain(row[i]) : (i == 1 ? ": " : "; ") + plain(block.items[i]) + " " + plain(row[i]));
+      // Of what and its value the head says nothing more.
+      const std::string head = block.items.size() == 2 ? "" : plain(block.items[i]) + " ";
+      out += (i == 0 ? "  - " + plain(row[i]) : (i == 1 ? ": " : "; ") + head + plain(row[i]));
     }
     out += "\n";
   }
@@ -63,7 +76,7 @@ std::string table_text(const Block& block) {
     std::string line = " ";
     for (std::size_t i = 0; i < std::min(row.size(), widths.size()); ++i) {
       const std::string pad(widths[i] - width_of(row[i]), ' ');
-      line += " " + (i == 0 ? plain(row[i]) + pad : pad + plain(row[i])) + " ";
+      line += " " + (is_of_numbers(block, i) ? pad + plain(row[i]) : plain(row[i]) + pad) + " ";
     }
     out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
@@ -83,6 +96,16 @@ std::string chart_text(const Block& block) {
   return out;
 }
 
+// Round numbers from `from` to `to`, about four steps apart: 1, 2 or 5 times a power of ten.
+std::vector<double> round_ticks(double from, double to) {
+  const double rough = (to - from) / 4, power = std::pow(10, std::floor(std::log10(rough))), share = rough / power;
+  const double step = power * (share < 1.5 ? 1 : share < 3.5 ? 2 : share < 7.5 ? 5 : 10);
+  std::vector<double> ticks;
+  for (double n = std::ceil(from / step - 1e-9); n * step <= to + 1e-9 * step && ticks.size() < 20; ++n)
+    ticks.push_back(n * step + 0.0);  // not -0
+  return ticks;
+}
+
 std::string chart_svg(const Block& block) {
   constexpr double kWidth = 720, kHeight = 240, kLeft = 60, kBottom = 34, kTop = 12, kRight = 150;
   static constexpr const char* kColours[] = {"#2a6fb0", "#c8553d", "#3a8f5c", "#8a5fb0", "#b0892a", "#5c6b73"};
@@ -96,20 +119,20 @@ std::string chart_svg(const Block& block) {
   }
   if (!(x1 > x0)) x1 = x0 + 1;
   if (!(y1 > 0)) y1 = 1;
+  y1 *= 1.05;
   const auto px = [&](double x) { return kLeft + (x - x0) / (x1 - x0) * (kWidth - kLeft - kRight); };
   const auto py = [&](double y) { return kHeight - kBottom - y / y1 * (kHeight - kBottom - kTop); };
   std::string svg =
       fmt::format("<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">",
                   html(block.text), kWidth, kHeight, html(block.text));
-  for (int i = 0; i <= 4; ++i) {
-    const double y = y1 * i / 4, x = x0 + (x1 - x0) * i / 4;
+  for (const double y : round_ticks(0, y1))
     svg += fmt::format(
         "<line class=\"grid\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/><text x=\"{3}\" y=\"{4:.1f}\" "
-        "text-anchor=\"end\">{5:.4g}</text>",
+        "text-anchor=\"end\">{5:g}</text>",
         kLeft, kWidth - kRight, py(y), kLeft - 6, py(y) + 4, y);
-    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.4g}</text>", px(x),
-                       kHeight - kBottom + 16, x);
-  }
+  for (const double x : round_ticks(x0, x1))
+    svg +=
+        fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:g}</text>", px(x), kHeight - kBottom + 16, x);
   svg += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>", (kLeft + kWidth - kRight) / 2,
                      kHeight - 2, html(block.x_label));
   for (std::size_t i = 0; i < block.lines.size(); ++i) {
@@ -117,8 +140,9 @@ std::string chart_svg(const Block& block) {
     std::string path;
     for (const auto& [x, y] : block.lines[i].points)
       path += fmt::format("{}{:.1f},{:.1f}", path.empty() ? "" : " ", px(x), py(y));
-    svg += fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" points=\"{}\"/>", colour, path);
-    if (block.lines[i].points.size() <= 40) {
+    if (!block.lines[i].points_only)
+      svg += fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" points=\"{}\"/>", colour, path);
+    if (block.lines[i].points.size() <= 40 || block.lines[i].points_only) {
       for (const auto& [x, y] : block.lines[i].points)
         svg += fmt::format(
             "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" fill=\"{}\"><title>{:.6g}: {:.6g} {}</title></circle>",
@@ -139,7 +163,7 @@ std::string heat_svg(const Block& block) {
   }
   std::string svg =
       fmt::format("<figure><figcaption>{0}</figcaption><svg viewBox=\"0 0 {1} {2}\" role=\"img\" aria-label=\"{0}\">",
-                  html(block.text), kWidth, rows * kRow + 4);
+                  html(block.text), kWidth + 16, rows * kRow + 36);
   const double width = (kWidth - kLeft) / std::max(1.0, columns);
   for (std::size_t r = 0; r < block.row_names.size(); ++r) {
     const double y = (rows - 1 - static_cast<double>(r)) * kRow;
@@ -155,6 +179,13 @@ std::string heat_svg(const Block& block) {
           0.12 + 0.88 * std::log1p(value) / std::log1p(most), value);
     }
   }
+  // Columns begin where their seconds do.
+  const double seconds = columns * block.seconds_a_column;
+  for (const double x : round_ticks(std::max(0.0, block.from_s), block.from_s + std::max(seconds, 1e-9)))
+    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:g}</text>",
+                       kLeft + (x - block.from_s) / block.seconds_a_column * width, rows * kRow + 16, x);
+  svg += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">seconds</text>", (kLeft + kWidth) / 2,
+                     rows * kRow + 31);
   return svg + "</svg></figure>\n";
 }
 
@@ -184,9 +215,19 @@ void Document::chart(const std::string& title, const std::string& x_label, const
     blocks_.push_back({Block::Kind::kChart, title, {}, {}, x_label, y_label, std::move(lines), {}, {}});
 }
 void Document::heat(const std::string& title, std::vector<std::vector<double>> cells,
-                    std::vector<std::string> row_names) {
+                    std::vector<std::string> row_names, double from_s, double seconds_a_column) {
   if (!cells.empty())
-    blocks_.push_back({Block::Kind::kHeat, title, {}, {}, "", "", {}, std::move(cells), std::move(row_names)});
+    blocks_.push_back({Block::Kind::kHeat,
+                       title,
+                       {},
+                       {},
+                       "",
+                       "",
+                       {},
+                       std::move(cells),
+                       std::move(row_names),
+                       from_s,
+                       seconds_a_column});
 }
 
 std::string Document::as_text() const {
@@ -241,7 +282,7 @@ std::string Document::as_markdown() const {
         if (!block.text.empty()) out += "**" + cell(block.text) + "**\n\n";
         for (const std::string& name : block.items) out += "| " + cell(name) + " ";
         out += "|\n";
-        for (std::size_t i = 0; i < block.items.size(); ++i) out += i == 0 ? "|---" : "|---:";
+        for (std::size_t i = 0; i < block.items.size(); ++i) out += is_of_numbers(block, i) ? "|---:" : "|---";
         out += "|\n";
         for (const auto& row : block.rows) {
           for (const std::string& text : row) out += "| " + cell(text) + " ";
@@ -284,11 +325,16 @@ std::string Document::as_html(const std::string& title) const {
         out += "<table>";
         if (!block.text.empty()) out += "<caption>" + html(block.text) + "</caption>";
         out += "<thead><tr>";
-        for (const std::string& name : block.items) out += "<th>" + html(name) + "</th>";
+        std::vector<const char*> styles;
+        for (std::size_t i = 0; i < block.items.size(); ++i)
+          styles.push_back(is_of_numbers(block, i) ? " class=\"n\"" : "");
+        for (std::size_t i = 0; i < block.items.size(); ++i)
+          out += fmt::format("<th{}>{}</th>", styles[i], html(block.items[i]));
         out += "</tr></thead><tbody>";
         for (const auto& row : block.rows) {
           out += "<tr>";
-          for (const std::string& text : row) out += "<td>" + html(text) + "</td>";
+          for (std::size_t i = 0; i < row.size(); ++i)
+            out += fmt::format("<td{}>{}</td>", i < styles.size() ? styles[i] : "", html(row[i]));
           out += "</tr>";
         }
         out += "</tbody></table>\n";

@@ -12,6 +12,7 @@ namespace camprobe::suite {
 struct Line {
   std::string name;
   std::vector<std::pair<double, double>> points;
+  bool points_only = false;  // several of one x: no line through them
 };
 
 struct Block {
@@ -23,6 +24,7 @@ struct Block {
   std::vector<Line> lines;
   std::vector<std::vector<double>> cells;  // of a heat map: columns of rows, lowest first
   std::vector<std::string> row_names;
+  double from_s = 0, seconds_a_column = 1;  // of a heat map
 };
 
 class Document {
@@ -33,7 +35,8 @@ class Document {
   void list(std::vector<std::string> items);
   void table(const std::string& title, std::vector<std::string> head, std::vector<std::vector<std::string>> rows);
   void chart(const std::string& title, const std::string& x_label, const std::string& y_label, std::vector<Line> lines);
-  void heat(const std::string& title, std::vector<std::vector<double>> cells, std::vector<std::string> row_names);
+  void heat(const std::string& title, std::vector<std::vector<double>> cells, std::vector<std::string> row_names,
+            double from_s, double seconds_a_column);
 
   std::string as_text() const;
   std::string as_markdown() const;  // shorter than 65,000 bytes

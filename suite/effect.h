@@ -18,4 +18,13 @@ struct Effect {
 // Nothing where a side has fewer than two runs or a value that is not above zero.
 std::optional<Effect> effect_of(const std::vector<double>& first, const std::vector<double>& second);
 
+// Of figures that may be zero, such as shares that fail: how much the first is above the second, by Welch's interval.
+struct Difference {
+  double value = 0, low = 0, high = 0;  // 95 %
+  double hedges_g = 0;
+};
+
+// Nothing where a side has fewer than two runs.
+std::optional<Difference> difference_of(const std::vector<double>& first, const std::vector<double>& second);
+
 }  // namespace camprobe::suite

@@ -14,6 +14,7 @@
 
 #include "collector/load/timeline.h"
 #include "suite/suite.h"
+#include "suite/timelines.h"
 #include "suite/tool.h"
 
 namespace camprobe::suite {
@@ -70,6 +71,7 @@ struct RunOutcome {
   std::string run_file;  // "": not recorded
   std::string log_tail;  // the target's last words, where it did not go well
   load::LoadTimeline timeline;
+  ByPhase by_phase;  // of `phases`
   std::vector<PhaseSpan> phases;
   std::vector<Second> seconds;
   double generator_capacity = 0;  // CPUs

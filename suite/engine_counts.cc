@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <tuple>
 
 #include "collector/load/adapter.h"
 #include "run/units.h"
@@ -97,8 +98,12 @@ void Measurement::drive() {
   Json after(Json::value_t::discarded);
   if (!filled_.stats.empty() && target_lives()) after = stats_of(filled_.stats);
   // Of the suite's own requests only those between the two readings are in their difference; the second one is.
-  if (!before.is_discarded()) out_.stats_before = before.dump();
-  if (!after.is_discarded()) out_.stats_after = after.dump();
+  for (const auto& [stats, into, name] : {std::tuple{&before, &out_.stats_before, "stats-before.json"},
+                                          {&after, &out_.stats_after, "stats-after.json"}}) {
+    if (stats->is_discarded()) continue;
+    *into = stats->dump();
+    write_all(in_run(name), stats->dump(1));  // of the raw outputs: what the server itself said
+  }
   if (!before.is_discarded() && !after.is_discarded() && !filled_.counted.empty()) {
     const Json::json_pointer at(filled_.counted);
     if (before.contains(at) && after.contains(at) && after[at].is_number())
@@ -123,7 +128,7 @@ void Measurement::read_results() {
   bool all_counted = results_.size() > counted_from;
   std::uint64_t rows = 0, rows_before = 0;
   for (std::size_t i = 0; i < results_.size(); ++i) {
-    const auto& [file, printed, began_at_ns] = results_[i];
+    const auto& [file, printed, began_at_ns, phase] = results_[i];
     const bool is_earlier = i < counted_from;
     std::error_code none;
     if (!fs::exists(file, none) || fs::file_size(file, none) == 0) {
@@ -140,10 +145,13 @@ void Measurement::read_results() {
       continue;
     }
     timeline->place(at_wall(began_at_ns));
-    if (i >= earlier_.results_in_recording) files.push_back({{"file", file}, {"began_ns", began_at_ns}});
+    if (i >= earlier_.results_in_recording) {
+      const int in_recording = phase < 0 ? -1 : phase - static_cast<int>(phases_in_recording_);
+      files.push_back({{"file", file}, {"began_ns", began_at_ns}, {"phase", in_recording}});
+    }
     (is_earlier ? rows_before : rows) += timeline->requests.value_or(0);
     if (is_earlier) {
-      parts_.push_back(std::move(*timeline));
+      parts_.push_back({std::move(*timeline), phase});
       continue;
     }
     const auto counts = suite_.load.tool == "h2load" ? begun_of_h2load(read_all(printed)) : std::nullopt;
@@ -156,7 +164,7 @@ void Measurement::read_results() {
     } else {
       all_counted = false;
     }
-    parts_.push_back(std::move(*timeline));
+    parts_.push_back({std::move(*timeline), phase});
   }
   if (all_counted) {
     out_.counted.tool_began = began;
@@ -181,7 +189,10 @@ void Measurement::read_results() {
     phases.push_back({{"name", phase.name}, {"kind", phase.kind}, {"from_ns", phase.from_ns}, {"to_ns", phase.to_ns}});
   }
   write_all(in_run("load-parts.json"), Json{{"results", files}, {"phases", phases}}.dump(1));
-  out_.timeline = joined(std::move(parts_), std::move(spans));
+  out_.by_phase = by_phase(parts_, spans);
+  std::vector<load::LoadTimeline> all;
+  for (Part& part : parts_) all.push_back(std::move(part.timeline));
+  out_.timeline = joined(std::move(all), std::move(spans));
 }
 
 }  // namespace camprobe::suite

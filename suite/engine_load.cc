@@ -71,7 +71,7 @@ bool Measurement::start_tool(const Invocation& one, std::vector<Child>& tools) {
     return fail(State::kNotStarted,
                 fmt::format("{}; install it: {}", started.error(), tool_named(suite_.load.tool)->how_to_get));
   tools.push_back(std::move(*started));
-  results_.push_back({one.results, what.output, wall_ns()});
+  results_.push_back({one.results, what.output, wall_ns(), -1});
   out_.counted.most_under_way += one.most_under_way;
   journal_.put({{"tool", {one.results, what.output, results_.back().began_ns}}});
   return true;
@@ -235,6 +235,9 @@ bool Measurement::run_step(const Step& step) {
   tools_ = nullptr;
   if (goes_on) load_done_s_ = done_before + planned;
   note_phases(stages_, {step.first, step.last, began_ns, wall_ns()});
+  const bool has_one_phase = stages_[step.first].phase == stages_[step.last].phase;
+  for (std::size_t i = first_result; has_one_phase && i < results_.size(); ++i)
+    results_[i].phase = static_cast<int>(out_.phases.size()) - 1;
   return goes_on;
 }
 

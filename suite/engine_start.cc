@@ -23,20 +23,24 @@ pid_t first_child_of(pid_t pid) {
 }
 
 // What the load tools' processes left, as `list` (load-parts.json) has them.
-run::Result<load::LoadTimeline> timeline_of(const std::string& list) {
+run::Result<std::vector<load::LoadTimeline>> timelines_of(const std::string& list) {
   const Json parts = Json::parse(read_all(list), nullptr, false);
   if (parts.is_discarded()) return run::Error{"the load never began"};
-  std::vector<load::LoadTimeline> timelines;
+  std::vector<Part> timelines;
   for (const auto& part : parts["results"]) {
     auto timeline = load::read_load_file(part["file"]);
     if (!timeline) continue;
     timeline->place(at_wall(part["began_ns"]));
-    timelines.push_back(std::move(*timeline));
+    timelines.push_back({std::move(*timeline), part["phase"]});
   }
   std::vector<load::LoadPhase> phases;
   for (const auto& phase : parts["phases"])
     phases.push_back({phase["name"], phase["kind"], at_wall(phase["from_ns"]), at_wall(phase["to_ns"])});
-  return joined(std::move(timelines), std::move(phases));
+  ByPhase sorted = by_phase(std::move(timelines), phases);
+  std::vector<load::LoadTimeline> sources;
+  for (auto& [phase, timeline] : sorted.alone) sources.push_back(std::move(timeline));
+  if (sorted.rest) sources.push_back(std::move(*sorted.rest));
+  return sources;
 }
 
 std::string quoted_for_shell(const std::string& word) {
@@ -129,7 +133,7 @@ bool Measurement::start_target() {
   options.before_exec = limits.as_function();
   options.resumes = fs::exists(options.run);
   const std::string list = in_run("load-parts.json");
-  options.load_timeline = [list] { return timeline_of(list); };
+  options.load_timelines = [list] { return timelines_of(list); };
   std::error_code none;
   fs::remove(list, none);  // an earlier suite's, whose recording has it
   what.errors = in_run("collector.log");
@@ -185,7 +189,7 @@ bool Measurement::restart_collector() {
   options.is_quiet = true;
   options.load = "suite " + suite_.name + ", " + suite_.load.tool;
   const std::string list = in_run("load-parts.json");
-  options.load_timeline = [list] { return timeline_of(list); };
+  options.load_timelines = [list] { return timelines_of(list); };
   options.grace = std::chrono::seconds(static_cast<long>(std::ceil(filled_.target.stop_within_s)));
   what.body = [options] { return record_running(options).exit_code; };
   auto started = Child::start(what);

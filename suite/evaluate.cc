@@ -9,6 +9,7 @@
 
 #include "collector/analysis/from_run.h"
 #include "collector/gates/gate.h"
+#include "collector/metrics.h"
 #include "collector/naming/stack_namer.h"
 #include "exporters/report_json.h"
 #include "exporters/report_junit.h"
@@ -18,6 +19,8 @@
 #include "run/units.h"
 #include "suite/child.h"
 #include "suite/diagnosis.h"
+#include "suite/load_json.h"
+#include "suite/phase_load.h"
 #include "suite/reconcile.h"
 #include "suite/recovery.h"
 #include "suite/tool.h"
@@ -37,72 +40,10 @@ Json whole_or_null(const std::optional<Whole>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-Json quantiles_json(const load::LoadTimeline& timeline) {
-  const auto given = timeline.quantiles();
-  if (!given) return nullptr;
-  Json out{{"p50", or_null(given->p50_ms)},
-           {"p95", or_null(given->p95_ms)},
-           {"p99", or_null(given->p99_ms)},
-           {"max", or_null(given->max_ms)}};
-  out["mean"] = nullptr;
-  out["deviation"] = nullptr;
-  if (!timeline.latency.empty()) {
-    const double mean = *timeline.latency.mean() / 1e6;
-    double squares = 0;  // by the middles of the histogram's buckets
-    timeline.latency.each_bucket([&](std::uint32_t bucket, std::uint64_t count) {
-      const double middle = (static_cast<double>(run::Histogram::bucket_low(bucket)) +
-                             static_cast<double>(run::Histogram::bucket_high(bucket))) /
-                            2e6;
-      squares += static_cast<double>(count) * (middle - mean) * (middle - mean);
-    });
-    out["mean"] = mean;
-    out["deviation"] = std::sqrt(squares / static_cast<double>(timeline.latency.count()));
-  }
-  return out;
-}
-
-// Of the buckets that begin in the phase. A tool that gives only stages gives them here as they are.
-Json phase_load(const load::LoadTimeline& timeline, const PhaseSpan& phase) {
-  std::uint64_t requests = 0, errors = 0;
-  run::Histogram latency;
-  std::optional<load::Quantiles> given;
-  bool is_known = true;
-  for (const load::LoadBucket& bucket : timeline.buckets) {
-    const std::int64_t middle = (bucket.from.time_since_epoch() + bucket.width / 2).count();
-    const bool is_in = middle >= phase.from_ns && middle < phase.to_ns;
-    if (bucket.width > std::chrono::seconds(1)) {
-      // Artillery's pieces of ten seconds may hold several short phases: what each of them had is not known then.
-      const std::int64_t from = bucket.from.time_since_epoch().count(), to = from + bucket.width.count();
-      const double overlap = static_cast<double>(std::min(to, phase.to_ns) - std::max(from, phase.from_ns));
-      is_known &=
-          is_in ? overlap >= 0.75 * static_cast<double>(to - from) || 10 * (to - from) < phase.to_ns - phase.from_ns
-                : overlap <= 0.25 * static_cast<double>(phase.to_ns - phase.from_ns);
-    }
-    if (!is_in) continue;
-    requests += bucket.all.requests;
-    errors += bucket.all.errors;
-    latency.merge(bucket.all.latency);
-    if (bucket.all.given) given = bucket.all.given;
-  }
-  if (!is_known)
-    return Json{{"requests", nullptr},       {"errors", nullptr},         {"throughput_rps", nullptr},
-                {"latency_p50_ms", nullptr}, {"latency_p95_ms", nullptr}, {"latency_p99_ms", nullptr}};
-  const double seconds = static_cast<double>(phase.to_ns - phase.from_ns) / 1e9;
-  Json out{{"requests", requests},
-           {"errors", errors},
-           {"throughput_rps", seconds > 0 ? static_cast<double>(requests) / seconds : 0.0}};
-  const auto quantile = [&](double q) {
-    return latency.empty() ? Json(nullptr) : Json(static_cast<double>(*latency.quantile(q)) / 1e6);
-  };
-  out["latency_p50_ms"] = latency.empty() && given ? or_null(given->p50_ms) : quantile(0.5);
-  out["latency_p95_ms"] = latency.empty() && given ? or_null(given->p95_ms) : quantile(0.95);
-  out["latency_p99_ms"] = latency.empty() && given ? or_null(given->p99_ms) : quantile(0.99);
-  return out;
-}
-
 Json phases_json(const RunOutcome& outcome, gates::Measurements* measurements) {
   Json list = Json::array();
-  for (const PhaseSpan& phase : outcome.phases) {
+  for (std::size_t i = 0; i < outcome.phases.size(); ++i) {
+    const PhaseSpan& phase = outcome.phases[i];
     Json one{{"name", phase.name},
              {"kind", phase.kind},
              {"from_s", static_cast<double>(phase.from_ns - outcome.from_ns) / 1e9},
@@ -112,7 +53,7 @@ Json phases_json(const RunOutcome& outcome, gates::Measurements* measurements) {
              {"asked_s", phase.planned_s},
              {"generator_cpus", phase.generator_cpus},
              {"machine_cpus", phase.machine_cpus}};
-    one.update(phase_load(outcome.timeline, phase));
+    one.update(phase_load(outcome, i));
     if (measurements != nullptr) {
       for (const char* name :
            {"cpu_average_cores", "cpu_peak_cores", "rss_peak_bytes", "heap_peak_bytes", "fds_peak", "threads_peak"})
@@ -123,39 +64,8 @@ Json phases_json(const RunOutcome& outcome, gates::Measurements* measurements) {
   return list;
 }
 
-Json seconds_json(const RunOutcome& outcome) {
-  Json list = Json::array();
-  for (const load::LoadBucket& bucket : outcome.timeline.buckets) {
-    const double width = std::chrono::duration<double>(bucket.width).count();
-    const auto p95 = bucket.all.latency.quantile(0.95);
-    list.push_back({{"at_s", static_cast<double>(bucket.from.time_since_epoch().count() - outcome.from_ns) / 1e9},
-                    {"rps", width > 0 ? static_cast<double>(bucket.all.requests) / width : 0.0},
-                    {"errors", bucket.all.errors},
-                    {"p95_ms", p95 ? Json(static_cast<double>(*p95) / 1e6) : Json(nullptr)}});
-  }
-  return list;
-}
-
-// Requests in each second by latency: rows of the load-distribution heat map, from 0.1 ms up in octaves.
-Json heat_json(const RunOutcome& outcome) {
-  constexpr std::size_t kMostColumns = 120, kRows = 18;
-  const auto& buckets = outcome.timeline.buckets;
-  if (outcome.timeline.latency.empty() || buckets.empty()) return nullptr;
-  const std::size_t each = (buckets.size() + kMostColumns - 1) / kMostColumns;
-  Json columns = Json::array();
-  for (std::size_t i = 0; i < buckets.size(); i += each) {
-    std::vector<std::uint64_t> rows(kRows);
-    for (std::size_t k = i; k < std::min(i + each, buckets.size()); ++k) {
-      buckets[k].all.latency.each_bucket([&](std::uint32_t bucket, std::uint64_t count) {
-        const double ms = static_cast<double>(run::Histogram::bucket_low(bucket)) / 1e6;
-        const auto row =
-            static_cast<std::size_t>(std::clamp(std::floor(std::log2(std::max(ms, 1e-9) / 0.1)) + 1, 0.0, kRows - 1.0));
-        rows[row] += count;
-      });
-    }
-    columns.push_back(rows);
-  }
-  return Json{{"lowest_ms", 0.1}, {"seconds_a_column", each}, {"columns", columns}};
+std::string cpus_text(double cpus) {
+  return number_text(cpus) + (cpus == 1 ? " CPU" : " CPUs");
 }
 
 Json generator_json(const RunOutcome& outcome) {
@@ -171,12 +81,13 @@ Json generator_json(const RunOutcome& outcome) {
   double busiest = 0, machine_busiest = 0;
   std::string where;
   bool fell_short = false;
-  for (const PhaseSpan& phase : outcome.phases) {
+  for (std::size_t i = 0; i < outcome.phases.size(); ++i) {
+    const PhaseSpan& phase = outcome.phases[i];
     if (phase.generator_cpus > busiest) where = phase.name;
     busiest = std::max(busiest, phase.generator_cpus);
     machine_busiest = std::max(machine_busiest, phase.machine_cpus);
     if (!phase.rate) continue;
-    const Json sent = phase_load(outcome.timeline, phase)["requests"];
+    const Json sent = phase_load(outcome, i)["requests"];
     fell_short |= sent.is_number() && sent.get<double>() < 0.95 * *phase.rate * phase.planned_s;
   }
   const bool was_bottleneck = outcome.generator_capacity > 0 && busiest > 0.85 * outcome.generator_capacity;
@@ -185,19 +96,19 @@ Json generator_json(const RunOutcome& outcome) {
     text = "the load was too short to watch the load generator's CPU time";
   else if (was_bottleneck)
     text = fmt::format(
-        "the load generator was the bottleneck: it took {:.2f} of the {} CPUs it can use (phase {}); what it measured "
-        "is its own "
-        "limit, give it more threads or another tool",
-        busiest, number_text(outcome.generator_capacity), where);
+        "the load generator was the bottleneck: it took {:.2f} of the {} it can use (phase {}); what it measured is "
+        "its "
+        "own limit, give it more threads or another tool",
+        busiest, cpus_text(outcome.generator_capacity), where);
   else if (machine_busiest > 0.95 * cpus)
     text = fmt::format(
-        "the load generator took {:.2f} of the {} CPUs it can use, but all {} CPUs of the machine were busy: load and "
-        "target took "
+        "the load generator took {:.2f} of the {} it can use, but all {} of the machine were busy: load and target "
+        "took "
         "time from each other",
-        busiest, number_text(outcome.generator_capacity), cpus);
+        busiest, cpus_text(outcome.generator_capacity), cpus_text(cpus));
   else
-    text = fmt::format("the load generator was not the bottleneck: it took at most {:.2f} of the {} CPUs it can use",
-                       busiest, number_text(outcome.generator_capacity));
+    text = fmt::format("the load generator was not the bottleneck: it took at most {:.2f} of the {} it can use",
+                       busiest, cpus_text(outcome.generator_capacity));
   return Json{{"mean_cpus", sum / n},
               {"peak_cpus", peak},
               {"capacity_cpus", outcome.generator_capacity},
@@ -250,6 +161,15 @@ Json counts_json(const Suite& suite, const RunOutcome& outcome, run::Reader* rea
               {"differences", held.differences}};
 }
 
+// Of all processes together.
+std::map<std::int64_t, double> by_second(run::Reader& reader, const std::string& metric) {
+  std::map<std::int64_t, double> sums;
+  for (const run::Point& point : reader.series(metric)) {
+    if (point.process != run::kMachine) sums[point.second] += point.value;
+  }
+  return sums;
+}
+
 Json resources_json(run::Reader& reader, gates::Measurements& measurements) {
   Json out = Json::object();
   std::map<std::string, std::int64_t> bytes, operations;
@@ -273,10 +193,22 @@ Json resources_json(run::Reader& reader, gates::Measurements& measurements) {
   out["network_out_bytes"] = bytes["socket_write"];
   out["disk_read_bytes"] = rise("process_storage_read_bytes");
   out["disk_write_bytes"] = rise("process_storage_write_bytes");
-  const auto rss = measurements.measure(*gates::metric_named("rss_peak_bytes")).value;
-  const auto heap = measurements.measure(*gates::metric_named("heap_peak_bytes")).value;
-  out["heap_peak_bytes"] = or_null(heap);
-  out["non_heap_peak_bytes"] = rss && heap ? Json(std::max(0.0, *rss - *heap)) : Json(nullptr);
+  out["heap_peak_bytes"] = or_null(measurements.measure(*gates::metric_named("heap_peak_bytes")).value);
+  // Resident memory without the heap's, second by second: the peaks of the two are at different times. The heap is what
+  // the allocator holds, used or not; of one that does not tell, what is live.
+  const auto held = by_second(reader, metrics::kAllocatorHeld.name),
+             live = by_second(reader, metrics::kHeapLiveBytes.name);
+  const auto& heap = held.empty() ? live : held;
+  std::optional<double> heap_peak, other_peak;
+  for (const auto& [second, bytes] : heap) heap_peak = std::max(heap_peak.value_or(0), bytes);
+  for (const auto& [second, resident] : by_second(reader, metrics::kResidentBytes.name)) {
+    // Of the second itself, or of the last before it: allocators are not asked in every one.
+    auto at = heap.upper_bound(second);
+    if (at == heap.begin()) continue;
+    other_peak = std::max(other_peak.value_or(0), resident - std::min(resident, std::prev(at)->second));
+  }
+  out["heap_held_peak_bytes"] = held.empty() ? Json(nullptr) : or_null(heap_peak);
+  out["non_heap_peak_bytes"] = or_null(other_peak);
   return out;
 }
 
@@ -308,21 +240,7 @@ Json evaluated(const Suite& suite, const RunOutcome& outcome) {
            {"instances", whole_or_null(outcome.plan.instances)},
            {"state", to_string(outcome.state)},
            {"why", outcome.why}};
-  const double seconds = static_cast<double>(outcome.to_ns - outcome.from_ns) / 1e9;
-  const auto requests = outcome.timeline.requests.value_or(0);
-  out["load"] = {
-      {"tool", suite.load.tool},
-      {"seconds", seconds},
-      {"requests", requests},
-      {"errors", whole_or_null(outcome.timeline.errors)},
-      {"throughput_rps", seconds > 0 ? static_cast<double>(requests) / seconds : 0.0},
-      {"error_rate", outcome.timeline.errors && requests > 0
-                         ? Json(static_cast<double>(*outcome.timeline.errors) / static_cast<double>(requests))
-                         : Json(nullptr)},
-      {"latency_ms", quantiles_json(outcome.timeline)},
-      {"latency_counts_from", load::to_string(outcome.timeline.latency_basis)},
-      {"by_second", seconds_json(outcome)},
-      {"heat", heat_json(outcome)}};
+  out["load"] = load_json(suite.load.tool, outcome);
   out["generator"] = generator_json(outcome);
   out["figures"] = outcome.figures;
   out["checks"] = Json::array();

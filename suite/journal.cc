@@ -30,7 +30,7 @@ Earlier Journal::read(const std::string& path) {
       const std::int64_t began_ns = line["step"][2];
       attempt.steps.push_back({line["step"][0], line["step"][1], began_ns, began_ns});
     } else if (line.contains("tool")) {
-      out.results.push_back({line["tool"][0], line["tool"][1], line["tool"][2]});
+      out.results.push_back({line["tool"][0], line["tool"][1], line["tool"][2], -1});
     } else if (line.contains("second")) {
       out.seconds.push_back({line["second"][0], line["second"][1], line["second"][2]});
       if (!attempt.steps.empty()) attempt.steps.back().ended_ns = line["second"][0];

@@ -19,6 +19,7 @@ namespace camprobe::suite {
 struct ToolResult {
   std::string file, printed;
   std::int64_t began_ns = 0;  // wall clock, for tools that print none
+  int phase = -1;             // that it ran for: an index of the run's phases; -1: for several, or not known any more
 };
 
 // Stages first .. last of an attempt, as far as they came.

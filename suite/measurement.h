@@ -18,6 +18,7 @@
 #include "suite/http.h"
 #include "suite/journal.h"
 #include "suite/memory_limit.h"
+#include "suite/timelines.h"
 #include "suite/tool.h"
 #include "suite/variables.h"
 
@@ -117,7 +118,7 @@ class Measurement {
   bool begins_anew_ = false;                           // the next phase is not joined to the one before
   std::optional<std::int64_t> server_before_;
   double next_checkpoint_ = 0;
-  std::vector<load::LoadTimeline> parts_;
+  std::vector<Part> parts_;
   double last_second_ = 0, last_generator_ = 0, last_machine_ = 0;
   std::vector<Child>* tools_ = nullptr;
   double tools_ended_cpu_ = 0;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "run/units.h"
 #include "suite/child.h"
 #include "suite/markup.h"
+#include "suite/report_figures.h"
 
 namespace camprobe::suite {
 namespace {
@@ -27,6 +29,20 @@ std::vector<std::string> strings(const Json& list) {
   std::vector<std::string> out;
   for (const Json& item : list) {
     if (item.is_string()) out.push_back(item);
+  }
+  return out;
+}
+
+// A list by spaces, a group by its members: JSON has no place to break a line at.
+std::string in_words(const Json& value) {
+  std::string out;
+  if (value.is_array()) {
+    for (const Json& item : value) out += (out.empty() ? "" : " ") + in_words(item);
+  } else if (value.is_object()) {
+    for (const auto& [key, item] : value.items())
+      out += fmt::format("{}{}: {}", out.empty() ? "" : ", ", key, in_words(item));
+  } else {
+    out = value.is_string() ? value.get<std::string>() : value.dump();
   }
   return out;
 }
@@ -51,6 +67,7 @@ void executive_summary(Document& page, const Json& report) {
                     run.contains("metrics") ? in(run["metrics"], "availability", "ratio") : "-"});
   }
   page.table("Runs", {"run", "ended", "requests", "throughput", "p50", "p95", "p99", "errors", "availability"}, rows);
+  what_it_took(page, report);
   std::vector<std::vector<std::string>> failed;
   for (const Json& run : report["runs"]) {
     for (const Json& gate : run["gates"])
@@ -60,17 +77,24 @@ void executive_summary(Document& page, const Json& report) {
 }
 
 void recommendations(Document& page, const Json& report) {
+  constexpr std::size_t kMost = 12;
   std::vector<std::vector<std::string>> rows;
+  std::size_t left_out = 0;
   for (const Json& run : report["runs"]) {
     for (const Json& found : run["diagnosis"]) {
       std::string evidence;
       for (const Json& one : found["evidence"]) evidence += (evidence.empty() ? "" : "; ") + one.get<std::string>();
-      rows.push_back({text(found, "symptom"), text(found, "cause"), evidence, text(found, "advice")});
+      if (rows.size() == kMost)
+        ++left_out;
+      else
+        rows.push_back(
+            {text(run, "name"), text(found, "symptom"), text(found, "cause"), evidence, text(found, "advice")});
     }
   }
   if (rows.empty()) return;
   page.subheading("What explains it, and what to do");
-  page.table("", {"symptom", "cause", "evidence", "advice"}, rows);
+  page.table("", {"run", "symptom", "cause", "evidence", "advice"}, rows);
+  if (left_out > 0) page.text(fmt::format("And {} more, of the same kinds of runs: report.json has them.", left_out));
 }
 
 void analyses(Document& page, const Json& report) {
@@ -86,7 +110,7 @@ void analyses(Document& page, const Json& report) {
     for (const Json& chart : section.value("charts", Json::array())) {
       std::vector<Line> lines;
       for (const Json& line : chart["lines"]) {
-        Line made{text(line, "name"), {}};
+        Line made{text(line, "name"), {}, line.value("points_only", false)};
         for (const Json& point : line["points"])
           made.points.emplace_back(point[0].get<double>(), point[1].get<double>());
         lines.push_back(std::move(made));
@@ -115,7 +139,7 @@ void details(Document& page, const Json& run) {
               "descriptors"},
              phases);
   const Json& load = run["load"];
-  Line rate{"requests/s", {}}, p95{"p95, ms", {}};
+  Line rate{"requests/s", {}, false}, p95{"p95, ms", {}, false};
   for (const Json& second : load["by_second"]) {
     rate.points.emplace_back(second["at_s"].get<double>(), second["rps"].get<double>());
     if (second["p95_ms"].is_number())
@@ -129,11 +153,31 @@ void details(Document& page, const Json& run) {
     const double lowest = load["heat"]["lowest_ms"];
     for (std::size_t i = 0; i < (cells.empty() ? 0 : cells.front().size()); ++i)
       names.push_back(fmt::format("{:.4g} ms", i == 0 ? 0 : lowest * std::exp2(static_cast<double>(i) - 1)));
-    page.heat("Where requests lie: latency over time", std::move(cells), std::move(names));
+    // Rows above and below all requests are left out; one that is empty between others says something.
+    const auto is_empty = [&](std::size_t row) {
+      return std::all_of(cells.begin(), cells.end(), [&](const auto& column) { return !(column[row] > 0); });
+    };
+    while (names.size() > 1 && is_empty(names.size() - 1)) {
+      names.pop_back();
+      for (auto& column : cells) column.pop_back();
+    }
+    while (names.size() > 1 && is_empty(0)) {
+      names.erase(names.begin());
+      for (auto& column : cells) column.erase(column.begin());
+    }
+    page.heat("Where requests lie: latency (from this much up) over time, the darker the more", std::move(cells),
+              std::move(names), load["heat"].value("from_s", 0.0), load["heat"]["seconds_a_column"]);
   }
   if (run["recovery"].is_array()) {
     for (const Json& one : run["recovery"])
       page.text(fmt::format("Surge {}: {}.", text(one, "phase"), text(one, "text")));
+  }
+  if (load.contains("error_kinds") && !load["error_kinds"].empty()) {
+    std::string kinds;
+    for (const Json& kind : load["error_kinds"])
+      kinds += fmt::format("{}{} times {}", kinds.empty() ? "" : ", ", run::in_count(kind["count"].get<double>()),
+                           text(kind, "kind"));
+    page.text("Errors by kind: " + kinds + ".");
   }
   const Json& counts = run["counts"];
   const auto count = [&](const char* key) {
@@ -148,21 +192,7 @@ void details(Document& page, const Json& run) {
       count("load_tool"), count("server"), count("probe"), counts["suite_itself"].get<std::int64_t>(), verdict));
   page.list(strings(counts["differences"]));
   page.text("Load generator: " + text(run["generator"], "text") + ".");
-  std::vector<std::vector<std::string>> figures;
-  for (const auto& [name, value] : run["figures"].items())
-    figures.push_back({name, fmt::format("{:.6g}", value.get<double>())});
-  if (run.contains("metrics")) {
-    for (const char* name : {"cpu_average_cores", "cpu_peak_cores", "cpu_per_request_ms", "arbitration_p50_ms",
-                             "arbitration_p95_ms", "consensus_p95_ms", "provider_switch_rate", "cost_optimization_rate",
-                             "rss_peak_bytes", "fds_peak", "threads_peak"}) {
-      if (run["metrics"][name].is_number())
-        figures.push_back({name, fmt::format("{:.6g}", run["metrics"][name].get<double>())});
-    }
-    for (const auto& [name, value] : run["resources"].items()) {
-      if (value.is_number()) figures.push_back({name, run::in_bytes(value.get<double>())});
-    }
-  }
-  page.table("Figures", {"figure", "value"}, figures);
+  figures_of_run(page, run);
   std::vector<std::string> findings, checks, events;
   for (const Json& finding : run["findings"])
     findings.push_back(fmt::format("{}: {}", text(finding, "verdict"), text(finding, "title")));
@@ -200,8 +230,7 @@ Document document_of(const Json& report) {
   page.subheading("Made on and with");
   std::vector<std::vector<std::string>> rows;
   for (const char* part : {"machine", "versions"}) {
-    for (const auto& [key, value] : report[part].items())
-      rows.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
+    for (const auto& [key, value] : report[part].items()) rows.push_back({key, in_words(value)});
   }
   rows.push_back({"started", text(report, "started_at")});
   rows.push_back({"seed of the order of runs", report["seed"].dump()});
@@ -251,6 +280,7 @@ std::string junit_of(const Json& report) {
 std::string pictured(const Json& report, const std::string& format) {
   if (format == "json") return report.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   if (format == "junit") return junit_of(report);
+  if (format == "csv") return csv_of(report);
   const Document page = document_of(report);
   if (format == "md") return page.as_markdown();
   if (format == "html") return page.as_html("camprobe suite " + text(report, "suite"));
@@ -262,6 +292,7 @@ run::Result<void> write_report(const Json& report, const std::string& directory)
                                      {"text", "report.txt"},
                                      {"md", "report.md"},
                                      {"html", "report.html"},
+                                     {"csv", "report.csv"},
                                      {"junit", "report.xml"}}) {
     const std::string path = directory + "/" + name;
     if (!write_all(path, pictured(report, format))) return run::Error{path + " cannot be written"};

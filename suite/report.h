@@ -17,9 +17,9 @@ inline constexpr const char* kReportSchema = "camprobe.suite-report/1";
 Document document_of(const nlohmann::ordered_json& report);
 std::string junit_of(const nlohmann::ordered_json& report);
 
-// format: text | json | md | html | junit.
+// format: text | json | md | html | junit | csv.
 std::string pictured(const nlohmann::ordered_json& report, const std::string& format);
-// report.json, .txt, .md, .html and .xml in `directory`. The error names the file.
+// report.json, .txt, .md, .html, .xml and .csv in `directory`. The error names the file.
 run::Result<void> write_report(const nlohmann::ordered_json& report, const std::string& directory);
 run::Result<nlohmann::ordered_json> read_report(const std::string& directory);
 

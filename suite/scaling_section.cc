@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "collector/naming/stack_namer.h"
 #include "run/reader.h"
@@ -37,45 +39,68 @@ std::string who_took(run::Reader& reader, const std::vector<run::FrameId>& frame
   return reader.frame(frames.front()).function;
 }
 
-// Nanoseconds a request: CPU time by leaf function, or waiting by call and by who waits.
-std::map<std::string, double> by_function(const std::string& file, bool waiting, double requests) {
-  std::map<std::string, double> sums;
+// Of a function, in all runs of one number: nanoseconds, and by how many samples they are known.
+struct Spent {
+  double ns = 0, samples = 0;
+};
+
+// CPU time by leaf function, or waiting by call and by who waits.
+void add_by_function(const std::string& file, bool waiting, std::map<std::string, Spent>& sums) {
   auto reader = naming::open_named(file);
-  if (!reader || requests <= 0) return sums;
+  if (!reader) return;
+  const auto add = [&](const std::string& what, double ns, std::int64_t samples) {
+    sums[what].ns += ns;
+    sums[what].samples += static_cast<double>(samples);
+  };
   if (waiting) {
     reader->each_wait({}, [&](const run::WaitRow& row) {
       const std::string call = reader->name(row.call);
       const auto& frames = reader->stack(row.stack).frames;
       if (is_idle(call) || frames.empty()) return;
       const std::string what = call == "futex" ? "for a lock (futex) of " : "in " + call + " of ";
-      sums[what + who_took(*reader, frames)] += row.weight_ns / requests;
+      add(what + who_took(*reader, frames), row.weight_ns, row.samples);
     });
-    return sums;
+    return;
   }
   for (const run::StackWeight& stack : reader->cpu()) {
     const auto& frames = reader->stack(stack.stack).frames;
-    if (!frames.empty()) sums["in " + reader->frame(frames.front()).function] += stack.weight / requests;
+    if (!frames.empty()) add("in " + reader->frame(frames.front()).function, stack.weight, stack.samples);
   }
-  return sums;
 }
 
-std::vector<std::string> what_grows(const Json& few, const Json& many, const std::string& directory) {
+// Of the runs of the lowest number beside those of the highest. Samples are counted: what grew by less than three
+// standard errors of a count (Poisson) may be chance, and is not named.
+std::vector<std::string> what_grows(const std::vector<const Json*>& few, const std::vector<const Json*>& many,
+                                    const std::string& directory) {
+  constexpr double kSure = 3, kLeast = 1000;  // standard errors, ns a request
   std::vector<std::string> sentences;
   for (const bool waiting : {false, true}) {
-    const auto path = [&](const Json& run) { return directory + "/runs/" + run["run"].get<std::string>(); };
-    const auto before = by_function(path(few), waiting, few["load"]["requests"]),
-               after = by_function(path(many), waiting, many["load"]["requests"]);
+    std::map<std::string, Spent> before, after;
+    double before_requests = 0, after_requests = 0;
+    for (const auto& [runs, sums, requests] :
+         {std::tuple{&few, &before, &before_requests}, {&many, &after, &after_requests}}) {
+      for (const Json* run : *runs) {
+        *requests += (*run)["load"]["requests"].get<double>();
+        add_by_function(directory + "/runs/" + (*run)["run"].get<std::string>(), waiting, *sums);
+      }
+    }
+    if (before_requests <= 0 || after_requests <= 0) continue;
     std::vector<std::pair<double, std::string>> grown;
-    for (const auto& [function, ns] : after) {
-      const auto was = before.find(function);
-      grown.emplace_back(ns - (was == before.end() ? 0 : was->second), function);
+    for (const auto& [function, now] : after) {
+      const Spent was = before.contains(function) ? before.at(function) : Spent{};
+      const double more = now.ns / after_requests - was.ns / before_requests;
+      // A sum of n samples of w each has the standard error w sqrt(n); none seen is known no better than one.
+      const double weight = now.ns / std::max(1.0, now.samples);
+      const double error = std::hypot(weight * std::sqrt(now.samples) / after_requests,
+                                      weight * std::sqrt(std::max(1.0, was.samples)) / before_requests);
+      if (more > kLeast && more > kSure * error) grown.emplace_back(more, function);
     }
     std::sort(grown.rbegin(), grown.rend());
-    if (waiting && (grown.empty() || grown.front().first <= 1000))
-      sentences.emplace_back(
-          "waiting for locks or I/O did not grow by more than 1 us a request in any function: what is "
-          "shared is outside these programs, such as the processors");
-    for (std::size_t i = 0; i < std::min<std::size_t>(3, grown.size()) && grown[i].first > 1000; ++i)
+    if (grown.empty())
+      sentences.emplace_back(waiting ? "waiting for locks or I/O a request grew in no function by more than 1 us and "
+                                       "than chance: what is shared is outside these programs, such as the processors"
+                                     : "CPU time a request grew in no function by more than 1 us and than chance");
+    for (std::size_t i = 0; i < std::min<std::size_t>(3, grown.size()); ++i)
       sentences.push_back(fmt::format("{} a request grew by {} {}", waiting ? "waiting" : "CPU time",
                                       run::in_unit(grown[i].first, "ns"), grown[i].second));
   }
@@ -107,26 +132,31 @@ Json scaling_section(const Json& runs, const std::string& directory) {
           : "";
   if (key.empty()) return nullptr;
   std::vector<ScalePoint> points, latencies;
-  const Json *few = nullptr, *many = nullptr;
-  Json rows = Json::array();
+  std::vector<const Json*> few, many;  // recorded runs of the lowest number, and of the highest
+  std::vector<const Json*> counted;
   for (const Json& run : runs) {
-    if (!run[key].is_number() || run["state"] != "complete") continue;
-    const Json& load = run["load"];
+    if (run[key].is_number() && run["state"] == "complete") counted.push_back(&run);
+  }
+  std::stable_sort(counted.begin(), counted.end(),
+                   [&](const Json* a, const Json* b) { return (*a)[key].get<int>() < (*b)[key].get<int>(); });
+  Json rows = Json::array();
+  for (const Json* one : counted) {
+    const Json& run = *one;
+    const Json& load = measured_load(run);
     points.push_back({run[key].get<double>(), load["throughput_rps"].get<double>()});
-    if (load["latency_ms"].is_object() && load["latency_ms"]["p95"].is_number())
-      latencies.push_back({points.back().n, load["latency_ms"]["p95"].get<double>()});
+    const bool has_p95 = load["latency_ms"].is_object() && load["latency_ms"]["p95"].is_number();
+    if (has_p95) latencies.push_back({points.back().n, load["latency_ms"]["p95"].get<double>()});
     rows.push_back({run["name"], fmt::format("{}", run[key].get<int>()),
                     run::in_unit(points.back().throughput, "per second"),
-                    latencies.empty() ? "-" : run::in_unit(latencies.back().throughput, "ms"),
+                    has_p95 ? run::in_unit(latencies.back().throughput, "ms") : "-",
                     run["generator"]["was_bottleneck"] == true ? "yes" : "no"});
-    if (run["run"].is_string()) {
-      if (few == nullptr || run[key] < (*few)[key]) few = &run;
-      if (many == nullptr || run[key] > (*many)[key]) many = &run;
-    }
+    if (!run["run"].is_string()) continue;
+    if (few.empty() || run[key] == (*few.front())[key]) few.push_back(&run);
+    if (!many.empty() && run[key] != (*many.front())[key]) many.clear();
+    many.push_back(&run);
   }
-  std::sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.n < b.n; });
-  std::sort(latencies.begin(), latencies.end(), [](const auto& a, const auto& b) { return a.n < b.n; });
-  Json text = Json::array(), lines = Json::array({{{"name", "measured"}, {"points", points_json(points)}}});
+  Json text = Json::array({"Throughput and latency without warm-up and ramps."}),
+       lines = Json::array({{{"name", "measured"}, {"points", points_json(points)}, {"points_only", true}}});
   Json data{{"by", key}, {"points", points_json(points)}, {"usl", nullptr}, {"amdahl", nullptr}};
   const double most = points.empty() ? 1 : points.back().n;
   if (const auto fit = fit_usl(points)) {
@@ -147,7 +177,11 @@ Json scaling_section(const Json& runs, const std::string& directory) {
         fmt::format("Forecast, not measured: {:.0f} requests/s at {:.0f} {}.", fit->at(2 * most), 2 * most, key));
     lines.push_back({{"name", "USL (beyond the points: forecast)"}, {"points", curve(*fit, 2 * most)}});
     data["usl"] = {{"contention", fit->contention},
+                   {"contention_low", fit->contention_low},
+                   {"contention_high", fit->contention_high},
                    {"coherency", fit->coherency},
+                   {"coherency_low", fit->coherency_low},
+                   {"coherency_high", fit->coherency_high},
                    {"single_rps", fit->single},
                    {"r_squared", fit->r_squared}};
   } else {
@@ -166,14 +200,18 @@ Json scaling_section(const Json& runs, const std::string& directory) {
                               fit->contention > 0 ? fmt::format("{:.1f}", 1 / fit->contention) : "any number of");
     text.push_back(sentence + fmt::format(" (R2 {:.3f}).", fit->r_squared));
     lines.push_back({{"name", "Amdahl"}, {"points", curve(*fit, 2 * most)}});
-    data["amdahl"] = {{"contention", fit->contention}, {"single_rps", fit->single}, {"r_squared", fit->r_squared}};
+    data["amdahl"] = {{"contention", fit->contention},
+                      {"contention_low", fit->contention_low},
+                      {"contention_high", fit->contention_high},
+                      {"single_rps", fit->single},
+                      {"r_squared", fit->r_squared}};
   } else {
     text.push_back(fmt::format("Amdahl's law has two terms and needs at least three different numbers of {}.", key));
   }
-  if (few != nullptr && many != nullptr && few != many) {
-    for (const std::string& sentence : what_grows(*few, *many, directory))
-      text.push_back(
-          fmt::format("From {} to {} {}: {}.", (*few)[key].get<int>(), (*many)[key].get<int>(), key, sentence));
+  if (!few.empty() && (*few.front())[key] != (*many.front())[key]) {
+    for (const std::string& sentence : what_grows(few, many, directory))
+      text.push_back(fmt::format("From {} to {} {}: {}.", (*few.front())[key].get<int>(),
+                                 (*many.front())[key].get<int>(), key, sentence));
   }
   Json charts = Json::array({{{"title", "Throughput"}, {"x", key}, {"y", "requests/s"}, {"lines", lines}},
                              {{"title", "Latency"},

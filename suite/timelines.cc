@@ -86,6 +86,14 @@ LoadTimeline joined(std::vector<LoadTimeline> parts, std::vector<load::LoadPhase
           list.emplace_back(index, cell);
       }
     }
+    for (const load::ErrorKind& kind : part.error_kinds) {
+      const auto same = std::find_if(out.error_kinds.begin(), out.error_kinds.end(),
+                                     [&](const load::ErrorKind& other) { return other.kind == kind.kind; });
+      if (same != out.error_kinds.end())
+        same->count += kind.count;
+      else
+        out.error_kinds.push_back(kind);
+    }
     out.skipped.rows += part.skipped.rows;
     for (const std::string& why : part.skipped.why) out.skipped.note(why);
     for (const std::string& note : part.notes) {
@@ -98,7 +106,29 @@ LoadTimeline joined(std::vector<LoadTimeline> parts, std::vector<load::LoadPhase
               [](const auto& a, const auto& b) { return a.first < b.first; });
     out.buckets.push_back(std::move(bucket));
   }
+  std::stable_sort(out.error_kinds.begin(), out.error_kinds.end(),
+                   [](const auto& a, const auto& b) { return a.count > b.count; });
   out.phases = std::move(phases);
+  return out;
+}
+
+ByPhase by_phase(std::vector<Part> parts, const std::vector<load::LoadPhase>& phases) {
+  std::map<std::size_t, std::vector<LoadTimeline>> of_phase;
+  std::vector<LoadTimeline> others;
+  for (Part& part : parts) {
+    const bool is_known = part.phase >= 0 && static_cast<std::size_t>(part.phase) < phases.size();
+    (is_known ? of_phase[static_cast<std::size_t>(part.phase)] : others).push_back(std::move(part.timeline));
+  }
+  ByPhase out;
+  std::vector<load::LoadPhase> shared;
+  for (std::size_t i = 0; i < phases.size(); ++i) {
+    if (const auto found = of_phase.find(i); found != of_phase.end())
+      out.alone.emplace(i, joined(std::move(found->second), {phases[i]}));
+    else
+      shared.push_back(phases[i]);
+  }
+  // A phase that nothing was sent in is one all the same.
+  if (!others.empty() || !shared.empty()) out.rest = joined(std::move(others), std::move(shared));
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include "collector/analysis/from_run.h"
 #include "collector/analysis/memory_split.h"
 #include "collector/analysis/sampling.h"
+#include "collector/analysis/window_load.h"
 #include "collector/metrics.h"
 #include "run/rfc3339.h"
 #include "run/units.h"
@@ -95,8 +96,10 @@ void describe_load(run::Reader& reader, const RunInput& input, run::Report& repo
       load.counted_by = "nothing";
       break;
   }
+  std::set<std::string> tools;
   for (const run::LoadSource& source : reader.load_sources()) {
-    load.tool += (load.tool.empty() ? "" : ", ") + source.tool;
+    // A tool that was started for each phase is one tool.
+    if (tools.insert(source.tool).second) load.tool += (load.tool.empty() ? "" : ", ") + source.tool;
     if (input.latency_from == "load tool") load.latency_basis = source.latency_basis;
     load.skipped_rows += unsigned_of(source.skipped);
     if (!source.skipped_why.empty()) load.skipped_why += (load.skipped_why.empty() ? "" : "; ") + source.skipped_why;
@@ -119,10 +122,13 @@ void describe_load(run::Reader& reader, const RunInput& input, run::Report& repo
   if (load.requests == 0 && input.clock.counts_requests()) {
     load.requests = static_cast<std::uint64_t>(input.clock.at(report.run.seconds) - input.clock.at(0));
   }
-  for (const run::LoadWindow& w : reader.load_windows()) {
+  const std::vector<run::LoadWindow> windows = reader.load_windows();
+  for (const run::LoadWindow& w : windows) {
     run::ReportLoadWindow out{w.name, w.kind, seconds_of(w.from_ns), seconds_of(w.to_ns), 0, 0, {}};
-    out.latency = sum_up(input.service.all, std::floor(out.from_s), std::max(std::floor(out.from_s) + 1, out.to_s),
-                         out.requests, out.errors);
+    const auto own = input.latency_from == "load tool" ? load_of_windows(reader, {w}, windows, "") : std::nullopt;
+    out.latency = own ? sum_up(*own, -kAlive, kAlive, out.requests, out.errors)
+                      : sum_up(input.service.all, std::floor(out.from_s),
+                               std::max(std::floor(out.from_s) + 1, out.to_s), out.requests, out.errors);
     load.windows.push_back(std::move(out));
   }
   for (const LatencySeries& series : input.service.endpoints) {

@@ -121,6 +121,12 @@ void read_neighbours(run::Reader& reader, RunInput& input) {
 
 }  // namespace
 
+LatencySeries latency_series(const std::string& endpoint, const std::vector<run::LoadBucket>& buckets) {
+  std::map<Seconds, LatencyPoint> points;
+  for (const run::LoadBucket& bucket : buckets) add_to(points, latency_point(bucket));
+  return series_of(endpoint, std::move(points));
+}
+
 void read_service(run::Reader& reader, bool load_results, RunInput& input) {
   std::map<std::string, std::map<Seconds, LatencyPoint>> endpoints;
   for (const run::LoadBucket& bucket : load_results ? reader.load_buckets() : std::vector<run::LoadBucket>{})

@@ -9,8 +9,8 @@
 // second as the few rows that they make; a text is read from the region once, not once a span.
 //
 // A bucket's second is the one the span ended in. `changes` counts how often a text attribute differs from the one of
-// the span begun just before it, so texts are held back for two seconds and taken in order of their spans' beginnings;
-// a span that lasted longer than that comes too late to be counted as a change.
+// the span begun just before it, so texts are held back for two seconds (less where there would be too many) and taken
+// in order of their spans' beginnings; a span that lasted longer than that comes too late to be counted as a change.
 //
 // It also knows, for a while, what the spans were called that samples were taken in.
 #pragma once
@@ -34,9 +34,10 @@ class SpanDrain {
   static constexpr std::size_t kFirstRows = 10, kSlowestRows = 5;  // per name and second
   static constexpr std::int64_t kMostRows = 500'000;               // per process
   static constexpr std::uint64_t kOrderingNs = 2 * 1'000'000'000ull;
-  static constexpr std::size_t kMostWaiting = 1 << 16;  // texts, for their order to be known
-  static constexpr std::size_t kRecent = 1024;          // ended spans, for one around them that is chosen
-  static constexpr std::size_t kMostInside = 64;        // rows that come along with one request
+  static constexpr std::size_t kMostWaiting = 1 << 16;                  // texts, for their order to be known
+  static constexpr std::uint64_t kShortestOrderingNs = 100'000'000ull;  // rings are read at least as often
+  static constexpr std::size_t kRecent = 1024;    // ended spans, for one around them that is chosen
+  static constexpr std::size_t kMostInside = 64;  // rows that come along with one request
 
   explicit SpanDrain(RegionContext& context) : context_(context) {}
 
@@ -108,6 +109,7 @@ class SpanDrain {
   bool join_family(const Ended& span, shm::SpanId root);
   void write_chosen(const Ended& span);
   void count_changes(std::uint64_t before_ns);
+  void order_sooner();
   void forget_sequences();
   void write(const Bucket& bucket, shm::NameId name);
   void write_until(std::int64_t second);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "collector/analysis/trend.h"
+#include "collector/analysis/window_load.h"
 #include "collector/metrics.h"
 
 namespace camprobe::gates {
@@ -31,6 +32,28 @@ Measured value(double number) {
 
 bool within(const TimeSpans& spans, Seconds at) {
   return std::any_of(spans.begin(), spans.end(), [&](const auto& s) { return at >= s.first && at < s.second; });
+}
+
+// Windows of several load tools may overlap: each instant counts once.
+TimeSpans united(TimeSpans spans) {
+  std::sort(spans.begin(), spans.end());
+  TimeSpans merged;
+  for (const auto& span : spans) {
+    if (!merged.empty() && span.first <= merged.back().second)
+      merged.back().second = std::max(merged.back().second, span.second);
+    else
+      merged.push_back(span);
+  }
+  return merged;
+}
+
+// Without the seconds at their edges, which neighbours have a part of; as they are where nothing else is left.
+TimeSpans whole_seconds_of(const TimeSpans& spans) {
+  TimeSpans whole;
+  for (const auto& [from, to] : spans) {
+    if (std::floor(to) > std::ceil(from)) whole.emplace_back(std::ceil(from), std::floor(to));
+  }
+  return whole.empty() ? spans : whole;
 }
 
 double length_of(const TimeSpans& spans) {
@@ -83,26 +106,46 @@ std::vector<std::string> Measurements::windows() const {
   return names;
 }
 
-TimeSpans Measurements::spans_of(const std::string& window) const {
-  TimeSpans spans;
+std::vector<run::LoadWindow> Measurements::windows_named(const std::string& window) const {
   const bool is_name =
       std::any_of(load_windows_.begin(), load_windows_.end(), [&](const auto& w) { return w.name == window; });
+  std::vector<run::LoadWindow> list;
   for (const run::LoadWindow& w : load_windows_) {
-    if ((is_name ? w.name : w.kind) != window) continue;
+    if ((is_name ? w.name : w.kind) == window) list.push_back(w);
+  }
+  return list;
+}
+
+TimeSpans Measurements::spans_of(const std::string& window) const {
+  TimeSpans spans;
+  for (const run::LoadWindow& w : windows_named(window)) {
     // Whole seconds, as buckets are.
     const double from = std::floor(static_cast<double>(w.from_ns) / 1e9);
     spans.emplace_back(from, std::max(from + 1, std::ceil(static_cast<double>(w.to_ns) / 1e9)));
   }
-  // Windows of several load tools may overlap: each second counts once.
-  std::sort(spans.begin(), spans.end());
-  TimeSpans merged;
-  for (const auto& span : spans) {
-    if (!merged.empty() && span.first <= merged.back().second)
-      merged.back().second = std::max(merged.back().second, span.second);
-    else
-      merged.push_back(span);
+  return united(std::move(spans));
+}
+
+TimeSpans Measurements::exact_spans_of(const std::string& window) const {
+  TimeSpans spans;
+  for (const run::LoadWindow& w : windows_named(window))
+    spans.emplace_back(static_cast<double>(w.from_ns) / 1e9, static_cast<double>(w.to_ns) / 1e9);
+  return united(std::move(spans));
+}
+
+const LatencySeries* Measurements::series_of(const std::string& endpoint) const {
+  if (endpoint.empty()) return &input_.service.all;
+  for (const LatencySeries& one : input_.service.endpoints) {
+    if (one.endpoint == endpoint) return &one;
   }
-  return merged;
+  return nullptr;
+}
+
+const std::optional<LatencySeries>& Measurements::own_load(const Scope& scope) {
+  const auto [found, is_new] = own_loads_.try_emplace(scope);
+  if (is_new && !scope.window.empty() && input_.latency_from == "load tool")
+    found->second = analysis::load_of_windows(reader_, windows_named(scope.window), load_windows_, scope.endpoint);
+  return found->second;
 }
 
 TimeSpans Measurements::load_spans(const Scope& scope) const {
@@ -141,20 +184,26 @@ std::optional<double> Measurements::rise(const run::Metric& counter, Seconds fro
   return any ? std::optional(sum) : std::nullopt;
 }
 
-Measurements::Sum Measurements::sum_of(const Scope& scope) const {
+Measurements::Sum Measurements::sum_of(const Scope& scope) {
   Sum sum;
-  const LatencySeries* series = nullptr;
-  if (scope.endpoint.empty()) series = &input_.service.all;
-  for (const LatencySeries& one : input_.service.endpoints) {
-    if (!scope.endpoint.empty() && one.endpoint == scope.endpoint) series = &one;
-  }
+  const auto& own = own_load(scope);
+  const LatencySeries* series = own ? &*own : series_of(scope.endpoint);
   if (series == nullptr) return sum;
-  const TimeSpans spans = scope.window.empty() ? TimeSpans{{0, analysis::kAlive}} : spans_of(scope.window);
+  const TimeSpans spans =
+      scope.window.empty() || own ? TimeSpans{{-analysis::kAlive, analysis::kAlive}} : spans_of(scope.window);
   sum.known = !spans.empty();
+  // A second at the window's edge holds its neighbour's latencies too: those that lie within it tell, if there are any.
+  const TimeSpans exact = own || scope.window.empty() ? TimeSpans{} : exact_spans_of(scope.window);
+  const auto is_whole = [&](const LatencyPoint& p) {
+    return std::any_of(exact.begin(), exact.end(),
+                       [&](const auto& s) { return p.at >= s.first && p.at + std::max(p.width, 1.0) <= s.second; });
+  };
+  const bool has_whole = std::any_of(series->points.begin(), series->points.end(), is_whole);
   for (const LatencyPoint& p : series->points) {
     if (!within(spans, p.at)) continue;
     sum.requests += p.requests;
     sum.errors += p.errors;
+    if (has_whole && !is_whole(p)) continue;
     if (!p.latency.empty()) {
       sum.latency.merge(p.latency);
     } else if (p.p50_ms > 0) {
@@ -167,7 +216,7 @@ Measurements::Sum Measurements::sum_of(const Scope& scope) const {
   return sum;
 }
 
-Measured Measurements::latency(std::string_view name, const Scope& scope) const {
+Measured Measurements::latency(std::string_view name, const Scope& scope) {
   const Sum sum = sum_of(scope);
   const double share = name == "latency_p50_ms" ? 0.5 : name == "latency_p95_ms" ? 0.95 : 0.99;
   if (!sum.latency.empty()) {
@@ -179,7 +228,7 @@ Measured Measurements::latency(std::string_view name, const Scope& scope) const 
   return weighted > 0 ? value(weighted / sum.weight) : missing("the load tool does not give this quantile");
 }
 
-Measured Measurements::of_requests(std::string_view name, const Scope& scope) const {
+Measured Measurements::of_requests(std::string_view name, const Scope& scope) {
   if (input_.service.all.points.empty()) return missing("no requests were counted (give --load-results)");
   const Sum sum = sum_of(scope);
   if (name == "requests") return value(sum.requests);
@@ -187,13 +236,20 @@ Measured Measurements::of_requests(std::string_view name, const Scope& scope) co
     if (input_.latency_from != "load tool") return missing("only a load tool's results tell errors");
     return sum.requests > 0 ? value(sum.errors / sum.requests) : missing("no request finished");
   }
-  const TimeSpans spans = load_spans(scope);
+  const TimeSpans spans = scope.window.empty() ? load_spans(scope) : exact_spans_of(scope.window);
   const double seconds = length_of(spans);
-  if (seconds <= 0) return missing("the load took no time");
-  const LatencySeries* series = &input_.service.all;
-  for (const LatencySeries& one : input_.service.endpoints) {
-    if (!scope.endpoint.empty() && one.endpoint == scope.endpoint) series = &one;
+  // The body is known to the second of a bucket, and where it is all of the load, its windows tell better.
+  if (scope.window.empty() && !load_windows_.empty() && !spans.empty()) {
+    std::int64_t from = load_windows_.front().from_ns, to = load_windows_.front().to_ns;
+    for (const run::LoadWindow& w : load_windows_) from = std::min(from, w.from_ns), to = std::max(to, w.to_ns);
+    const double began = static_cast<double>(from) / 1e9, ended = static_cast<double>(to) / 1e9;
+    if (ended > began && std::abs(began - spans.front().first) <= 1 && std::abs(ended - spans.back().second) <= 1)
+      return value(sum.requests / (ended - began));
   }
+  if (seconds <= 0) return missing("the load took no time");
+  if (own_load(scope)) return value(sum.requests / seconds);
+  const LatencySeries* series = series_of(scope.endpoint);
+  if (series == nullptr) series = &input_.service.all;
   double requests = 0;
   for (const LatencyPoint& p : series->points) {
     for (const auto& [from, to] : spans) {
@@ -207,10 +263,8 @@ Measured Measurements::of_requests(std::string_view name, const Scope& scope) co
 
 Measured Measurements::availability(const Scope& scope) const {
   if (input_.latency_from != "load tool") return missing("only a load tool's results tell errors");
-  const LatencySeries* series = &input_.service.all;
-  for (const LatencySeries& one : input_.service.endpoints) {
-    if (!scope.endpoint.empty() && one.endpoint == scope.endpoint) series = &one;
-  }
+  const LatencySeries* series = series_of(scope.endpoint);
+  if (series == nullptr) series = &input_.service.all;
   const TimeSpans spans = load_spans(scope);
   double answered = 0, seconds = 0, requests = 0;
   std::map<std::int64_t, std::pair<double, double>> by_second;  // requests and errors
@@ -240,7 +294,7 @@ Measured Measurements::availability(const Scope& scope) const {
 
 Measured Measurements::processor(std::string_view name, const Scope& scope) const {
   if (input_.service.cpu.empty()) return missing("no CPU time was recorded");
-  const TimeSpans spans = load_spans(scope);
+  const TimeSpans spans = scope.window.empty() ? load_spans(scope) : whole_seconds_of(exact_spans_of(scope.window));
   double sum = 0, seconds = 0, highest = 0;
   std::map<std::int64_t, double> cores;
   for (const GaugePoint& p : input_.service.cpu) {
@@ -306,7 +360,7 @@ Measured Measurements::per_request(const run::Metric& counter, const Scope& scop
     return missing("requests were not counted");
   double sum = 0, requests = 0;
   bool any = false;
-  for (const auto& [from, to] : load_spans(scope)) {
+  for (const auto& [from, to] : scope.window.empty() ? load_spans(scope) : exact_spans_of(scope.window)) {
     if (const auto rose = rise(counter, from, to)) {
       any = true;
       sum += *rose;

@@ -42,6 +42,8 @@ class Measurements {
   std::vector<std::string> windows() const;  // names; a kind is one too
   // When the window was; empty where there is none of that name.
   TimeSpans spans_of(const std::string& window) const;
+  // The same to the nanosecond: spans_of() has whole seconds, with what neighbours have of them.
+  TimeSpans exact_spans_of(const std::string& window) const;
   // Those of the scope: of the load's body for the whole.
   TimeSpans load_spans(const Scope& scope) const;
   // A level of all processes together, second by second.
@@ -51,9 +53,13 @@ class Measurements {
 
  private:
   struct Sum;
-  Sum sum_of(const Scope& scope) const;
-  Measured latency(std::string_view name, const Scope& scope) const;
-  Measured of_requests(std::string_view name, const Scope& scope) const;
+  std::vector<run::LoadWindow> windows_named(const std::string& window) const;
+  const analysis::LatencySeries* series_of(const std::string& endpoint) const;
+  // What the scope's window was sent, where that is known apart from its neighbours'; nothing: seconds tell.
+  const std::optional<analysis::LatencySeries>& own_load(const Scope& scope);
+  Sum sum_of(const Scope& scope);
+  Measured latency(std::string_view name, const Scope& scope);
+  Measured of_requests(std::string_view name, const Scope& scope);
   Measured availability(const Scope& scope) const;
   Measured processor(std::string_view name, const Scope& scope) const;
   Measured peak(const run::Metric& metric, const Scope& scope);
@@ -66,6 +72,7 @@ class Measurements {
   const analysis::RunInput& input_;
   const run::Report& report_;
   std::vector<run::LoadWindow> load_windows_;
+  std::map<Scope, std::optional<analysis::LatencySeries>> own_loads_;
   std::map<std::string, std::vector<analysis::GaugePoint>> levels_;
   std::map<std::string, std::vector<run::Point>> counters_;
 };

@@ -54,13 +54,15 @@ bool take_load(Recording& recording, const std::string& file, const std::string&
   return true;
 }
 
-int take_timeline(Recording& recording, const std::string& shown, const run::Result<load::LoadTimeline>& timeline) {
-  if (!timeline) {
-    say(timeline.error());
+int take_timelines(Recording& recording, const std::string& shown,
+                   const run::Result<std::vector<load::LoadTimeline>>& timelines) {
+  if (!timelines) {
+    say(timelines.error());
     return 2;
   }
   const std::int64_t realtime_ns = drain::to_integer(drain::clock_ns(CLOCK_REALTIME)) - recording.clock().now_ns();
-  write_load(recording.writer(), *timeline, shown, realtime_ns, load::Nanoseconds{0});
+  for (const load::LoadTimeline& timeline : *timelines)
+    write_load(recording.writer(), timeline, shown, realtime_ns, load::Nanoseconds{0});
   return 0;
 }
 

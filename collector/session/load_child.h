@@ -25,8 +25,10 @@ namespace camprobe {
 bool take_load(Recording& recording, const std::string& file, const std::string& shown, const std::string& h2load_text,
                std::optional<load::WallTime> began);
 
-// The load of a caller who drove it: 0, or 2 where it could not be read, which has been said.
-int take_timeline(Recording& recording, const std::string& shown, const run::Result<load::LoadTimeline>& timeline);
+// The load of a caller who drove it, each timeline a source of its own: 0, or 2 where it could not be read, which has
+// been said.
+int take_timelines(Recording& recording, const std::string& shown,
+                   const run::Result<std::vector<load::LoadTimeline>>& timelines);
 
 // A load command while it runs. The caller waits for children and says when this one has ended.
 class LoadChild {

@@ -93,7 +93,7 @@ ProgramSession::ProgramSession(const RunOptions& options, std::string path, Reco
       signals_(signals),
       child_(child),
       watch_({options.duration, options.escalates, options.is_quiet}, began_) {
-  if (!options.load.empty() && !options.load_timeline) load_.emplace(options, path_);
+  if (!options.load.empty() && !options.load_timelines) load_.emplace(options, path_);
   if (options.prove_idle) proof_.emplace(*options.prove_idle);
 }
 
@@ -132,7 +132,7 @@ void ProgramSession::take_signals(milliseconds wait) {
 void ProgramSession::take_signal(const signalfd_siginfo& signal) {
   if (stop_ == Stop::kNo) stop_ = Stop::kAsked;
   // A hang-up may mean "read your configuration again".
-  if ((load_ || options_.load_timeline) && signal.ssi_signo != SIGHUP)
+  if ((load_ || options_.load_timelines) && signal.ssi_signo != SIGHUP)
     kill_at_ = std::min(kill_at_, steady_clock::now() + options_.grace);
   if (is_the_third_in_a_row(signal.ssi_signo)) kill_at_ = {};
   if (load_) load_->stop(options_.grace);
@@ -172,7 +172,7 @@ void ProgramSession::reap_children() {
 void ProgramSession::tell_of_rest(Instant now) {
   if (child_lives_ || has_told_of_rest_ || now - child_ended_at_ <= std::chrono::seconds(1)) return;
   has_told_of_rest_ = true;
-  const bool has_load = load_ || options_.load_timeline;
+  const bool has_load = load_ || options_.load_timelines;
   const bool is_to_end = stop_ == Stop::kTerminated || (stop_ == Stop::kAsked && has_load);
   if (recording_.has_live_process() && is_to_end) {
     send(SIGTERM);  // a shell script that started the server ends without telling it
@@ -276,7 +276,7 @@ Outcome ProgramSession::finish() {
     const bool is_taken = take_load(recording_, options_.load_results, options_.load_results, {}, std::nullopt);
     load_code_ = is_taken ? 0 : 2;
   }
-  if (options_.load_timeline) load_code_ = take_timeline(recording_, options_.load, options_.load_timeline());
+  if (options_.load_timelines) load_code_ = take_timelines(recording_, options_.load, options_.load_timelines());
   for (const std::string& line : recording_.unprobed()) say("not sampled: " + line);
   finish_run(recording_, path_, run::kComplete, options_.is_quiet);
 

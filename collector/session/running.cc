@@ -52,7 +52,7 @@ Outcome record_until_end(Recording& recording, Signals& signals, const AttachOpt
   int load_code = 0;
   if (!options.load_results.empty())
     load_code = take_load(recording, options.load_results, options.load_results, {}, std::nullopt) ? 0 : 2;
-  if (options.load_timeline) load_code = take_timeline(recording, options.load, options.load_timeline());
+  if (options.load_timelines) load_code = take_timelines(recording, options.load, options.load_timelines());
   finish_run(recording, path, run::kComplete, options.is_quiet);
   return {load_code, path};
 }
@@ -66,7 +66,7 @@ Outcome go_on(const AttachOptions& options) {
   if (options.pid != 0) recording.follow(options.pid);
   recording.poll();
   if (!recording.has_live_process() && !recording.follows_all()) {
-    if (options.load_timeline) take_timeline(recording, options.load, options.load_timeline());
+    if (options.load_timelines) take_timelines(recording, options.load, options.load_timelines());
     const auto finished = recording.finish(run::kComplete);
     say(finished ? fmt::format(
                        "no process of {} lives any more: its recording is complete now. Name the PID of one that goes "

@@ -4,6 +4,7 @@
 #include <bit>
 #include <map>
 
+#include "collector/drain/spans.h"
 #include "run/histogram.h"
 #include "tests/collector/drain_fixture.h"
 
@@ -74,6 +75,27 @@ TEST_F(DrainTest, SpansHaveHistogramsAttributesAndChangesInOrderOfTheirBeginning
 }
 
 // Texts are interned: however many spans carry one, it is read from the region once.
+TEST_F(DrainTest, ChangesAreCountedOfMoreSpansThanAreHeldBackForTheirOrder) {
+  const shm::NameId arbitration = name("cam.arbitration"), provider = name("provider");
+  const shm::NameId names[] = {name("a"), name("b")};
+  constexpr std::uint64_t kSpans = 100'000, kAtATime = 100;
+  static_assert(kSpans > drain::SpanDrain::kMostWaiting);
+  for (std::uint64_t i = 0; i < kSpans; ++i) {
+    const shm::SpanId id = 0x10000u * (i + 1) + 1;
+    const std::uint64_t begin = base_ + i * kMs / 100;  // all within a second: 2 s are held back
+    ring_.write(begin + kMs / 200, RecordKind::kSpan, 0, 0, id, shm::SpanPayload{0, begin, arbitration, 4242, 4242, 1});
+    shm::AttributesPayload attributes{};
+    attributes.attribute[0] = {provider, shm::AttributeType::kText, names[i % 2]};
+    ring_.write(begin + kMs / 200, RecordKind::kSpanAttributes, 0, 0, id, attributes);
+    if (i % kAtATime == kAtATime - 1) drain_->drain();
+  }
+  drain_->finish(0);
+  run::Reader run = read();
+  std::int64_t changes = 0;
+  for (const run::SpanAttribute& row : run.span_attributes()) changes += row.changes;
+  EXPECT_EQ(changes, static_cast<std::int64_t>(kSpans) - 1);
+}
+
 TEST_F(DrainTest, SpansOfTheSameTextsCostNoMoreReads) {
   const shm::NameId request = name("cam.request"), endpoint = name("endpoint"), status = name("status");
   shm::SpanId id = 0x10001;

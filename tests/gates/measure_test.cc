@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
+#include "run/histogram.h"
+#include "run/writer.h"
 #include "tests/gates/measured_run.h"
 #include "tests/run/scratch.h"
 
@@ -15,9 +19,11 @@ using tests::MeasuredRun;
 
 class Measuring {
  public:
-  explicit Measuring(const MeasuredRun& what) {
-    tests::measured_run(scratch_ / "a.camrun", what);
-    auto opened = run::Reader::open(scratch_ / "a.camrun");
+  explicit Measuring(const MeasuredRun& what)
+      : Measuring("a.camrun", [&](const std::string& path) { tests::measured_run(path, what); }) {}
+  Measuring(const std::string& name, const std::function<void(const std::string&)>& write) {
+    write(scratch_ / name);
+    auto opened = run::Reader::open(scratch_ / name);
     if (!opened) throw std::runtime_error(opened.error());
     reader_ = std::make_unique<run::Reader>(std::move(*opened));
     input_ = analysis::input_from(*reader_, {});
@@ -83,6 +89,67 @@ TEST(Measurements, OfAnEndpointAndOfAWindowByItsNameOrKind) {
   EXPECT_THAT(measure("requests", {"/nowhere", ""}).why, HasSubstr("there is no endpoint /nowhere: there are /chat"));
   EXPECT_THAT(measure("requests", {"", "spike"}).why,
               HasSubstr("there is no load window spike: there are warming, body"));
+}
+
+// A calm of 100 requests/s at 10 ms, and from the middle of second 12 on a surge of 2,000 at 200 ms that fails by
+// halves: each a load source of its own, or both one.
+void calm_and_surge(const std::string& path, bool apart) {
+  auto created = run::Writer::create(path, {});
+  if (!created) throw std::runtime_error(created.error());
+  run::Writer& writer = *created;
+  run::Process process;
+  process.pid = 4100;
+  process.probe_state = "sampling";
+  process.ended_ns = 30 * std::int64_t{1'000'000'000};
+  writer.add(process);
+  run::LoadSource source;
+  source.tool = "h2load";
+  source.latency_basis = "sent";
+  const run::SourceId calm = writer.add(source), surge = apart ? writer.add(source) : calm;
+  const auto window = [&](run::SourceId of, const char* name, const char* kind, double from, double to) {
+    run::LoadWindow w;
+    w.source = of, w.name = name, w.kind = kind;
+    w.from_ns = static_cast<std::int64_t>(from * 1e9), w.to_ns = static_cast<std::int64_t>(to * 1e9);
+    writer.put(w);
+  };
+  window(calm, "calm", "steady", 2, 12.5);
+  window(surge, "surge", "spike", 12.5, 22.5);
+  const auto put = [&](run::SourceId of, int second, std::int64_t slow, std::int64_t quick) {
+    run::Histogram latency;
+    if (quick > 0) latency.record(10'000'000, static_cast<std::uint64_t>(quick));
+    if (slow > 0) latency.record(200'000'000, static_cast<std::uint64_t>(slow));
+    run::LoadBucket b;
+    b.source = of, b.second = second, b.requests = slow + quick, b.errors = slow / 2, b.latency = latency.to_json();
+    writer.put(b);
+  };
+  for (int s = 2; s < 12; ++s) put(calm, s, 0, 100);
+  if (apart)
+    put(calm, 12, 0, 50), put(surge, 12, 1000, 0);
+  else
+    put(calm, 12, 1000, 50);
+  for (int s = 13; s < 22; ++s) put(surge, s, 2000, 0);
+  put(surge, 22, 1000, 0);
+  if (auto done = writer.finish(30 * std::int64_t{1'000'000'000}, run::kComplete); !done)
+    throw std::runtime_error(done.error());
+}
+
+TEST(Measurements, OfAWindowWithALoadSourceOfItsOwnHaveNothingOfItsNeighbours) {
+  Measuring measure("surge.camrun", [](const std::string& path) { calm_and_surge(path, true); });
+  EXPECT_EQ(*measure("requests", {"", "calm"}).value, 1050);
+  EXPECT_EQ(*measure("requests", {"", "surge"}).value, 20000);
+  EXPECT_DOUBLE_EQ(*measure("throughput_rps", {"", "calm"}).value, 100);
+  EXPECT_DOUBLE_EQ(*measure("throughput_rps", {"", "surge"}).value, 2000);
+  EXPECT_NEAR(*measure("latency_p99_ms", {"", "calm"}).value, 10, 0.2);
+  EXPECT_NEAR(*measure("latency_p50_ms", {"", "surge"}).value, 200, 3.3);
+  EXPECT_EQ(*measure("error_rate", {"", "calm"}).value, 0);
+  EXPECT_NEAR(*measure("throughput_rps").value, 21050 / 20.5, 1e-9);
+}
+
+TEST(Measurements, OfAWindowThatSharesItsSourceHaveTheLatenciesOfItsWholeSeconds) {
+  Measuring measure("surge.camrun", [](const std::string& path) { calm_and_surge(path, false); });
+  EXPECT_NEAR(*measure("latency_p99_ms", {"", "calm"}).value, 10, 0.2);
+  EXPECT_NEAR(*measure("latency_p50_ms", {"", "surge"}).value, 200, 3.3);
+  EXPECT_GT(*measure("error_rate", {"", "calm"}).value, 0) << "no error is left out of both windows";
 }
 
 TEST(Measurements, AnOutageIsTimeWithoutAnswers) {

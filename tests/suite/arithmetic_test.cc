@@ -3,9 +3,11 @@
 
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "suite/effect.h"
 #include "suite/journal.h"
+#include "suite/phase_load.h"
 #include "suite/reconcile.h"
 #include "suite/recovery.h"
 #include "suite/scaling.h"
@@ -18,6 +20,12 @@ std::vector<LoadSecond> seconds(const std::vector<double>& p95) {
   std::vector<LoadSecond> list;
   for (std::size_t i = 0; i < p95.size(); ++i) list.push_back({static_cast<double>(i), p95[i], false});
   return list;
+}
+
+// Seconds [from, to) are the surge.
+std::optional<Recovery> around(const std::vector<LoadSecond>& all, std::ptrdiff_t from, std::ptrdiff_t to) {
+  return recovery_after({all.begin(), all.begin() + from}, {all.begin() + from, all.begin() + to},
+                        {all.begin() + to, all.end()}, static_cast<double>(to));
 }
 
 RequestCounts counts(std::int64_t tool, std::int64_t done, std::int64_t server, std::int64_t probe,
@@ -65,7 +73,7 @@ TEST(Counts, RequestsUnderWayExcuseAsManyThatTheServerDoesNotHave) {
 }
 
 TEST(Recovery, IsTheFirstOfThreeSecondsAsQuickAsBefore) {
-  const auto found = recovery_after(seconds({10, 11, 10, 10, 90, 95, 60, 12, 40, 12, 11, 12, 10}), 4, 6);
+  const auto found = around(seconds({10, 11, 10, 10, 90, 95, 60, 12, 40, 12, 11, 12, 10}), 4, 6);
   ASSERT_TRUE(found);
   EXPECT_DOUBLE_EQ(found->usual_ms, 10);
   EXPECT_DOUBLE_EQ(found->worst_ms, 95);
@@ -74,11 +82,77 @@ TEST(Recovery, IsTheFirstOfThreeSecondsAsQuickAsBefore) {
 }
 
 TEST(Recovery, IsNotClaimedWhereItWasNotSeen) {
-  EXPECT_FALSE(recovery_after(seconds({10, 10, 10, 90, 90, 50, 50, 10, 10}), 3, 5)->seconds);
-  EXPECT_FALSE(recovery_after(seconds({10, 90, 90, 10, 10, 10}), 1, 3));
+  EXPECT_FALSE(around(seconds({10, 10, 10, 90, 90, 50, 50, 10, 10}), 3, 5)->seconds);
+  EXPECT_FALSE(around(seconds({10, 90, 90, 10, 10, 10}), 1, 3));
   auto failing = seconds({10, 10, 10, 90, 10, 10, 10, 10});
   for (std::size_t i = 4; i < failing.size(); ++i) failing[i].has_errors = true;
-  EXPECT_FALSE(recovery_after(failing, 3, 4)->seconds);
+  EXPECT_FALSE(around(failing, 3, 4)->seconds);
+}
+
+// Five seconds of calm, a surge from the middle of a second on to the middle of another, and calm again.
+RunOutcome calm_surge_calm(bool by_process) {
+  constexpr std::int64_t kEpoch = 1'800'000'000, kNs = 1'000'000'000;
+  const auto at = [](double s) { return kEpoch * kNs + static_cast<std::int64_t>(s * 1e9); };
+  RunOutcome outcome;
+  outcome.from_ns = at(0);
+  std::vector<Part> parts;
+  std::vector<load::LoadPhase> phases;
+  const auto phase = [&](const char* name, const char* kind, double from, double to, std::uint64_t rate, double ms) {
+    const int index = static_cast<int>(outcome.phases.size());
+    outcome.phases.push_back({name, kind, at(from), at(to), to - from, 1, std::nullopt, 0, 0});
+    phases.push_back(
+        {name, kind, load::WallTime{load::Nanoseconds{at(from)}}, load::WallTime{load::Nanoseconds{at(to)}}});
+    load::LoadTimeline timeline;
+    timeline.requests = 0;
+    timeline.errors = 0;
+    for (double s = std::floor(from); s < to; ++s) {
+      const double share = std::min(s + 1, to) - std::max(s, from);
+      load::LoadBucket bucket{load::WallTime{load::Nanoseconds{at(s)}}, std::chrono::seconds(1), {}, {}};
+      for (int i = 0; i < static_cast<int>(static_cast<double>(rate) * share); ++i) {
+        ++bucket.all.requests;
+        bucket.all.latency.record(static_cast<std::uint64_t>(ms * 1e6));
+      }
+      *timeline.requests += bucket.all.requests;
+      timeline.latency.merge(bucket.all.latency);
+      timeline.buckets.push_back(bucket);
+    }
+    parts.push_back({std::move(timeline), by_process ? index : -1});
+  };
+  phase("before", "steady", 0, 4.5, 100, 10);
+  phase("surge", "spike", 4.5, 8.6, 2000, 200);
+  phase("after", "steady", 8.6, 14, 100, 10);
+  outcome.by_phase = by_phase(parts, phases);
+  std::vector<load::LoadTimeline> all;
+  for (Part& part : parts) all.push_back(std::move(part.timeline));
+  outcome.timeline = joined(std::move(all), std::move(phases));
+  return outcome;
+}
+
+TEST(Phases, HaveTheirOwnRequestsWhereAProcessOfTheLoadToolRanForEach) {
+  const RunOutcome outcome = calm_surge_calm(true);
+  const auto before = phase_load(outcome, 0), surge = phase_load(outcome, 1), after = phase_load(outcome, 2);
+  EXPECT_EQ(before["requests"], 450);
+  EXPECT_EQ(surge["requests"], 1000 + 3 * 2000 + 1199);  // 0.6 of a second is a little less in doubles
+  EXPECT_EQ(after["requests"], 540);
+  EXPECT_NEAR(before["throughput_rps"].get<double>(), 100, 0.5);
+  EXPECT_NEAR(before["latency_p99_ms"].get<double>(), 10, 0.3);
+  EXPECT_NEAR(after["latency_p99_ms"].get<double>(), 10, 0.3);
+  EXPECT_NEAR(surge["latency_p50_ms"].get<double>(), 200, 5);
+  const auto recovery = recovery_json(outcome);
+  EXPECT_NEAR(recovery[0]["usual_p95_ms"].get<double>(), 10, 0.3);
+  EXPECT_DOUBLE_EQ(recovery[0]["recovery_s"].get<double>(), 0) << "the surge's own answers are not the calm's";
+}
+
+TEST(Phases, OfAToolThatRunsThroughThemHaveTheLatenciesOfSecondsThatAreTheirsAlone) {
+  const RunOutcome outcome = calm_surge_calm(false);
+  EXPECT_TRUE(outcome.by_phase.alone.empty());
+  EXPECT_NEAR(phase_load(outcome, 0)["latency_p99_ms"].get<double>(), 10, 0.3);
+  EXPECT_NEAR(phase_load(outcome, 1)["latency_p50_ms"].get<double>(), 200, 5);
+  EXPECT_NEAR(phase_load(outcome, 2)["latency_p99_ms"].get<double>(), 10, 0.3);
+  const std::uint64_t all = phase_load(outcome, 0)["requests"].get<std::uint64_t>() +
+                            phase_load(outcome, 1)["requests"].get<std::uint64_t>() +
+                            phase_load(outcome, 2)["requests"].get<std::uint64_t>();
+  EXPECT_EQ(all, *outcome.timeline.requests) << "each request is in one phase";
 }
 
 // SPEC SDM91 on a Sun SPARCcenter 2000, from N. Gunther, Guerrilla Capacity Planning (2007), as the R package usl has

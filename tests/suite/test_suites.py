@@ -87,6 +87,9 @@ class Beside(Suites):
         # By price alone the thrifty provider (0.4) is taken; in turn it is one of three (0.4, 1, 2.5).
         self.assertLess(cost["high"], 0.5, cost)
         self.assertEqual("better", cost["verdict"])
+        # Nobody fails here, which is a figure all the same: shares that are zero have no ratio.
+        errors = next(one for one in section["data"] if one["metric"] == "error_rate" and one["baseline"] == "direct")
+        self.assertEqual(("same", 0), (errors["verdict"], errors["difference"]), errors)
 
     def test_more_cores_are_measured_and_two_points_are_not_fitted(self):
         done = self.run_suite("scalability-vertical", "--time-scale", "0.05", "--repeats", "1")
