@@ -127,7 +127,7 @@ void Symbolizer::State::name_all(const std::string& run_path, run::StacksOf whic
     problems.insert(namer.problems().begin(), namer.problems().end());
   }
   while (!ended.empty()) forget(ended.front());
-  modules.unload_all();
+  modules.forget_all();
   const std::lock_guard lock(mutex);
   naming_time += thread_time() - before;
   is_naming = false;

@@ -181,17 +181,17 @@ std::vector<std::uint8_t> ElfFile::bytes_at(std::uint64_t address, std::size_t w
 }
 
 void ElfFile::drop_pages() const {
-  std::size_t size = 0;
-  const char* image = elf_rawfile(elf_, &size);
-  const auto begin = reinterpret_cast<std::uintptr_t>(image);
+  const auto image_of = [](Elf* elf) {
+    std::size_t size = 0;
+    return elf == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(elf_rawfile(elf, &size));
+  };
+  const std::uintptr_t own = image_of(elf_), debug = image_of(debug_elf_);
   // Only where it is a file that lies there: memory that libelf had to copy it to would be lost.
   std::ifstream maps("/proc/self/maps");
-  for (std::string line; image != nullptr && std::getline(maps, line);) {
+  for (std::string line; own + debug != 0 && std::getline(maps, line);) {
     unsigned long low = 0, high = 0, inode = 0;
     if (std::sscanf(line.c_str(), "%lx-%lx %*4s %*x %*x:%*x %lu", &low, &high, &inode) != 3) continue;
-    if (low != begin || inode == 0) continue;
-    ::madvise(reinterpret_cast<void*>(low), high - low, MADV_DONTNEED);
-    return;
+    if (inode != 0 && (low == own || low == debug)) ::madvise(reinterpret_cast<void*>(low), high - low, MADV_DONTNEED);
   }
 }
 
@@ -201,6 +201,7 @@ Dwarf* ElfFile::dwarf(std::uint64_t* bias) {
   Dwarf_Addr dwarf_bias = 0;
   Dwarf* dwarf = dwfl_module_getdwarf(module_, &dwarf_bias);
   if (dwarf != nullptr) inflated_bytes_ += own;
+  if (dwarf != nullptr) debug_elf_ = dwarf_getelf(dwarf);
   *bias = dwarf_bias;
   return dwarf;
 }

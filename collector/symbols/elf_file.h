@@ -53,7 +53,7 @@ class ElfFile {
   // Up to `wanted` bytes of the file's image at `address`; fewer where the file ends.
   std::vector<std::uint8_t> bytes_at(std::uint64_t address, std::size_t wanted) const;
 
-  // Pages of the mapped file that were read go back to the kernel, which has them in its cache still. What was made of
+  // Pages of the mapped files that were read go back to the kernel, which has them in its cache still. What was made of
   // them stays.
   void drop_pages() const;
 
@@ -76,6 +76,7 @@ class ElfFile {
   std::unique_ptr<Dwfl, EndDwfl> dwfl_;
   Dwfl_Module* module_ = nullptr;
   Elf* elf_ = nullptr;
+  Elf* debug_elf_ = nullptr;  // the same, another, or null: not looked for yet
   int machine_ = 0;
   std::vector<Section> sections_;
   std::uint64_t inflated_bytes_ = 0;

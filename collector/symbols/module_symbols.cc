@@ -190,7 +190,11 @@ void ModuleSymbols::resolve_all(AddressesByFile by_file) {
   for (auto& [file, addresses] : by_file) {
     std::sort(addresses.begin(), addresses.end());
     addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
-    for (const std::uint64_t address : addresses) resolve(file, address);
+    constexpr std::size_t kBetweenDrops = 64;
+    for (std::size_t i = 0; i < addresses.size(); ++i) {
+      resolve(file, addresses[i]);
+      if (limits_.resident_bytes != 0 && i % kBetweenDrops == kBetweenDrops - 1) file->drop_pages();
+    }
     if (file->bytes() == 0) continue;
     file->unload();
     ++usage_.unloads;
@@ -205,6 +209,14 @@ void ModuleSymbols::unload_all() {
   }
   ::malloc_trim(0);
   if (limits_.resident_bytes != 0) at_rest_bytes_ = resident_bytes();
+}
+
+void ModuleSymbols::forget_all() {
+  results_.clear();
+  by_key_.clear();
+  texts_.clear();
+  usage_.result_bytes = 0;
+  unload_all();
 }
 
 void ModuleSymbols::stay_within_resident_bytes() {

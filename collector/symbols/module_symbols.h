@@ -93,8 +93,10 @@ class ModuleSymbols {
   using AddressesByFile = std::map<std::shared_ptr<ModuleFile>, std::vector<std::uint64_t>>;
   void resolve_all(AddressesByFile addresses);
 
-  // Gives back all that can be read again from the files. To be called when nothing is to be named for a while.
+  // Gives back all that was made of the files and can be read again; answers are kept. forget_all() gives those back as
+  // well, to be called when nothing is to be named for a while.
   void unload_all();
+  void forget_all();
 
   Usage usage() const;
 

@@ -39,7 +39,10 @@ bool SymbolTable::Symbol::operator<(const Symbol& other) const {
 SymbolTable::SymbolTable(const ElfFile& file) : file_(file) {
   Dwfl_Module* module = file.dwfl_module();
   const int count = dwfl_module_getsymtab(module);
+  // All of a large program's names are tens of megabytes of its file, of which few are looked at again.
+  constexpr int kBetweenDrops = 16384;
   for (int i = 1; i < count; ++i) {
+    if (i % kBetweenDrops == 0) file.drop_pages();
     GElf_Sym symbol;
     GElf_Addr address = 0;
     GElf_Word section = 0;
@@ -60,6 +63,7 @@ SymbolTable::SymbolTable(const ElfFile& file) : file_(file) {
   };
   symbols_.erase(std::unique(symbols_.begin(), symbols_.end(), same), symbols_.end());
   symbols_.shrink_to_fit();
+  if (count > kBetweenDrops) file.drop_pages();
   reach_.reserve(symbols_.size());
   std::uint64_t furthest = 0;
   for (const Symbol& symbol : symbols_) reach_.push_back(furthest = std::max(furthest, symbol.end));
