@@ -64,7 +64,7 @@ class SampleDepot {
     if (base_ == nullptr) return 0;
     for (int tries = 0; tries < 4; ++tries) {
       const std::uint32_t turn = turn_->load(std::memory_order_seq_cst);
-      if (is_over(turn, now_ns) && !begin_turn(turn, now_ns)) now_ns = 0;  // goes on in this one while it has room
+      if (is_over(now_ns) && !begin_turn(turn, now_ns)) now_ns = 0;  // goes on in this one while it has room
       if (turn_->load(std::memory_order_seq_cst) != turn) continue;
       InternHeader* table = header(turn);
       if (table == nullptr) return 0;
@@ -92,7 +92,7 @@ class SampleDepot {
            table.entries.load(std::memory_order_relaxed) >= kSampleSlots / 4 * 3;
   }
 
-  bool is_over(std::uint32_t, std::uint64_t now_ns) {
+  bool is_over(std::uint64_t now_ns) {
     std::uint64_t began = began_ns_.load(std::memory_order_relaxed);
     if (began == 0 && now_ns != 0) began_ns_.compare_exchange_strong(began, now_ns, std::memory_order_relaxed);
     return began != 0 && now_ns > began && now_ns - began > kTurnNs;

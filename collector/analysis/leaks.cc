@@ -155,6 +155,7 @@ class Finder {
       if (members.size() < 2) continue;
       order_by_amount(members);
       if (!convict_together(site.first, members)) {
+        if (leave_to_the_load(site.first, members)) continue;
         std::vector<std::size_t> suspects = members;
         std::erase_if(suspects, [&](std::size_t i) {
           return verdicts_[i].verdict != Verdict::kLeaks && verdicts_[i].verdict != Verdict::kInconclusive;
@@ -230,6 +231,24 @@ class Finder {
     });
     for (const std::size_t i : members) used_[i] = true;
     convicted_.push_back({resource, number_, members, {}, together, strict, 0, {}});
+    return true;
+  }
+
+  // A pool is filled from several places of one function. Each sees a part of it, which may look as if it grew with the
+  // requests, or with time, though all of it together does not leak, and is no more than the load may have had a use
+  // for at once. Then none of its parts is convicted alone.
+  bool leave_to_the_load(Resource resource, const std::vector<std::size_t>& members) {
+    const Population all = join(populations_, members);
+    if (all.concurrency <= 0) return false;
+    const SurvivalVerdict together = judge_survival(all, stretch_, clock_, k_);
+    if (together.verdict == Verdict::kLeaks) return false;
+    if (together.reason != Reason::kFollowsLoad && together.survivors > all.concurrency) return false;
+    const auto convicted = [&](const LeakFinding& finding) {
+      return std::count(members.begin(), members.end(), finding.populations.front()) != 0;
+    };
+    if (std::erase_if(convicted_, convicted) == 0) return false;
+    for (const std::size_t i : members) used_[i] = true;
+    open_.push_back({resource, number_, members, {}, together, false, 0, {}});
     return true;
   }
 
