@@ -348,9 +348,14 @@ void Recording::write_stacks() {
   drain::Symbolizer::Results results = symbolizer_.take();
   has_unnamed_ |= !results.unnamed.empty();
   drain::write(results, clock_, writer_);
-  if (results.named.empty()) return;
-  // The naming thread made these names, in an arena of its own that it will not trim before the next time.
+  // The naming thread made these in an arena of its own, where what we free lies between what goes on: without this the
+  // arena grows to what all stacks of some minutes took.
+  constexpr std::size_t kWorthATrim = 256;
+  stacks_since_trim_ += results.unnamed.size() + results.named.size();
+  const bool is_named = !results.named.empty();
   results = {};
+  if (!is_named && stacks_since_trim_ < kWorthATrim) return;
+  stacks_since_trim_ = 0;
   ::malloc_trim(0);
 }
 

@@ -132,6 +132,7 @@ class Recording {
   std::uint64_t next_look_ns_ = 0;
   std::uint64_t records_ = 0;  // drained from all targets
   std::int64_t last_second_ = -1;
+  std::size_t stacks_since_trim_ = 0;        // taken from the naming thread
   bool has_unnamed_ = false;                 // stacks, since the last time names were looked up
   std::chrono::nanoseconds last_naming_{0};  // what that had taken
   std::optional<std::string> error_;

@@ -106,7 +106,9 @@ void Symbolizer::State::take_stack(std::size_t process, Unnamed stack) {
   if (known != nullptr) {
     const auto jit = known->jit_frames(
         {.addresses = stack.leaf_first, .leaf_is_exact = stack.leaf_is_exact, .taken_ns = stack.taken_ns});
-    for (const auto& frame : jit) stack.jit.push_back(frame ? std::optional(naming::as_row(*frame)) : std::nullopt);
+    for (std::size_t depth = 0; depth < jit.size(); ++depth) {
+      if (jit[depth]) stack.jit.emplace_back(depth, naming::as_row(*jit[depth]));
+    }
   }
   const std::lock_guard lock(mutex);
   results.unnamed.push_back(std::move(stack));
@@ -262,11 +264,8 @@ void write(const Symbolizer::Results& results, RunClock clock, run::Writer& writ
     row.stack = stack.stack;
     row.taken_ns = clock.run_ns(stack.taken_ns);
     row.leaf_is_exact = stack.leaf_is_exact;
-    for (std::size_t i = 0; i < stack.leaf_first.size(); ++i) {
-      run::UnnamedStack::Address at{stack.leaf_first[i], {}};
-      if (i < stack.jit.size() && stack.jit[i]) at.jit = writer.frame(*stack.jit[i]);
-      row.leaf_first.push_back(at);
-    }
+    for (const std::uint64_t address : stack.leaf_first) row.leaf_first.push_back({address, {}});
+    for (const auto& [depth, frame] : stack.jit) row.leaf_first.at(depth).jit = writer.frame(frame);
     writer.put(row);
   }
   for (const Symbolizer::Named& stack : results.named) writer.set_frames(stack.stack, stack.leaf_first);

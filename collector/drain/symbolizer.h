@@ -40,13 +40,13 @@ class Symbolizer {
     run::StackId stack{};
     std::vector<run::Frame> leaf_first;
   };
-  // By addresses. jit: empty, or for each address what a JIT had there.
+  // By addresses. jit: what a JIT had at some of them, by depth.
   struct Unnamed {
     run::StackId stack{};
     bool leaf_is_exact = false;
     std::uint64_t taken_ns = 0;
     std::vector<std::uint64_t> leaf_first;
-    std::vector<std::optional<run::Frame>> jit;
+    std::vector<std::pair<std::size_t, run::Frame>> jit;
   };
   struct Results {
     std::vector<Unnamed> unnamed;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The suites of examples/ that test_suites.py has no time for, and load tools that start slowly."""
 from suites import *  # noqa: F403
-from suites import ROOT, OneTool, Suites, harness, main
+from suites import ROOT, OneTool, Suites, harness, main, re, sqlite3
 
 
 class Tools(OneTool):
@@ -16,6 +16,40 @@ class Tools(OneTool):
 
     def test_vegeta(self):
         self.run_tool("vegeta")
+
+
+class PastRuns(Suites):
+    """Two runs of one suite beside each other; between them the server starts to scan a list of 200,000 entries a request."""
+
+    def since_the_run_before(self):
+        return next(one for one in self.report()["analyses"] if one["title"] == "Beside the run before: regressions")
+
+    def test_what_became_worse_is_named_and_what_did_not_is_not(self):
+        text = (ROOT / "examples/suites/load-basic.yaml").read_text()
+        text = re.sub(r"phases:.*", "phases:\n  - {name: steady, duration: 16 s, users: 10, rate: 100}\n", text, flags=re.S)
+        slow = text.replace("price=2.5\n  ready:", "price=2.5\n    - --fault\n    - slow-scan=200000:1:200000\n  ready:")
+        self.assertNotEqual(text, slow)
+        beside = self.out
+        for name, suite in (("first", text), ("second", slow)):
+            self.out = beside / name
+            done = self.run_suite(self.write(suite))
+            self.assertIn(done.returncode, (0, 99), done.stdout + done.stderr)
+        section = self.since_the_run_before()
+        self.assertEqual("worse", section["data"]["verdict"], section)
+        figures = {one["metric"]: one for one in section["data"]["figures"]}
+        cpu = figures["cpu_per_request_ms"]
+        self.assertEqual("worse", cpu["verdict"], cpu)
+        self.assertLess(0, cpu["low"])
+        # By the server's CPU time and requests alone: the figure lies within its own interval.
+        runs = [self.report(beside / name)["runs"][0] for name in ("first", "second")]
+        spent = [sqlite3.connect(f"file:{beside / name / 'runs/target/run.camrun'}?mode=ro", uri=True).execute(
+            "SELECT sum(highest) FROM (SELECT max(value) AS highest FROM point JOIN metric ON metric.id = point.metric "
+            "WHERE metric.name IN ('process_cpu_user_ns', 'process_cpu_system_ns') AND process != 0 GROUP BY metric, process)").fetchone()[0]
+            for name in ("first", "second")]
+        each = [ns / run["load"]["requests"] for ns, run in zip(spent, runs)]
+        self.assertGreater(each[1] / each[0] - 1, cpu["low"])
+        self.assertNotEqual("worse", figures["error_rate"]["verdict"])
+        self.assertIn("cpu", (beside / "second/report.md").read_text().lower())
 
 
 class Load(Suites):
