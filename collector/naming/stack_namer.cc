@@ -72,7 +72,9 @@ void leave_out_probe(std::vector<run::Frame>& leaf_first) {
 }
 
 void StackNamer::name_all(run::Reader& reader, run::StacksOf which, const Take& take) {
-  constexpr std::size_t kAtOnce = 8192, kMostProblems = 200;
+  // Eight thousand stacks of a C++ server are twenty megabytes of addresses, and each time the files are read again.
+  const std::size_t at_once = modules_.limits().resident_bytes != 0 ? 2048 : 8192;
+  constexpr std::size_t kMostProblems = 200;
   // Of a stack of which no JIT said anything: it is not to be asked again now. Thousands share it.
   static const std::vector<std::optional<symbols::Frame>> kNoJit(256);
   const run::Meta meta = reader.meta();
@@ -91,7 +93,7 @@ void StackNamer::name_all(run::Reader& reader, run::StacksOf which, const Take& 
 
   run::StackId after{};
   for (bool is_wanted = true; is_wanted;) {
-    const std::vector<run::UnnamedStack> rows = reader.unnamed_stacks(after, kAtOnce, which);
+    const std::vector<run::UnnamedStack> rows = reader.unnamed_stacks(after, at_once, which);
     if (rows.empty()) break;
     after = rows.back().stack;
     std::vector<std::vector<std::uint64_t>> addresses(rows.size());

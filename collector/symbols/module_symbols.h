@@ -99,6 +99,7 @@ class ModuleSymbols {
   void forget_all();
 
   Usage usage() const;
+  const Limits& limits() const { return limits_; }
 
  private:
   struct Key {
