@@ -238,15 +238,16 @@ class Finder {
   // requests, or with time, though all of it together does not leak, and is no more than the load may have had a use
   // for at once. Then none of its parts is convicted alone.
   bool leave_to_the_load(Resource resource, const std::vector<std::size_t>& members) {
+    const auto convicted = [&](const LeakFinding& finding) {
+      return std::count(members.begin(), members.end(), finding.populations.front()) != 0;
+    };
+    if (std::none_of(convicted_.begin(), convicted_.end(), convicted)) return false;
     const Population all = join(populations_, members);
     if (all.concurrency <= 0) return false;
     const SurvivalVerdict together = judge_survival(all, stretch_, clock_, k_);
     if (together.verdict == Verdict::kLeaks) return false;
     if (together.reason != Reason::kFollowsLoad && together.survivors > all.concurrency) return false;
-    const auto convicted = [&](const LeakFinding& finding) {
-      return std::count(members.begin(), members.end(), finding.populations.front()) != 0;
-    };
-    if (std::erase_if(convicted_, convicted) == 0) return false;
+    std::erase_if(convicted_, convicted);
     for (const std::size_t i : members) used_[i] = true;
     open_.push_back({resource, number_, members, {}, together, false, 0, {}});
     return true;

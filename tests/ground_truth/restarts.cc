@@ -24,11 +24,9 @@ void shift(analysis::Population& population, double seconds) {
   if (!population.activity.empty()) population.activity.insert(population.activity.begin(), parts, 0.0);
 }
 
-bool any_leak(const analysis::LeakAnalysis& result, const std::vector<bool>& leaky, bool innocent_only) {
-  return std::any_of(result.findings.begin(), result.findings.end(), [&](const analysis::LeakFinding& finding) {
-    if (finding.verdict.verdict != analysis::Verdict::kLeaks) return false;
-    return !innocent_only || std::any_of(finding.populations.begin(), finding.populations.end(),
-                                         [&](std::size_t p) { return !leaky[p]; });
+bool any_leak(const analysis::LeakAnalysis& result) {
+  return std::any_of(result.findings.begin(), result.findings.end(), [](const analysis::LeakFinding& finding) {
+    return finding.verdict.verdict == analysis::Verdict::kLeaks;
   });
 }
 
@@ -88,11 +86,10 @@ RestartRow play_restarted(const Shape& shape, const Size& size, int runs, std::u
     const analysis::WorkClock clock(run.scenario.work, analysis::WorkSource::kLoadTool);
     const auto by_lives = analysis::find_leaks(run.scenario.populations, run.stretches, clock, thresholds);
     ++row.runs;
-    row.accused += any_leak(by_lives, run.scenario.leaky, false);
-    row.accused_wrongly += any_leak(by_lives, run.scenario.leaky, true);
+    row.accused += any_leak(by_lives);
     for (analysis::Population& population : run.scenario.populations) population.stretch = 0;
     const auto as_one = analysis::find_leaks(run.scenario.populations, run.scenario.stretch, clock, thresholds);
-    row.accused_as_one += any_leak(as_one, run.scenario.leaky, false);
+    row.accused_as_one += any_leak(as_one);
   }
   return row;
 }

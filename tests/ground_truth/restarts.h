@@ -21,9 +21,8 @@ Restarted restarted(const Shape& shape, const Size& size, Random& random, const 
 
 struct RestartRow {
   int runs = 0;
-  int accused = 0;          // anything
-  int accused_wrongly = 0;  // anything innocent
-  int accused_as_one = 0;   // anything, all judged in the run's stretch
+  int accused = 0;         // anything
+  int accused_as_one = 0;  // anything, all judged in the run's stretch
 };
 RestartRow play_restarted(const Shape& shape, const Size& size, int runs, std::uint64_t seed,
                           const analysis::Thresholds& thresholds);
