@@ -24,6 +24,10 @@ run::Estimate estimate(double value, const Interval& interval, double factor, co
   return {value * factor, interval.low * factor, interval.high * factor, unit};
 }
 
+std::string ended_at(const run::Process& process) {
+  return run::at_time(seconds_of(process.ended_ns.value_or(0)));
+}
+
 // A leak whose stretch is the life of one process, or of workers that began and ended with it.
 std::string life_of(const run::Process& process, const OwnStretch& own) {
   const std::string began = run::at_time(own.stretch.begin);
@@ -32,7 +36,7 @@ std::string life_of(const run::Process& process, const OwnStretch& own) {
                           (others == 0 ? "" : fmt::format(" and {} other{}", others, others == 1 ? "" : "s"));
   if (!own.stretch.ended) return fmt::format("Judged from {} on, when {} began.", began, who);
   return fmt::format("Judged within the life of {}, {} to {}: what was held went with it.", who, began,
-                     run::at_time(seconds_of(process.ended_ns.value_or(0))));
+                     ended_at(process));
 }
 
 // A server that was restarted leaks in each of its lives, and a reader wants to see one leak: by finding, the index of
@@ -235,8 +239,7 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
     out.title = title_of(f, origin.kind, out.where.stack);
     const run::Process& process = processes[origin.process];
     if (stretch.ended) {
-      out.title +=
-          fmt::format(" (pid {}, ended at {})", process.pid, run::at_time(seconds_of(process.ended_ns.value_or(0))));
+      out.title += fmt::format(" (pid {}, ended at {})", process.pid, ended_at(process));
     }
     const std::uint64_t site = input.populations[f.populations.front()].site;
     out.id = fmt::format("{}-{:08x}", out.resource, static_cast<std::uint32_t>(site ^ (site >> 32)));
@@ -266,8 +269,7 @@ std::vector<run::Finding> leak_findings(run::Reader& reader, const RunInput& inp
       const run::Process& earlier = processes[input.origins[before.populations.front()].process];
       out.evidence.push_back({"life",
                               fmt::format("Pid {}, which ended at {}, leaked there as well: {} an hour.", earlier.pid,
-                                          run::at_time(seconds_of(earlier.ended_ns.value_or(0))),
-                                          amount_text(before.resource, before.verdict.per_hour)),
+                                          ended_at(earlier), amount_text(before.resource, before.verdict.per_hour)),
                               before.verdict.per_hour});
     }
     if (f.resource == Resource::kDescriptors) out.where.peer = peer_of(input, f, out.evidence);

@@ -11,21 +11,27 @@
 namespace camprobe::drain {
 namespace {
 
-run::Process a_process() {
-  run::Process row;
-  row.pid = getpid();
-  return row;
-}
+// A run with one process, this one.
+class SymbolizerTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(writer) << writer.error(); }
 
-TEST(Symbolizer, WaitsUntilNamesAreTakenInsteadOfHoldingThemAll) {
+  static run::Process a_process() {
+    run::Process row;
+    row.pid = getpid();
+    return row;
+  }
+
+  const run::Scratch directory;
+  const std::string path = directory / "named.camrun";
+  run::Result<run::Writer> writer = run::Writer::create(path, run::sample_meta());
+  const run::ProcessId process = writer ? writer->add(a_process()) : run::ProcessId{};
+};
+
+TEST_F(SymbolizerTest, WaitsUntilNamesAreTakenInsteadOfHoldingThemAll) {
   constexpr int kStacks = 1000;
   constexpr std::size_t kDepth = 200;
   constexpr std::size_t kMostBytes = std::size_t{3} << 20;  // its own bound, and a stack more
-  const run::Scratch directory;
-  const std::string path = directory / "named.camrun";
-  auto writer = run::Writer::create(path, run::sample_meta());
-  ASSERT_TRUE(writer) << writer.error();
-  const run::ProcessId process = writer->add(a_process());
   const RunClock clock{1};
 
   Symbolizer symbolizer;
@@ -54,12 +60,7 @@ TEST(Symbolizer, WaitsUntilNamesAreTakenInsteadOfHoldingThemAll) {
 }
 
 // Most stacks are those of CPU samples, and reading their names is most of what naming costs.
-TEST(Symbolizer, NamesOnlyWhatLeaksAreJudgedByWhereThatIsAsked) {
-  const run::Scratch directory;
-  const std::string path = directory / "named.camrun";
-  auto writer = run::Writer::create(path, run::sample_meta());
-  ASSERT_TRUE(writer) << writer.error();
-  const run::ProcessId process = writer->add(a_process());
+TEST_F(SymbolizerTest, NamesOnlyWhatLeaksAreJudgedByWhereThatIsAsked) {
   Symbolizer symbolizer;
   const std::size_t number = symbolizer.add_process(process, 0, 0);
   std::vector<run::StackId> stacks;
@@ -99,12 +100,7 @@ TEST(Symbolizer, NamesOnlyWhatLeaksAreJudgedByWhereThatIsAsked) {
   EXPECT_EQ(named(run::StacksOf::kEverything), stacks);
 }
 
-TEST(Symbolizer, EndsThoughNobodyTakesTheNames) {
-  const run::Scratch directory;
-  const std::string path = directory / "named.camrun";
-  auto writer = run::Writer::create(path, run::sample_meta());
-  ASSERT_TRUE(writer) << writer.error();
-  const run::ProcessId process = writer->add(a_process());
+TEST_F(SymbolizerTest, EndsThoughNobodyTakesTheNames) {
   Symbolizer symbolizer;
   const std::size_t number = symbolizer.add_process(process, 0, 0);
   for (int i = 0; i < 500; ++i)

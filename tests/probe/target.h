@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/probe/truths.h"
+
 namespace camprobe::target {
 
 // What the compiler must not reason away.
@@ -18,23 +20,10 @@ inline void* sink(void* block) {
 }
 inline volatile size_t g_huge = size_t{1} << 46;
 
-inline void say(const char* name, double value) {
-  printf("%s %.17g\n", name, value);
-}
-inline void say_address(const char* name, const void* block) {
-  say(name, static_cast<double>(reinterpret_cast<uintptr_t>(block)));
-}
-[[noreturn]] inline void die_by_kill() {
-  fflush(stdout);
-  kill(getpid(), SIGKILL);
-  abort();
-}
-
-inline double seconds(clockid_t clock) {
-  timespec now;
-  clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
+using truths::die_by_kill;
+using truths::say;
+using truths::say_address;
+using truths::seconds;
 
 [[gnu::noinline]] inline void burn(double cpu_seconds) {
   const double end = seconds(CLOCK_THREAD_CPUTIME_ID) + cpu_seconds;

@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/probe/truths.h"
+
 namespace victim {
 
 // Numbers and paths behind the act's name; what is not given is 0 or empty.
@@ -43,25 +45,10 @@ inline void* sink(void* block) {
   return block;
 }
 
-inline void say(const char* name, double value) {
-  printf("%s %.17g\n", name, value);
-}
-inline void say_address(const char* name, const void* block) {
-  say(name, static_cast<double>(reinterpret_cast<uintptr_t>(block)));
-}
-
-// Most acts end so: their region then stays as it is, with everything that was live.
-[[noreturn]] inline void die_by_kill() {
-  fflush(stdout);
-  kill(getpid(), SIGKILL);
-  abort();
-}
-
-inline double seconds(clockid_t clock) {
-  timespec now;
-  clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
+using camprobe::truths::die_by_kill;
+using camprobe::truths::say;
+using camprobe::truths::say_address;
+using camprobe::truths::seconds;
 
 // A block that knows whose it is: whoever gets the same memory at the same time overwrites it.
 inline void sign(void* block, size_t bytes, unsigned char name) {
